@@ -1,0 +1,31 @@
+import { assertEquals } from "@std/assert/equals";
+import { appProtocolOf } from "./app_protocol.ts";
+
+Deno.test("appProtocolOf() takes appProtocol, else the name's first word, else TCP", () => {
+  const cases: readonly (readonly [appProtocol: string, name: string, expected: string])[] = [
+    ["http", "", "http"],
+    ["HTTP", "", "http"],
+    ["kubernetes.io/h2c", "", "http2"],
+    ["kubernetes.io/ws", "", "http"],
+    ["kubernetes.io/wss", "http", "tcp"],
+    ["grpc", "", "http2"],
+    ["https", "http", "tcp"],
+    ["mysql", "http-db", "tcp"],
+    ["", "http", "http"],
+    ["", "http-admin", "http"],
+    ["", "http2", "http2"],
+    ["", "h2c-x", "http2"],
+    ["", "grpc-web", "http2"],
+    ["", "https", "tcp"],
+    ["", "httpish", "tcp"],
+    ["", "web", "tcp"],
+    ["", "", "tcp"],
+  ];
+  for (const [appProtocol, name, expected] of cases) {
+    assertEquals(
+      appProtocolOf({ appProtocol, name }),
+      expected,
+      `appProtocol "${appProtocol}", name "${name}"`,
+    );
+  }
+});

@@ -1,0 +1,26 @@
+/**
+ * When two ServicePorts are the same, so that a change that changed nothing ends here.
+ *
+ * Compares what the data planes read; both sides are sorted by construction, so order is part of equality.
+ * @module
+ */
+import { type Endpoint, IP_FAMILIES, type ServicePort, type VIP } from "./types.ts";
+
+/** Whether both are equal in every field. Cost: their VIPs and endpoints. */
+export function equalServicePorts(a: ServicePort, b: ServicePort): boolean {
+  return a.key === b.key && a.appProtocol === b.appProtocol && a.nodePort === b.nodePort &&
+    equalLists(a.families, b.families, Object.is) && equalLists(a.vips, b.vips, equalVIPs) &&
+    IP_FAMILIES.every((family) => equalLists(a.endpoints[family], b.endpoints[family], equalEndpoints));
+}
+
+function equalLists<T>(a: readonly T[], b: readonly T[], equal: (a: T, b: T) => boolean): boolean {
+  return a === b || a.length === b.length && a.every((item, index) => equal(item, b[index] as T));
+}
+
+function equalVIPs(a: VIP, b: VIP): boolean {
+  return a.address === b.address && a.family === b.family && a.port === b.port && a.kind === b.kind;
+}
+
+function equalEndpoints(a: Endpoint, b: Endpoint): boolean {
+  return a.address === b.address && a.port === b.port && a.zone === b.zone;
+}

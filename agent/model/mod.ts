@@ -1,0 +1,28 @@
+/**
+ * The service model: Kubernetes objects in, ServicePorts and ModelDeltas out. Pure.
+ * @module
+ */
+export { parseIPAddress } from "./ip_address.ts";
+export type { IPAddress } from "./ip_address.ts";
+export { pathOf } from "./path.ts";
+export { ServiceModel } from "./reduce.ts";
+export type { ServiceSelection } from "./selection.ts";
+export { servicePortKey, servicePortLabel } from "./service_port_name.ts";
+export { IP_FAMILIES } from "./types.ts";
+export type {
+  AppProtocol,
+  Endpoint,
+  IPFamily,
+  ModelDelta,
+  ModelView,
+  Path,
+  Problem,
+  ProblemKind,
+  Protocol,
+  ServicePort,
+  ServicePortChange,
+  ServicePortKey,
+  ServicePortName,
+  VIP,
+  VIPKind,
+} from "./types.ts";

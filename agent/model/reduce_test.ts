@@ -1,0 +1,375 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import type { KubeObject, ObjectEvent } from "../kube/objects.ts";
+import { ServiceModel } from "./reduce.ts";
+import { endpoint, portSpec, service, slice } from "./testing/objects.ts";
+import { Random } from "./testing/random.ts";
+import type { Problem, ServicePort } from "./types.ts";
+
+const KEY = "default/echo:http/TCP";
+
+function apply(...objects: readonly KubeObject[]): ObjectEvent[] {
+  return objects.map((object) => ({ type: "apply", object }));
+}
+
+function remove(kind: KubeObject["kind"], name: string): ObjectEvent {
+  return { type: "delete", kind, namespace: "default", name };
+}
+
+function newModel(serviceProxyName = ""): ServiceModel {
+  return new ServiceModel({ serviceProxyName });
+}
+
+function addresses(port: ServicePort | undefined, family: "IPv4" | "IPv6" = "IPv4"): readonly string[] {
+  return port?.endpoints[family].map(({ address, port }) => `${address} ${port}`) ?? [];
+}
+
+Deno.test("reduce() joins a Service with its slices, whichever comes first", () => {
+  for (const serviceFirst of [true, false]) {
+    const model = newModel();
+    const events = apply(service(), slice({ endpoints: [endpoint("10.244.0.5")] }));
+    for (const event of serviceFirst ? events : events.reverse()) model.reduce([event]);
+    assertEquals(addresses(model.servicePort(KEY)), ["10.244.0.5 8080"]);
+  }
+});
+
+Deno.test("reduce() names only the ServicePorts a change touched", () => {
+  const model = newModel();
+  model.reduce(apply(
+    service({ ports: [portSpec(), portSpec({ name: "tcp", port: 9000 })] }),
+    service({ name: "other", clusterIPs: ["10.96.0.11"] }),
+  ));
+  const delta = model.reduce(apply(slice({ endpoints: [endpoint("10.244.0.5")] })));
+  assertEquals([...delta.changes.keys()], [KEY]);
+  assertEquals(addresses(delta.changes.get(KEY)?.before), []);
+  assertEquals(addresses(delta.changes.get(KEY)?.after), ["10.244.0.5 8080"]);
+});
+
+Deno.test("reduce() says nothing of a change that changes nothing served", () => {
+  const model = newModel();
+  model.reduce(apply(service(), slice({ endpoints: [endpoint("10.244.0.5")] })));
+  const delta = model.reduce(apply(
+    service({ resourceVersion: "2", annotations: { "lightpath.cloud/x": "y" } }),
+    slice({ resourceVersion: "2", lastChangeTriggerTimeMs: 5, endpoints: [endpoint("10.244.0.5")] }),
+  ));
+  assertEquals(delta.changes.size, 0);
+  assertEquals(delta.triggerTimesMs, []);
+});
+
+Deno.test("reduce() resolves a named target port slice by slice", () => {
+  const model = newModel();
+  model.reduce(apply(
+    service(),
+    slice({ endpoints: [endpoint("10.244.0.5")] }),
+    slice({
+      name: "echo-2",
+      ports: [{ name: "http", protocol: "TCP", port: 9090 }, { name: "x", protocol: "TCP", port: 1 }],
+      endpoints: [endpoint("10.244.0.6")],
+    }),
+  ));
+  assertEquals(addresses(model.servicePort(KEY)), ["10.244.0.5 8080", "10.244.0.6 9090"]);
+});
+
+Deno.test("reduce() keeps protocols of one port number apart", () => {
+  const model = newModel();
+  model.reduce(apply(
+    service({
+      ports: [
+        portSpec({ name: "dns", port: 53, protocol: "UDP" }),
+        portSpec({ name: "dns-tcp", port: 53 }),
+      ],
+    }),
+    slice({
+      ports: [{ name: "dns", protocol: "UDP", port: 5353 }, { name: "dns-tcp", protocol: "TCP", port: 5354 }],
+      endpoints: [endpoint("10.244.0.5")],
+    }),
+  ));
+  assertEquals(addresses(model.servicePort("default/echo:dns/UDP")), ["10.244.0.5 5353"]);
+  assertEquals(addresses(model.servicePort("default/echo:dns-tcp/TCP")), ["10.244.0.5 5354"]);
+  assertEquals(model.vipOwner("10.96.0.10", 53)?.key, "default/echo:dns-tcp/TCP");
+});
+
+Deno.test("reduce() gives each family of a dual-stack Service its own endpoints", () => {
+  const model = newModel();
+  model.reduce(apply(
+    service({ clusterIPs: ["10.96.0.10", "FD00:0:0::1"] }),
+    slice({ endpoints: [endpoint("10.244.0.5")] }),
+    slice({ name: "echo-6", addressType: "IPv6", endpoints: [endpoint("fd01:0::5")] }),
+  ));
+  const port = model.servicePort(KEY);
+  assertEquals(addresses(port, "IPv4"), ["10.244.0.5 8080"]);
+  assertEquals(addresses(port, "IPv6"), ["fd01::5 8080"]);
+  assertEquals(model.vipOwner("fd00::1", 80)?.key, KEY);
+});
+
+Deno.test("reduce() leaves out slices of a family the Service does not have", () => {
+  const model = newModel();
+  model.reduce(apply(service(), slice({ addressType: "IPv6", endpoints: [endpoint("fd01::5")] })));
+  assertEquals(addresses(model.servicePort(KEY), "IPv6"), []);
+});
+
+Deno.test("reduce() uses ready endpoints, else those that terminate but serve (KEP-1669)", () => {
+  const terminating = endpoint("10.244.0.6", { ready: false, terminating: true });
+  const model = newModel();
+  model.reduce(apply(
+    service(),
+    slice({
+      endpoints: [
+        endpoint("10.244.0.5"),
+        terminating,
+        endpoint("10.244.0.7", { ready: false, serving: false }),
+      ],
+    }),
+  ));
+  assertEquals(addresses(model.servicePort(KEY)), ["10.244.0.5 8080"]);
+  model.reduce(apply(slice({ endpoints: [terminating, endpoint("10.244.0.7", { ready: false })] })));
+  assertEquals(addresses(model.servicePort(KEY)), ["10.244.0.6 8080"]);
+});
+
+Deno.test("reduce() counts an endpoint that stands in two slices once, as its most usable copy", () => {
+  const model = newModel();
+  model.reduce(apply(
+    service(),
+    slice({ endpoints: [endpoint("10.244.0.5", { ready: false, serving: false })] }),
+    slice({ name: "echo-2", endpoints: [endpoint("10.244.0.5"), endpoint("10.244.0.5")] }),
+  ));
+  assertEquals(addresses(model.servicePort(KEY)), ["10.244.0.5 8080"]);
+});
+
+Deno.test("reduce() follows a slice whose service label changes", () => {
+  const model = newModel();
+  model.reduce(apply(
+    service(),
+    service({ name: "other", clusterIPs: ["10.96.0.11"] }),
+    slice({ endpoints: [endpoint("10.244.0.5")] }),
+  ));
+  const delta = model.reduce(apply(slice({ serviceName: "other", endpoints: [endpoint("10.244.0.5")] })));
+  assertEquals([...delta.changes.keys()].sort(), [KEY, "default/other:http/TCP"]);
+  assertEquals(addresses(model.servicePort(KEY)), []);
+  assertEquals(addresses(model.servicePort("default/other:http/TCP")), ["10.244.0.5 8080"]);
+});
+
+Deno.test("reduce() leaves out headless, ExternalName, unallocated and other proxies' Services", () => {
+  const cases = [
+    service({ clusterIPs: ["None"] }),
+    service({ type: "ExternalName", clusterIPs: [] }),
+    service({ clusterIPs: [] }),
+    service({ proxyName: "cilium" }),
+    service({ headlessLabel: true }),
+  ];
+  for (const left of cases) assertEquals(newModel().reduce(apply(left)).changes.size, 0);
+  assertEquals(newModel("lightpath.cloud").reduce(apply(service())).changes.size, 0);
+  assertEquals(
+    newModel("lightpath.cloud").reduce(apply(service({ proxyName: "lightpath.cloud" }))).changes.size,
+    1,
+  );
+});
+
+Deno.test("reduce() lets go of a Service that is labelled away, and of a port that is renamed", () => {
+  const model = newModel();
+  model.reduce(apply(service(), slice({ endpoints: [endpoint("10.244.0.5")] })));
+  const renamed = model.reduce(apply(service({ ports: [portSpec({ name: "web" })] })));
+  assertEquals([...renamed.changes.keys()].sort(), [KEY, "default/echo:web/TCP"]);
+  assertEquals(renamed.changes.get(KEY)?.after, undefined);
+  const away = model.reduce(apply(service({ proxyName: "cilium" })));
+  assertEquals(away.changes.get("default/echo:web/TCP")?.after, undefined);
+  assertEquals([...model.servicePorts()], []);
+  assertEquals(model.vipOwner("10.96.0.10", 80), undefined);
+});
+
+Deno.test("reduce() gives a disputed VIP and NodePort to the older Service, and on to the next when it goes", () => {
+  const ports = [portSpec({ nodePort: 30080 })];
+  const older = service({ name: "older", creationTimestampMs: 1, ports });
+  const newer = service({ name: "a-newer", creationTimestampMs: 2, ports });
+  for (const order of [[older, newer], [newer, older]]) {
+    const model = newModel();
+    const appeared: Problem[] = [];
+    for (const one of order) appeared.push(...model.reduce(apply(one)).problemsAppeared);
+    assertEquals(model.vipOwner("10.96.0.10", 80)?.name.name, "older");
+    assertEquals(model.nodePortOwner("IPv4", 30080)?.name.name, "older");
+    assertEquals(model.nodePortOwner("IPv6", 30080), undefined);
+    assertEquals(model.servicePort("default/a-newer:http/TCP")?.vips, []);
+    assertEquals(model.servicePort("default/a-newer:http/TCP")?.nodePort, 0);
+    const standing = [...model.problems()];
+    assertEquals(standing.map(({ object, kind }) => `${object} ${kind}`), [
+      "Service default/a-newer vip-conflict",
+      "Service default/a-newer node-port-conflict",
+    ]);
+    assertStringIncludes(standing[0]?.message ?? "", "default/older:http/TCP");
+
+    const delta = model.reduce([remove("Service", "older")]);
+    assertEquals(model.vipOwner("10.96.0.10", 80)?.name.name, "a-newer");
+    assertEquals([...delta.changes.keys()].sort(), ["default/a-newer:http/TCP", "default/older:http/TCP"]);
+    assertEquals(delta.problemsResolved.length, 2);
+  }
+});
+
+Deno.test("reduce() serves the good part of a bad Service and reports each fault once", () => {
+  const model = newModel();
+  const bad = service({
+    clusterIPs: ["10.96.0.10"],
+    externalIPs: ["fd00::9", "not-an-ip", "192.0.2.7"],
+    ports: [
+      portSpec(),
+      portSpec({ name: "zero", port: 0 }),
+      portSpec({ name: "odd", port: 81, protocol: "QUIC" }),
+      portSpec({ name: "node", port: 82, nodePort: 70000 }),
+      portSpec({ port: 83 }),
+    ],
+    malformed: ["spec.selector is no object."],
+  });
+  const delta = model.reduce(apply(bad));
+  assertEquals([...delta.changes.keys()], [KEY, "default/echo:node/TCP"]);
+  assertEquals(delta.problemsAppeared.map(({ kind }) => kind), [
+    "malformed",
+    "wrong-family",
+    "invalid-address",
+    "invalid-port",
+    "unknown-protocol",
+    "invalid-port",
+    "duplicate-port",
+  ]);
+  assert(delta.problemsAppeared.every(({ object }) => object === "Service default/echo"));
+  assertEquals(model.vipOwner("192.0.2.7", 80)?.key, KEY);
+  assertEquals(model.reduce(apply({ ...bad, resourceVersion: "2" })).problemsAppeared, []);
+  assertEquals(model.reduce([remove("Service", "echo")]).problemsResolved.length, 7);
+});
+
+Deno.test("reduce() leaves out only the bad endpoints and ports of a slice", () => {
+  const model = newModel();
+  const delta = model.reduce(apply(
+    service(),
+    slice({
+      ports: [{ name: "http", protocol: "TCP", port: 8080 }, { name: "zero", protocol: "TCP", port: 0 }],
+      endpoints: [endpoint("fd00::5"), endpoint("0.0.0.0"), endpoint("10.244.0.5"), endpoint("010.1.1.1")],
+    }),
+  ));
+  assertEquals(addresses(model.servicePort(KEY)), ["10.244.0.5 8080"]);
+  assertEquals(delta.problemsAppeared.map(({ object, kind }) => `${object} ${kind}`), [
+    "EndpointSlice default/echo-1 invalid-port",
+    "EndpointSlice default/echo-1 wrong-family",
+    "EndpointSlice default/echo-1 invalid-address",
+    "EndpointSlice default/echo-1 invalid-address",
+  ]);
+});
+
+Deno.test("reduce() serves load-balancer addresses of ipMode VIP only", () => {
+  const model = newModel();
+  model.reduce(apply(service({
+    loadBalancerIngress: [{ ip: "192.0.2.1", ipMode: "VIP" }, { ip: "192.0.2.2", ipMode: "Proxy" }],
+  })));
+  assertEquals(model.vipOwner("192.0.2.1", 80)?.key, KEY);
+  assertEquals(model.vipOwner("192.0.2.2", 80), undefined);
+});
+
+Deno.test("reduce() hands on the trigger times of the slices that changed something", () => {
+  const model = newModel();
+  model.reduce(apply(service()));
+  const delta = model.reduce(apply(
+    slice({ lastChangeTriggerTimeMs: 1000, endpoints: [endpoint("10.244.0.5")] }),
+    slice({ name: "unrelated", serviceName: "nobody", lastChangeTriggerTimeMs: 2000 }),
+  ));
+  assertEquals(delta.triggerTimesMs, [1000]);
+});
+
+Deno.test("reduce(): any sequence of events, in any batches, ends where a model built from scratch begins", () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const random = new Random(seed);
+    const model = newModel();
+    const world = new Map<string, KubeObject>();
+    const view = new Map<string, ServicePort>();
+    const problems = new Map<string, Problem>();
+    for (let step = 0; step < 60; step++) {
+      const batch = Array.from({ length: random.integer(1, 4) }, () => randomEvent(random, world));
+      const delta = model.reduce(batch);
+      // A consumer that knows only the deltas must see the same as one that reads the model.
+      for (const [key, { before, after }] of delta.changes) {
+        assertEquals(before, view.get(key), `seed ${seed}`);
+        if (after === undefined) view.delete(key);
+        else view.set(key, after);
+      }
+      for (const problem of delta.problemsResolved) problems.delete(`${problem.object} ${problem.message}`);
+      for (const problem of delta.problemsAppeared) {
+        problems.set(`${problem.object} ${problem.message}`, problem);
+      }
+    }
+    const fresh = newModel();
+    fresh.reduce(apply(...random.shuffled([...world.values()])));
+    const expected = new Map([...fresh.servicePorts()].map((port) => [port.key, port]));
+    assertEquals(sorted(view), sorted(expected), `seed ${seed}`);
+    assertEquals(
+      sorted(new Map([...model.servicePorts()].map((port) => [port.key, port]))),
+      sorted(expected),
+    );
+    const freshProblems = new Set([...fresh.problems()].map(({ object, message }) => `${object} ${message}`));
+    assertEquals([...problems.keys()].sort(), [...freshProblems].sort(), `seed ${seed}`);
+    for (const port of expected.values()) {
+      for (const vip of port.vips) {
+        if (port.name.protocol === "TCP") {
+          assertEquals(model.vipOwner(vip.address, vip.port)?.key, port.key);
+        }
+      }
+    }
+  }
+});
+
+function sorted(ports: ReadonlyMap<string, ServicePort>): readonly (readonly [string, ServicePort])[] {
+  return [...ports].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** Applies or deletes one of few objects, so that they collide often: three Services, five slices, four addresses. */
+function randomEvent(random: Random, world: Map<string, KubeObject>): ObjectEvent {
+  const isService = random.chance(0.5);
+  const kind = isService ? "Service" : "EndpointSlice";
+  const name = isService ? random.pick(["a", "b", "c"]) : random.pick(["s1", "s2", "s3", "s4", "s5"]);
+  const id = `${kind} ${name}`;
+  if (world.has(id) && random.chance(0.3)) {
+    world.delete(id);
+    return remove(kind, name);
+  }
+  const object = isService ? randomService(random, name) : randomSlice(random, name);
+  world.set(id, object);
+  return { type: "apply", object };
+}
+
+function randomService(random: Random, name: string): KubeObject {
+  const ports = ["http", "tcp", "dns"].filter(() => random.chance(0.6)).map((portName) =>
+    portSpec({
+      name: portName,
+      port: random.pick([80, 81, 0]),
+      protocol: random.pick(["TCP", "TCP", "UDP", "X"]),
+      nodePort: random.pick([0, 30080, 30081]),
+    })
+  );
+  return service({
+    name,
+    creationTimestampMs: random.integer(0, 2),
+    clusterIPs: random.pick([["10.96.0.1"], ["10.96.0.2"], ["10.96.0.3", "fd00::3"], ["fd00::3"], ["None"]]),
+    externalIPs: random.pick([[], ["192.0.2.1"], ["10.96.0.1"], ["fd00::9", "bad"]]),
+    proxyName: random.pick(["", "", "", "other"]),
+    ports,
+  });
+}
+
+function randomSlice(random: Random, name: string): KubeObject {
+  const addressType = random.pick(["IPv4", "IPv4", "IPv6", "FQDN"]);
+  const pool = addressType === "IPv6" ? ["fd01::1", "fd01::2"] : ["10.244.0.1", "10.244.0.2", "fd01::3"];
+  return slice({
+    name,
+    addressType,
+    serviceName: random.pick(["a", "b", "c", ""]),
+    ports: [
+      { name: "http", protocol: "TCP", port: random.pick([8080, 9090]) },
+      { name: "dns", protocol: random.pick(["UDP", "TCP"]), port: random.pick([53, 0]) },
+    ],
+    endpoints: pool.filter(() => random.chance(0.6)).map((address) =>
+      endpoint(address, {
+        ready: random.chance(0.6),
+        serving: random.chance(0.8),
+        terminating: random.chance(0.3),
+        zone: random.pick(["", "a", "b"]),
+      })
+    ),
+  });
+}

@@ -1,0 +1,26 @@
+/**
+ * Decides which Services this Lightpath serves at all.
+ *
+ * In: a Service, and the value of `--service-proxy-name`. Out: yes or no. Headless, ExternalName and not yet
+ * allocated Services have no VIP; those of another proxy are that proxy's.
+ *
+ * Source: kube-proxy's `ShouldSkipService` and its label selectors; KEP-2447 (service-proxy-name).
+ * @module
+ */
+import type { Service } from "../kube/objects.ts";
+
+/** Which Services are this agent's. */
+export interface ServiceSelection {
+  /**
+   * Value of the label `service.kubernetes.io/service-proxy-name` a Service must carry; empty: serve the Services
+   * *without* that label, as kube-proxy does (Lightpath replaces it).
+   */
+  readonly serviceProxyName: string;
+}
+
+/** Whether the Service is this agent's and has at least one ClusterIP. */
+export function isServed(service: Service, selection: ServiceSelection): boolean {
+  if (service.headlessLabel || service.type === "ExternalName") return false;
+  if (service.proxyName !== selection.serviceProxyName) return false;
+  return service.clusterIPs.length > 0 && service.clusterIPs[0] !== "None";
+}

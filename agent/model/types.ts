@@ -1,0 +1,131 @@
+/**
+ * The vocabulary of the service model: what both data planes are derived from.
+ *
+ * A `ServicePort` is the unit of change: Kubernetes objects are joined into it by `reduce`, `xds/` translates it into
+ * Clusters and a ClusterLoadAssignment, `redirect/` into map elements. It holds decisions (which endpoints are
+ * usable, which VIPs this port owns, which way its traffic takes), not raw objects, so neither side decides again.
+ * @module
+ */
+
+/** As `Service.spec.ipFamilies` and `EndpointSlice.addressType` spell it. */
+export type IPFamily = "IPv4" | "IPv6";
+
+/** Both families, in the order in which everything is emitted. */
+export const IP_FAMILIES: readonly IPFamily[] = ["IPv4", "IPv6"];
+
+/** As `ServicePort.protocol` in the Kubernetes API. */
+export type Protocol = "TCP" | "UDP" | "SCTP";
+
+/** Names a port of a Service, as kube-proxy's type of this name does. */
+export interface ServicePortName {
+  readonly namespace: string;
+  readonly name: string;
+  /** The port's name; empty for the single unnamed port. */
+  readonly port: string;
+  readonly protocol: Protocol;
+}
+
+/** `namespace/name:port/PROTOCOL` or `namespace/name/PROTOCOL`: the text form of a ServicePortName, used as map key. */
+export type ServicePortKey = string;
+
+/** What a TCP port speaks, which decides the listener and the upstream protocol. */
+export type AppProtocol =
+  /** Opaque bytes. */
+  | "tcp"
+  /** HTTP/1.1, or HTTP/2 with prior knowledge where the client uses it: the client's version goes upstream. */
+  | "http"
+  /** HTTP/2 with prior knowledge (h2c, gRPC) upstream, whatever the client speaks. */
+  | "http2";
+
+/**
+ * Which way new connections to a VIP or NodePort take.
+ * - `envoy-tcp`, `envoy-http`: redirected to the constant listener of that name.
+ * - `reject`: refused at once, because no endpoint is usable.
+ * - `unserved`: left untouched (UDP and SCTP, which Envoy does not carry).
+ */
+export type Path = "envoy-tcp" | "envoy-http" | "reject" | "unserved";
+
+/** Why an address is served. */
+export type VIPKind = "ClusterIP" | "ExternalIP" | "LoadBalancerIP";
+
+/** An address and port that is answered on behalf of a ServicePort. */
+export interface VIP {
+  /** Canonical text: dotted quad, or RFC 5952 for IPv6. */
+  readonly address: string;
+  readonly family: IPFamily;
+  readonly port: number;
+  readonly kind: VIPKind;
+}
+
+/** A usable endpoint of a ServicePort. */
+export interface Endpoint {
+  /** Canonical text, without brackets. */
+  readonly address: string;
+  readonly port: number;
+  /** Empty when unknown. */
+  readonly zone: string;
+}
+
+/** A port of a Service with everything decided that this node needs to know. Immutable: a change makes a new one. */
+export interface ServicePort {
+  readonly key: ServicePortKey;
+  readonly name: ServicePortName;
+  readonly appProtocol: AppProtocol;
+  /** The VIPs this port owns, in the order of `VIPKind`; one that another Service claimed first is not in here. */
+  readonly vips: readonly VIP[];
+  /** The NodePort this port owns, for the families below; 0 when there is none. */
+  readonly nodePort: number;
+  /** The families of the Service, in the order of `IP_FAMILIES`. */
+  readonly families: readonly IPFamily[];
+  /** Usable endpoints by family, sorted by zone, address, port, without duplicates. Empty means: reject. */
+  readonly endpoints: Readonly<Record<IPFamily, readonly Endpoint[]>>;
+}
+
+/** What a change did to one ServicePort. At least one side is present. */
+export interface ServicePortChange {
+  readonly before: ServicePort | undefined;
+  readonly after: ServicePort | undefined;
+}
+
+/** Something in the user's input that could not be served as written. */
+export interface Problem {
+  /** The object to mend, e.g. `Service default/echo`. */
+  readonly object: string;
+  /** Closed set, used as a metric label. */
+  readonly kind: ProblemKind;
+  /** One sentence: what is wrong, what Lightpath does instead, how to mend it. */
+  readonly message: string;
+}
+
+/** Values of the label `kind` on `lightpath_problems`. */
+export type ProblemKind =
+  | "malformed"
+  | "invalid-port"
+  | "invalid-address"
+  | "wrong-family"
+  | "unknown-protocol"
+  | "vip-conflict"
+  | "node-port-conflict"
+  | "duplicate-port";
+
+/** What one batch of events did to the model: exactly the touched ServicePorts, and the problems that came or went. */
+export interface ModelDelta {
+  /** Keyed by ServicePortKey; equal (before, after) pairs are dropped. */
+  readonly changes: ReadonlyMap<ServicePortKey, ServicePortChange>;
+  readonly problemsAppeared: readonly Problem[];
+  readonly problemsResolved: readonly Problem[];
+  /** `lastChangeTriggerTimeMs` of the EndpointSlices that caused `changes`; without zeros. */
+  readonly triggerTimesMs: readonly number[];
+}
+
+/** What the data planes may ask of the model. Every lookup is O(1). */
+export interface ModelView {
+  /** The ServicePort of that key, or undefined. */
+  servicePort(key: ServicePortKey): ServicePort | undefined;
+  /** All ServicePorts; for start and resync only, never on a per-change path. */
+  servicePorts(): Iterable<ServicePort>;
+  /** The ServicePort that owns a TCP VIP (canonical address, port), or undefined. */
+  vipOwner(address: string, port: number): ServicePort | undefined;
+  /** The ServicePort that owns a TCP NodePort for a family, or undefined. */
+  nodePortOwner(family: IPFamily, port: number): ServicePort | undefined;
+}
