@@ -1,0 +1,70 @@
+/**
+ * What the settings mean to the program: one field each, with its unit and what empty means.
+ *
+ * How they are spelt, read and described is in `settings.ts`, whose table the compiler checks against this.
+ * @module
+ */
+
+import type { LogFormat, LogLevel } from "./log.ts";
+import type { HostPort } from "./setting_values.ts";
+
+/** What the program can be asked to do. */
+export type Command = "agent" | "bootstrap" | "cleanup" | "version";
+
+/** Every setting's value. Settings that a command does not have hold their defaults there. */
+export interface Config {
+  /** Name of the Node this runs on. */
+  readonly nodeName: string;
+  /** Files and folders of manifests to read Services from; empty: from the API server. */
+  readonly manifests: readonly string[];
+  /** Path of a kubeconfig; empty: in the cluster, else `KUBECONFIG`, else `~/.kube/config`. */
+  readonly kubeconfig: string;
+  /** Context in the kubeconfig; empty: its current one. */
+  readonly context: string;
+  /** Label value of the Services to serve; empty: all Services that carry no such label. */
+  readonly serviceProxyName: string;
+  /** When Envoy learns of a Service: at its first connection, or beforehand. */
+  readonly mode: "on-demand" | "eager";
+  /** How traffic reaches Envoy. */
+  readonly redirect: "nftables" | "none";
+  /** Who starts Envoy: the agent, or somebody else (another container). */
+  readonly envoy: "run" | "external";
+  /** Envoy's binary; empty: on the PATH, else fetched once into `cacheDir`. */
+  readonly envoyBin: string;
+  /** Worker threads of Envoy; 0: one per processor. */
+  readonly envoyConcurrency: number;
+  /** What Envoy itself logs; the agent passes it on. */
+  readonly envoyLogLevel: "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
+  /** Folder of sockets and of Envoy's bootstrap. */
+  readonly runDir: string;
+  /** Unix socket on which Envoy is fed. */
+  readonly adsSocket: string;
+  /** Loopback address to feed Envoy on instead of the socket. */
+  readonly adsAddress: HostPort | undefined;
+  /** Unix socket of Envoy's admin interface. */
+  readonly envoyAdminSocket: string;
+  /** Port of Envoy's constant TCP listener. */
+  readonly tcpPort: number;
+  /** Port of Envoy's constant HTTP listener. */
+  readonly httpPort: number;
+  /** Families to serve; `auto`: those the node has. */
+  readonly ipFamilies: "auto" | "IPv4" | "IPv6" | "dual";
+  /** Ranges that a node address must be in to answer for NodePorts; empty: all but loopback. */
+  readonly nodeportAddresses: readonly string[];
+  /** How often the kernel's table is compared with the plan, in milliseconds. */
+  readonly resyncIntervalMs: number;
+  /** The `nft` program: a path, or a name to be found on the PATH. */
+  readonly nftBin: string;
+  /** Where a fetched Envoy is kept. */
+  readonly cacheDir: string;
+  /** Where /healthz, /livez and /readyz are served; undefined: nowhere. */
+  readonly healthzBindAddress: HostPort | undefined;
+  /** Where /metrics is served; undefined: nowhere. */
+  readonly metricsBindAddress: HostPort | undefined;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+  /** File to write the bootstrap to; `-`: standard output. */
+  readonly output: string;
+  /** Notation of the bootstrap. */
+  readonly format: "yaml" | "json";
+}

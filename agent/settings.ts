@@ -1,0 +1,298 @@
+/**
+ * The one table of settings: command line, environment, YAML file, validation and `--help` are all derived from it.
+ *
+ * In: nothing. Out: {@linkcode SETTINGS}, one entry per field of Config. Flag, YAML key and environment variable of a setting are one name in three spellings: `--node-name`,
+ * `node-name:`, `LIGHTPATH_NODE_NAME`.
+ * Invariants: each field of Config has exactly one entry (checked by the compiler). Names and defaults are kube-proxy's
+ * where the meaning is the same.
+ * @module
+ */
+
+import type { Command, Config } from "./config_fields.ts";
+import {
+  choice,
+  cidrs,
+  durationMs,
+  hostPort,
+  integer,
+  nodeName,
+  paths,
+  port,
+  text,
+  type ValueKind,
+} from "./setting_values.ts";
+
+/** All commands with what they do, in the order of `--help`. */
+export const COMMANDS: Readonly<Record<Command, string>> = {
+  agent: "Serve this node's Services: watch them, feed Envoy, redirect their traffic to it",
+  bootstrap: "Print the configuration Envoy has to be started with",
+  cleanup: "Remove from the kernel all that Lightpath put there, and nothing else",
+  version: "Print the versions of Lightpath and of the Envoy it is made for",
+};
+
+/** What the defaults of some settings depend on. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string>>;
+  /** This machine's host name. Called only when the node's name is not given. */
+  hostname(): string;
+}
+
+/** A setting's text when nobody gave one, and where that text comes from (named in errors about it). */
+export interface DefaultText {
+  readonly text: string;
+  readonly origin: string;
+}
+
+/** One row of the table. */
+export interface Setting<T> {
+  /** Without dashes in front; the YAML key too. */
+  readonly flag: string;
+  readonly kind: ValueKind<T>;
+  /** Which commands take the flag. The environment and the YAML file may hold it for all. */
+  readonly commands: readonly Command[];
+  /** A text for {@linkcode ValueKind.parse}; none: `kind` parses no texts at all (an empty list, nothing). */
+  readonly default?: string | ((surroundings: Surroundings, runDir: string) => DefaultText);
+  /** What `--help` says about the default where it cannot be computed beforehand, or is empty. */
+  readonly defaultHelp?: string;
+  readonly help: string;
+}
+
+const ALL: readonly Command[] = ["agent", "bootstrap", "cleanup", "version"];
+const AGENT: readonly Command[] = ["agent"];
+const ENVOY: readonly Command[] = ["agent", "bootstrap"];
+
+/** The table, in the order of `--help`. */
+export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]> } = {
+  nodeName: {
+    flag: "node-name",
+    kind: nodeName(),
+    commands: ENVOY,
+    default: ({ env, hostname }) => fromEnv(env, "NODE_NAME") ?? defaultNodeName(hostname()),
+    defaultHelp: "$NODE_NAME, else the host name",
+    help: "name of the Node this runs on",
+  },
+  manifests: {
+    flag: "manifests",
+    kind: paths(),
+    commands: AGENT,
+    help:
+      "file or folder of Service and EndpointSlice manifests to serve instead of a cluster's; may be repeated",
+  },
+  kubeconfig: {
+    flag: "kubeconfig",
+    kind: text("PATH"),
+    commands: AGENT,
+    default: "",
+    defaultHelp: "in the cluster its service account, else $KUBECONFIG, else ~/.kube/config",
+    help: "how to reach the API server",
+  },
+  context: {
+    flag: "context",
+    kind: text("NAME"),
+    commands: AGENT,
+    default: "",
+    defaultHelp: "the current one",
+    help: "context in the kubeconfig",
+  },
+  serviceProxyName: {
+    flag: "service-proxy-name",
+    kind: text("NAME"),
+    commands: AGENT,
+    default: "",
+    defaultHelp: "replace kube-proxy: serve all Services without that label",
+    help: "serve only Services whose label service.kubernetes.io/service-proxy-name has this value, " +
+      "e.g. lightpath.cloud beside kube-proxy",
+  },
+  mode: {
+    flag: "mode",
+    kind: choice("on-demand", "eager"),
+    commands: ENVOY,
+    default: "on-demand",
+    help: "when Envoy learns of a Service: at its first connection, or all beforehand",
+  },
+  redirect: {
+    flag: "redirect",
+    kind: choice("nftables", "none"),
+    commands: AGENT,
+    default: "nftables",
+    help: "how Service traffic is brought to Envoy; none leaves the kernel untouched",
+  },
+  envoy: {
+    flag: "envoy",
+    kind: choice("run", "external"),
+    commands: AGENT,
+    default: "run",
+    help: "whether the agent runs Envoy itself, or somebody else does (another container)",
+  },
+  envoyBin: {
+    flag: "envoy-bin",
+    kind: text("PATH"),
+    commands: AGENT,
+    default: ({ env }) => fromEnv(env, "ENVOY_BIN") ?? { text: "", origin: "the default" },
+    defaultHelp: "$ENVOY_BIN, else envoy on the PATH, else fetched once",
+    help: "Envoy's binary",
+  },
+  envoyConcurrency: {
+    flag: "envoy-concurrency",
+    kind: integer({ min: 0, max: 1024 }),
+    commands: AGENT,
+    default: "0",
+    defaultHelp: "0: one per processor",
+    help: "Envoy's worker threads",
+  },
+  envoyLogLevel: {
+    flag: "envoy-log-level",
+    kind: choice("trace", "debug", "info", "warning", "error", "critical", "off"),
+    commands: AGENT,
+    default: "warning",
+    help: "how much Envoy logs; its lines appear among the agent's",
+  },
+  runDir: {
+    flag: "run-dir",
+    kind: text("PATH"),
+    commands: ENVOY,
+    default: "/run/lightpath",
+    help: "folder of the two sockets below and of Envoy's bootstrap",
+  },
+  adsSocket: {
+    flag: "ads-socket",
+    kind: text("PATH"),
+    commands: ENVOY,
+    default: (_, runDir) => ({ text: `${runDir}/ads.sock`, origin: "the default in --run-dir" }),
+    defaultHelp: "ads.sock in --run-dir",
+    help: "Unix socket on which Envoy is fed",
+  },
+  adsAddress: {
+    flag: "ads-address",
+    kind: hostPort({ loopbackOnly: true }),
+    commands: ENVOY,
+    help: "feed Envoy on this loopback address instead of the socket; every local user can read it there",
+  },
+  envoyAdminSocket: {
+    flag: "envoy-admin-socket",
+    kind: text("PATH"),
+    commands: ENVOY,
+    default: (_, runDir) => ({ text: `${runDir}/envoy-admin.sock`, origin: "the default in --run-dir" }),
+    defaultHelp: "envoy-admin.sock in --run-dir",
+    help: "Unix socket of Envoy's admin interface",
+  },
+  tcpPort: {
+    flag: "tcp-port",
+    kind: port(),
+    commands: ENVOY,
+    default: "1666",
+    help: "port of Envoy's listener for TCP Services",
+  },
+  httpPort: {
+    flag: "http-port",
+    kind: port(),
+    commands: ENVOY,
+    default: "1667",
+    help: "port of Envoy's listener for HTTP Services",
+  },
+  ipFamilies: {
+    flag: "ip-families",
+    kind: choice("auto", "IPv4", "IPv6", "dual"),
+    commands: ENVOY,
+    default: "auto",
+    help: "families to serve; auto means those this node has",
+  },
+  nodeportAddresses: {
+    flag: "nodeport-addresses",
+    kind: cidrs(),
+    commands: AGENT,
+    defaultHelp: "all of this node's but loopback",
+    help: "NodePorts answer only on node addresses in these ranges; may be repeated",
+  },
+  resyncIntervalMs: {
+    flag: "resync-interval",
+    kind: durationMs({ minMs: 1_000 }),
+    commands: AGENT,
+    default: "10m",
+    help: "how often the kernel's table is compared with what it should be",
+  },
+  nftBin: {
+    flag: "nft-bin",
+    kind: text("PATH"),
+    commands: ["agent", "cleanup"],
+    default: "nft",
+    help: "the nft program",
+  },
+  cacheDir: {
+    flag: "cache-dir",
+    kind: text("PATH"),
+    commands: AGENT,
+    default: ({ env }) => defaultCacheDir(env),
+    defaultHelp: "$XDG_CACHE_HOME/lightpath, else ~/.cache/lightpath",
+    help: "where a fetched Envoy is kept",
+  },
+  healthzBindAddress: {
+    flag: "healthz-bind-address",
+    kind: hostPort({ defaultPort: 10256 }),
+    commands: AGENT,
+    default: "0.0.0.0:10256",
+    help: "where /healthz, /livez and /readyz are served; empty: nowhere",
+  },
+  metricsBindAddress: {
+    flag: "metrics-bind-address",
+    kind: hostPort({ defaultPort: 10249 }),
+    commands: AGENT,
+    default: "127.0.0.1:10249",
+    help: "where /metrics is served; empty: nowhere",
+  },
+  logLevel: {
+    flag: "log-level",
+    kind: choice("debug", "info", "warn", "error"),
+    commands: ALL,
+    default: "info",
+    help: "the least important lines to log",
+  },
+  logFormat: {
+    flag: "log-format",
+    kind: choice("text", "json"),
+    commands: ALL,
+    default: "text",
+    help: "how log lines look",
+  },
+  output: {
+    flag: "output",
+    kind: text("PATH"),
+    commands: ["bootstrap"],
+    default: "-",
+    defaultHelp: "- : standard output",
+    help: "file to write the bootstrap to",
+  },
+  format: {
+    flag: "format",
+    kind: choice("yaml", "json"),
+    commands: ["bootstrap"],
+    default: "yaml",
+    help: "notation of the bootstrap",
+  },
+};
+
+/** The environment variable of a flag: `LIGHTPATH_NODE_NAME` for `node-name`. */
+export function envName(flag: string): string {
+  return `LIGHTPATH_${flag.replaceAll("-", "_").toUpperCase()}`;
+}
+
+function fromEnv(env: Surroundings["env"], name: string): DefaultText | undefined {
+  const value = env[name];
+  return value === undefined || value === ""
+    ? undefined
+    : { text: value, origin: `environment variable ${name}` };
+}
+
+/** The kubelet's rule, and for machines that are no Node (whose names may hold anything) something it could be called. */
+function defaultNodeName(hostname: string): DefaultText {
+  const name = hostname.trim().toLowerCase().replace(/[^-a-z0-9.]/g, "-").replace(/^[-.]+|[-.]+$/g, "");
+  return { text: name === "" ? "localhost" : name, origin: "this machine's host name" };
+}
+
+function defaultCacheDir(env: Surroundings["env"]): DefaultText {
+  const origin = "the default";
+  const xdg = fromEnv(env, "XDG_CACHE_HOME");
+  if (xdg !== undefined) return { text: `${xdg.text}/lightpath`, origin: xdg.origin };
+  const home = fromEnv(env, "HOME");
+  return { text: home === undefined ? "/var/cache/lightpath" : `${home.text}/.cache/lightpath`, origin };
+}
