@@ -55,6 +55,9 @@ const ON_DEMAND_TIMEOUT = "5s";
 
 const ADS = { ads: {}, resource_api_version: "V3" } as const;
 
+/** Without a limit (0 s) to the wait for the first answer; Envoy's default begins to listen after 15 s without one. */
+const ADS_FOR_START = { ...ADS, initial_fetch_timeout: "0s" } as const;
+
 /** The whole bootstrap configuration. */
 export function bootstrap(options: BootstrapOptions): Json {
   return {
@@ -72,12 +75,17 @@ export function bootstrap(options: BootstrapOptions): Json {
           },
         }],
       },
-      ...(options.mode === "eager" ? { cds_config: ADS } : {}),
+      // Stays empty as long as no Service needs a listener of its own. It also makes Envoy introduce itself when it
+      // connects, and wait for the agent before it listens: until then connections are refused at once instead of
+      // waiting for Clusters that nobody sends.
+      lds_config: ADS_FOR_START,
+      ...(options.mode === "eager" ? { cds_config: ADS_FOR_START } : {}),
     },
     static_resources: {
       listeners: [tcpListener(options), httpListener(options)],
       clusters: [adsCluster(options.adsAddress)],
     },
+    overload_manager: { resource_monitors: [NO_CONNECTION_LIMIT] },
     stats_config: statsConfig(options.mode),
   };
 }
@@ -248,6 +256,16 @@ const KEEPALIVE: Json = [
   { level: 6, name: 5, int_value: 15, state: "STATE_PREBIND" },
   { level: 6, name: 6, int_value: 5, state: "STATE_PREBIND" },
 ];
+
+/** Says that the missing limit is meant (Envoy warns otherwise): what limits is conntrack and file descriptors. */
+const NO_CONNECTION_LIMIT: Json = {
+  name: "envoy.resource_monitors.global_downstream_max_connections",
+  typed_config: {
+    "@type":
+      "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+    max_active_downstream_connections: "9007199254740991",
+  },
+};
 
 /**
  * In eager mode every Service has Clusters whether used or not, and their statistics would be most of Envoy's memory

@@ -10,7 +10,12 @@ import { type Endpoint, IP_FAMILIES, type ServicePort, type VIP } from "./types.
 export function equalServicePorts(a: ServicePort, b: ServicePort): boolean {
   return a.key === b.key && a.appProtocol === b.appProtocol && a.nodePort === b.nodePort &&
     equalLists(a.families, b.families, Object.is) && equalLists(a.vips, b.vips, equalVIPs) &&
-    IP_FAMILIES.every((family) => equalLists(a.endpoints[family], b.endpoints[family], equalEndpoints));
+    IP_FAMILIES.every((family) => equalEndpoints(a.endpoints[family], b.endpoints[family]));
+}
+
+/** Whether two lists of usable endpoints, each sorted by the model, are the same. */
+export function equalEndpoints(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {
+  return equalLists(a, b, equalEndpoint);
 }
 
 function equalLists<T>(a: readonly T[], b: readonly T[], equal: (a: T, b: T) => boolean): boolean {
@@ -21,6 +26,6 @@ function equalVIPs(a: VIP, b: VIP): boolean {
   return a.address === b.address && a.family === b.family && a.port === b.port && a.kind === b.kind;
 }
 
-function equalEndpoints(a: Endpoint, b: Endpoint): boolean {
+function equalEndpoint(a: Endpoint, b: Endpoint): boolean {
   return a.address === b.address && a.port === b.port && a.zone === b.zone;
 }

@@ -47,14 +47,17 @@ export interface JudgedService {
 type Report = (kind: ProblemKind, message: string) => void;
 type Address = Omit<VIP, "port">;
 
-/** Judges one Service. Never throws. Cost: its own ports times its own addresses. */
-export function judgeService(service: Service): JudgedService {
+/**
+ * Judges one Service for a node that serves these families. Never throws.
+ * Cost: its own ports times its own addresses.
+ */
+export function judgeService(service: Service, served: readonly IPFamily[]): JudgedService {
   const object = `Service ${service.namespace}/${service.name}`;
   const problems: Problem[] = [];
   const report: Report = (kind, message) => void problems.push({ object, kind, message });
   for (const sentence of service.malformed) report("malformed", sentence);
 
-  const addresses = wantedAddresses(service, report);
+  const addresses = wantedAddresses(service, report).filter(({ family }) => served.includes(family));
   const families = IP_FAMILIES.filter((family) =>
     addresses.some((address) => address.kind === "ClusterIP" && address.family === family)
   );

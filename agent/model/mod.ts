@@ -2,6 +2,7 @@
  * The service model: Kubernetes objects in, ServicePorts and ModelDeltas out. Pure.
  * @module
  */
+export { equalEndpoints } from "./equality.ts";
 export { parseIPAddress } from "./ip_address.ts";
 export type { IPAddress } from "./ip_address.ts";
 export { pathOf } from "./path.ts";
@@ -15,6 +16,7 @@ export type {
   IPFamily,
   ModelDelta,
   ModelView,
+  NodeAddresses,
   Path,
   Problem,
   ProblemKind,

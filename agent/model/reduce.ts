@@ -130,7 +130,7 @@ export class ServiceModel implements ModelView {
     this.#services.delete(name);
     if (service === undefined || !isServed(service, this.#selection)) return;
 
-    const { ports, problems } = judgeService(service);
+    const { ports, problems } = judgeService(service, this.#selection.families);
     this.#services.set(name, { ports, problems });
     const { creationTimestampMs } = service;
     for (const port of ports) {

@@ -5,7 +5,7 @@ import type { KubeObject, ObjectEvent } from "../kube/objects.ts";
 import { ServiceModel } from "./reduce.ts";
 import { endpoint, portSpec, service, slice } from "./testing/objects.ts";
 import { Random } from "./testing/random.ts";
-import type { Problem, ServicePort } from "./types.ts";
+import { IP_FAMILIES, type Problem, type ServicePort } from "./types.ts";
 
 const KEY = "default/echo:http/TCP";
 
@@ -18,7 +18,7 @@ function remove(kind: KubeObject["kind"], name: string): ObjectEvent {
 }
 
 function newModel(serviceProxyName = ""): ServiceModel {
-  return new ServiceModel({ serviceProxyName });
+  return new ServiceModel({ serviceProxyName, families: IP_FAMILIES });
 }
 
 function addresses(port: ServicePort | undefined, family: "IPv4" | "IPv6" = "IPv4"): readonly string[] {
@@ -101,6 +101,18 @@ Deno.test("reduce() gives each family of a dual-stack Service its own endpoints"
   assertEquals(addresses(port, "IPv4"), ["10.244.0.5 8080"]);
   assertEquals(addresses(port, "IPv6"), ["fd01::5 8080"]);
   assertEquals(model.vipOwner("fd00::1", 80)?.key, KEY);
+});
+
+Deno.test("reduce() leaves alone the addresses of a family this node does not serve", () => {
+  const model = new ServiceModel({ serviceProxyName: "", families: ["IPv4"] });
+  const { problemsAppeared } = model.reduce(apply(
+    service({ clusterIPs: ["10.96.0.10", "fd00::1"] }),
+    slice({ name: "echo-6", addressType: "IPv6", endpoints: [endpoint("fd01::5")] }),
+  ));
+  const port = model.servicePort(KEY);
+  assertEquals(port?.vips.map(({ address }) => address), ["10.96.0.10"]);
+  assertEquals([port?.families, port?.endpoints.IPv6], [["IPv4"], []]);
+  assertEquals(problemsAppeared, []);
 });
 
 Deno.test("reduce() leaves out slices of a family the Service does not have", () => {

@@ -8,6 +8,7 @@
  * @module
  */
 import type { Service } from "../kube/objects.ts";
+import type { IPFamily } from "./types.ts";
 
 /** Which Services are this agent's. */
 export interface ServiceSelection {
@@ -16,6 +17,8 @@ export interface ServiceSelection {
    * *without* that label, as kube-proxy does (Lightpath replaces it).
    */
   readonly serviceProxyName: string;
+  /** Families this node serves: addresses of another one are left alone. */
+  readonly families: readonly IPFamily[];
 }
 
 /** Whether the Service is this agent's and has at least one ClusterIP. */

@@ -13,6 +13,9 @@ export type IPFamily = "IPv4" | "IPv6";
 /** Both families, in the order in which everything is emitted. */
 export const IP_FAMILIES: readonly IPFamily[] = ["IPv4", "IPv6"];
 
+/** Addresses by family: canonical text, without brackets, each once. */
+export type NodeAddresses = Readonly<Record<IPFamily, readonly string[]>>;
+
 /** As `ServicePort.protocol` in the Kubernetes API. */
 export type Protocol = "TCP" | "UDP" | "SCTP";
 

@@ -1,0 +1,50 @@
+/**
+ * A builder of ServicePorts for tests: everything defaulted, each test names only what it is about.
+ * @module
+ */
+
+import { servicePortKey } from "../service_port_name.ts";
+import { type AppProtocol, IP_FAMILIES, type IPFamily, type Protocol, type ServicePort } from "../types.ts";
+
+/** What a test is about; all else is defaulted. */
+export interface ServicePortSketch {
+  readonly name?: string;
+  /** The port's name. */
+  readonly port?: string;
+  readonly protocol?: Protocol;
+  readonly appProtocol?: AppProtocol;
+  /** `address port` pairs, e.g. `10.96.0.10 80` or `fd00::1 80`. */
+  readonly vips?: readonly string[];
+  readonly nodePort?: number;
+  readonly families?: readonly IPFamily[];
+  /** Families that have an endpoint. */
+  readonly endpoints?: readonly IPFamily[];
+}
+
+/** An HTTP port of `default/echo` with an endpoint in each family and VIP 10.96.0.10:80, unless said otherwise. */
+export function servicePort(sketch: ServicePortSketch = {}): ServicePort {
+  const protocol = sketch.protocol ?? "TCP";
+  const name = { namespace: "default", name: sketch.name ?? "echo", port: sketch.port ?? "web", protocol };
+  const withEndpoints = sketch.endpoints ?? IP_FAMILIES;
+  const endpoint = { port: 8080, zone: "" };
+  return {
+    key: servicePortKey(name),
+    name,
+    appProtocol: sketch.appProtocol ?? "http",
+    vips: (sketch.vips ?? ["10.96.0.10 80"]).map((text) => {
+      const [address = "", port] = text.split(" ");
+      return {
+        address,
+        family: address.includes(":") ? "IPv6" : "IPv4",
+        port: Number(port),
+        kind: "ClusterIP",
+      };
+    }),
+    nodePort: sketch.nodePort ?? 0,
+    families: sketch.families ?? ["IPv4"],
+    endpoints: {
+      IPv4: withEndpoints.includes("IPv4") ? [{ ...endpoint, address: "10.244.0.5" }] : [],
+      IPv6: withEndpoints.includes("IPv6") ? [{ ...endpoint, address: "fd00:244::5" }] : [],
+    },
+  };
+}

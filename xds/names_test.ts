@@ -1,0 +1,38 @@
+import { assertEquals } from "@std/assert/equals";
+import { servicePort } from "../agent/model/testing/service_ports.ts";
+import { clusterName, loadAssignmentName, parseClusterName, parseLoadAssignmentName } from "./names.ts";
+
+Deno.test("clusterName() and parseClusterName() agree with what Envoy prints", () => {
+  assertEquals(clusterName("10.96.0.10", 80), "10.96.0.10:80");
+  assertEquals(clusterName("fd00::1", 80), "[fd00::1]:80");
+  assertEquals(parseClusterName("10.96.0.10:80"), { address: "10.96.0.10", family: "IPv4", port: 80 });
+  assertEquals(parseClusterName("[fd00::1]:80"), { address: "fd00::1", family: "IPv6", port: 80 });
+});
+
+Deno.test("parseClusterName() refuses what is not the canonical name of a destination", () => {
+  const refused = [
+    "",
+    "none",
+    "*",
+    "10.96.0.10",
+    "10.96.0.10:",
+    "10.96.0.10:080",
+    "10.96.0.10:x",
+    "fd00::1:80",
+    "[fd00:0::1]:80",
+    "[10.96.0.10]:80",
+  ];
+  for (const name of refused) assertEquals(parseClusterName(name), undefined, name);
+});
+
+Deno.test("parseLoadAssignmentName() reads what loadAssignmentName() writes", () => {
+  for (const port of ["http", ""]) {
+    const named = servicePort({ port });
+    assertEquals(parseLoadAssignmentName(loadAssignmentName(named, "IPv6")), {
+      key: named.key,
+      family: "IPv6",
+    });
+  }
+  assertEquals(loadAssignmentName(servicePort({ port: "" }), "IPv4"), "default/echo/IPv4");
+  assertEquals(parseLoadAssignmentName("default/echo:http"), undefined);
+});

@@ -1,0 +1,220 @@
+/**
+ * All xDS resources of this node: which exist, and their bytes.
+ *
+ * In: a ModelView and the changes made to it, the node's addresses. Out: encoded resources by type and name, and
+ * after each change the names it touched. A resource is translated and encoded when a stream first asks for it, and
+ * then kept until its ServicePort changes: in on-demand mode only what this node uses is ever translated.
+ *
+ * Invariants: version is the hash of the content, so equal content is silent, across restarts too; a Cluster exists
+ * for every TCP VIP and for every TCP NodePort at each of the node's addresses, and nothing else; for a name that
+ * Envoy asked for explicitly there is always an answer, an empty one if need be.
+ *
+ * Cost of a change: the destinations of the changed ServicePorts. Only new node addresses walk all ServicePorts.
+ * @module
+ */
+import { hash } from "node:crypto";
+import {
+  equalEndpoints,
+  IP_FAMILIES,
+  type IPFamily,
+  type ModelView,
+  type NodeAddresses,
+  type ServicePort,
+  type ServicePortChange,
+  type ServicePortKey,
+} from "../agent/model/mod.ts";
+import { Cluster, ClusterLoadAssignment } from "../protos/mod.ts";
+import { clusterName, loadAssignmentName, parseClusterName, parseLoadAssignmentName } from "./names.ts";
+import type { ChangedNames, EncodedResource, Interest, ResourceSource } from "./resource_source.ts";
+import { emptyCluster, translateCluster } from "./translate/cluster.ts";
+import { translateLoadAssignment } from "./translate/load_assignment.ts";
+import type { XdsType } from "./type_urls.ts";
+
+/** What the store needs. */
+export interface ResourceStoreOptions {
+  readonly view: ModelView;
+  readonly nodeAddresses: NodeAddresses;
+  /** Called for each resource that is translated and encoded; the tests count that work follows the change. */
+  readonly onTranslate?: (type: XdsType, name: string) => void;
+}
+
+/** The resources. Holds streams back (`ready`) until the first complete state is in. */
+export class ResourceStore implements ResourceSource {
+  readonly #view: ModelView;
+  readonly #onTranslate: ((type: XdsType, name: string) => void) | undefined;
+  #nodeAddresses: NodeAddresses;
+  #ready = false;
+  readonly #encoded: Readonly<Record<XdsType, Map<string, EncodedResource>>> = {
+    Cluster: new Map(),
+    ClusterLoadAssignment: new Map(),
+    Listener: new Map(),
+  };
+  readonly #listeners = new Set<(changed: ChangedNames) => void>();
+
+  constructor({ view, nodeAddresses, onTranslate }: ResourceStoreOptions) {
+    this.#view = view;
+    this.#nodeAddresses = nodeAddresses;
+    this.#onTranslate = onTranslate;
+  }
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** Opens the store: the view now holds the first complete state. */
+  markReady(): void {
+    if (this.#ready) return;
+    this.#ready = true;
+    this.#notify(new Map());
+  }
+
+  get(type: XdsType, name: string, interest: Interest): EncodedResource | undefined {
+    return this.#encoded[type].get(name) ?? this.#encode(type, name, interest);
+  }
+
+  /** All Clusters, in the order of the ServicePorts; for wildcard subscriptions. Other types have no wildcard. */
+  *names(type: XdsType): Generator<string> {
+    if (type !== "Cluster") return;
+    for (const servicePort of this.#view.servicePorts()) {
+      yield* this.#clusterNames(servicePort, this.#nodeAddresses);
+    }
+  }
+
+  onChange(listener: (changed: ChangedNames) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The view has changed in these ServicePorts. */
+  update(changes: ReadonlyMap<ServicePortKey, ServicePortChange>): void {
+    const clusters = new Set<string>();
+    const assignments = new Set<string>();
+    for (const { before, after } of changes.values()) {
+      for (const name of this.#changedClusters(before, after)) clusters.add(name);
+      for (const name of changedAssignments(before, after)) assignments.add(name);
+    }
+    this.#invalidate(clusters, assignments);
+  }
+
+  /** The node has these addresses now: NodePorts are served at each of them. */
+  setNodeAddresses(nodeAddresses: NodeAddresses): void {
+    const before = this.#nodeAddresses;
+    this.#nodeAddresses = nodeAddresses;
+    const clusters = new Set<string>();
+    for (const servicePort of this.#view.servicePorts()) {
+      if (servicePort.nodePort === 0) continue;
+      const old = new Set(this.#clusterNames(servicePort, before));
+      const now = new Set(this.#clusterNames(servicePort, nodeAddresses));
+      for (const name of old.symmetricDifference(now)) clusters.add(name);
+    }
+    this.#invalidate(clusters, new Set());
+  }
+
+  #invalidate(clusters: ReadonlySet<string>, assignments: ReadonlySet<string>): void {
+    const changed = new Map<XdsType, ReadonlySet<string>>();
+    if (clusters.size > 0) changed.set("Cluster", clusters);
+    if (assignments.size > 0) changed.set("ClusterLoadAssignment", assignments);
+    for (const [type, names] of changed) for (const name of names) this.#encoded[type].delete(name);
+    if (changed.size > 0) this.#notify(changed);
+  }
+
+  #notify(changed: ChangedNames): void {
+    for (const listener of this.#listeners) listener(changed);
+  }
+
+  /** Names that came, went, or whose Cluster reads something that changed. Endpoints are not part of a Cluster. */
+  #changedClusters(before: ServicePort | undefined, after: ServicePort | undefined): Iterable<string> {
+    const old = new Set(before && this.#clusterNames(before, this.#nodeAddresses));
+    const now = new Set(after && this.#clusterNames(after, this.#nodeAddresses));
+    return before?.appProtocol === after?.appProtocol ? old.symmetricDifference(now) : old.union(now);
+  }
+
+  *#clusterNames(servicePort: ServicePort, nodeAddresses: NodeAddresses): Generator<string> {
+    if (servicePort.name.protocol !== "TCP") return;
+    for (const { address, port } of servicePort.vips) yield clusterName(address, port);
+    if (servicePort.nodePort === 0) return;
+    for (const family of servicePort.families) {
+      for (const address of nodeAddresses[family]) yield clusterName(address, servicePort.nodePort);
+    }
+  }
+
+  #encode(type: XdsType, name: string, interest: Interest): EncodedResource | undefined {
+    switch (type) {
+      case "Cluster":
+        return this.#encodeCluster(name) ?? (interest === "explicit" ? emptyClusterFor(name) : undefined);
+      case "ClusterLoadAssignment":
+        return this.#encodeLoadAssignment(name) ??
+          (interest === "explicit" ? emptyAssignmentFor(name) : undefined);
+      case "Listener":
+        // All listeners are in the bootstrap; a subscription to more of them stays empty.
+        return undefined;
+      default:
+        return type satisfies never;
+    }
+  }
+
+  #encodeCluster(name: string): EncodedResource | undefined {
+    const owner = this.#ownerOf(name);
+    if (owner === undefined) return undefined;
+    const { servicePort, family } = owner;
+    const bytes = Cluster.encode(translateCluster(servicePort, { name, family })).finish();
+    return this.#keep("Cluster", {
+      ...encoded(name, bytes),
+      loadAssignment: loadAssignmentName(servicePort, family),
+    });
+  }
+
+  #encodeLoadAssignment(name: string): EncodedResource | undefined {
+    const parsed = parseLoadAssignmentName(name);
+    const servicePort = parsed && this.#view.servicePort(parsed.key);
+    if (parsed === undefined || servicePort === undefined) return undefined;
+    const assignment = translateLoadAssignment(name, servicePort.endpoints[parsed.family]);
+    return this.#keep(
+      "ClusterLoadAssignment",
+      encoded(name, ClusterLoadAssignment.encode(assignment).finish()),
+    );
+  }
+
+  /** Keeps what belongs to a ServicePort until that changes. Empty answers are not kept: nobody would clear them. */
+  #keep(type: XdsType, resource: EncodedResource): EncodedResource {
+    this.#onTranslate?.(type, resource.name);
+    this.#encoded[type].set(resource.name, resource);
+    return resource;
+  }
+
+  /** Who answers at a destination: the owner of the VIP, else of the NodePort if the address is this node's. */
+  #ownerOf(name: string): { readonly servicePort: ServicePort; readonly family: IPFamily } | undefined {
+    const destination = parseClusterName(name);
+    if (destination === undefined) return undefined;
+    const { address, family, port } = destination;
+    const servicePort = this.#view.vipOwner(address, port) ??
+      (this.#nodeAddresses[family].includes(address) ? this.#view.nodePortOwner(family, port) : undefined);
+    return servicePort && { servicePort, family };
+  }
+}
+
+function emptyClusterFor(name: string): EncodedResource {
+  return encoded(name, Cluster.encode(emptyCluster(name)).finish());
+}
+
+function emptyAssignmentFor(name: string): EncodedResource {
+  return encoded(name, ClusterLoadAssignment.encode(translateLoadAssignment(name, [])).finish());
+}
+
+function encoded(name: string, bytes: Uint8Array): EncodedResource {
+  // 96 bits of SHA-256: equal versions must mean equal bytes, also for input somebody chose.
+  return { name, version: hash("sha256", bytes, "base64url").slice(0, 16), bytes };
+}
+
+function* changedAssignments(
+  before: ServicePort | undefined,
+  after: ServicePort | undefined,
+): Generator<string> {
+  const servicePort = after ?? before;
+  if (servicePort === undefined || servicePort.name.protocol !== "TCP") return;
+  for (const family of IP_FAMILIES) {
+    if (!equalEndpoints(before?.endpoints[family] ?? [], after?.endpoints[family] ?? [])) {
+      yield loadAssignmentName(servicePort, family);
+    }
+  }
+}

@@ -1,0 +1,174 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { fail } from "@std/assert/fail";
+import type { KubeObject, ObjectEvent } from "../agent/kube/objects.ts";
+import { IP_FAMILIES, type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
+import { endpoint, portSpec, service, slice } from "../agent/model/testing/objects.ts";
+import { Cluster, ClusterLoadAssignment } from "../protos/mod.ts";
+import type { ChangedNames } from "./resource_source.ts";
+import { ResourceStore } from "./resource_store.ts";
+
+const NODE: NodeAddresses = { IPv4: ["192.0.2.5"], IPv6: [] };
+
+/** A store over a model of its own, with what it said and did since the last look. */
+class Fixture {
+  readonly model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES });
+  readonly translated: string[] = [];
+  readonly #changed: string[] = [];
+  readonly store = new ResourceStore({
+    view: this.model,
+    nodeAddresses: NODE,
+    onTranslate: (_type, name) => void this.translated.push(name),
+  });
+
+  constructor(...objects: readonly KubeObject[]) {
+    this.apply(...objects);
+    this.store.markReady();
+    this.store.onChange((changed: ChangedNames) => {
+      for (const [type, names] of changed) for (const name of names) this.#changed.push(`${type} ${name}`);
+    });
+  }
+
+  apply(...objects: readonly KubeObject[]): void {
+    this.reduce(objects.map((object) => ({ type: "apply", object })));
+  }
+
+  reduce(events: readonly ObjectEvent[]): void {
+    this.store.update(this.model.reduce(events).changes);
+  }
+
+  takeChanged(): readonly string[] {
+    return this.#changed.splice(0).sort();
+  }
+}
+
+function decodeCluster(bytes: Uint8Array | undefined): Cluster {
+  return Cluster.decode(bytes ?? fail("no such Cluster"));
+}
+
+Deno.test("ResourceStore: an endpoint change touches the ClusterLoadAssignment alone", () => {
+  const fixture = new Fixture(service(), slice({ endpoints: [endpoint("10.244.0.5")] }));
+  fixture.apply(slice({ endpoints: [endpoint("10.244.0.5"), endpoint("10.244.0.6")] }));
+  assertEquals(fixture.takeChanged(), ["ClusterLoadAssignment default/echo:http/IPv4"]);
+});
+
+Deno.test("ResourceStore: an endpoint change of one family leaves the other alone", () => {
+  const fixture = new Fixture(
+    service({ clusterIPs: ["10.96.0.10", "fd00::10"] }),
+    slice({ endpoints: [endpoint("10.244.0.5")] }),
+    slice({ name: "echo-6", addressType: "IPv6", endpoints: [endpoint("fd01::5")] }),
+  );
+  fixture.apply(slice({ name: "echo-6", addressType: "IPv6", endpoints: [endpoint("fd01::6")] }));
+  assertEquals(fixture.takeChanged(), ["ClusterLoadAssignment default/echo:http/IPv6"]);
+});
+
+Deno.test("ResourceStore: a changed port touches the old and the new Cluster", () => {
+  const fixture = new Fixture(service());
+  fixture.apply(service({ ports: [portSpec({ port: 81 })] }));
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", "Cluster 10.96.0.10:81"]);
+});
+
+Deno.test("ResourceStore: a changed protocol touches the Cluster, with a new version", () => {
+  const fixture = new Fixture(service());
+  const before = fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version;
+  fixture.apply(service({ ports: [portSpec({ appProtocol: "grpc" })] }));
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80"]);
+  assert(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version !== before);
+});
+
+Deno.test("ResourceStore: all destinations of a port share one ClusterLoadAssignment", () => {
+  const fixture = new Fixture(service({
+    externalIPs: ["203.0.113.9"],
+    ports: [portSpec({ nodePort: 30080 })],
+  }));
+  const names = [...fixture.store.names("Cluster")];
+  assertEquals(names, ["10.96.0.10:80", "203.0.113.9:80", "192.0.2.5:30080"]);
+  for (const name of names) {
+    const resource = fixture.store.get("Cluster", name, "wildcard");
+    assertEquals(resource?.loadAssignment, "default/echo:http/IPv4");
+    assertEquals(decodeCluster(resource?.bytes).edsClusterConfig?.serviceName, "default/echo:http/IPv4");
+  }
+});
+
+Deno.test("ResourceStore: an asked-for name that is nobody's is answered with an empty Cluster", () => {
+  const fixture = new Fixture(service({ ports: [portSpec({ nodePort: 30080 })] }));
+  // No VIP; an address of another node; the listener itself; nonsense.
+  for (const name of ["10.96.0.99:80", "192.0.2.6:30080", "192.0.2.5:1667", "none"]) {
+    const cluster = decodeCluster(fixture.store.get("Cluster", name, "explicit")?.bytes);
+    assertEquals(cluster.name, name);
+    assertEquals(cluster.edsClusterConfig, undefined);
+    assertEquals(fixture.store.get("Cluster", name, "wildcard"), undefined);
+  }
+  const assignment = fixture.store.get("ClusterLoadAssignment", "default/gone:http/IPv4", "explicit");
+  assertEquals(ClusterLoadAssignment.decode(assignment?.bytes ?? fail("no assignment")).endpoints, []);
+});
+
+Deno.test("ResourceStore: UDP ports have no Clusters", () => {
+  const fixture = new Fixture(service({ ports: [portSpec({ protocol: "UDP" })] }));
+  assertEquals([...fixture.store.names("Cluster")], []);
+  fixture.apply(slice({
+    ports: [{ name: "http", protocol: "UDP", port: 1 }],
+    endpoints: [endpoint("10.244.0.5")],
+  }));
+  assertEquals(fixture.takeChanged(), []);
+});
+
+Deno.test("ResourceStore: a deleted Service's Cluster becomes the empty one, and comes back as it was", () => {
+  const fixture = new Fixture(service(), slice({ endpoints: [endpoint("10.244.0.5")] }));
+  const version = fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version;
+  fixture.reduce([{ type: "delete", kind: "Service", namespace: "default", name: "echo" }]);
+  assertEquals(fixture.takeChanged(), [
+    "Cluster 10.96.0.10:80",
+    "ClusterLoadAssignment default/echo:http/IPv4",
+  ]);
+  assertEquals(
+    decodeCluster(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.bytes).edsClusterConfig,
+    undefined,
+  );
+  fixture.apply(service());
+  assertEquals(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version, version);
+});
+
+Deno.test("ResourceStore: versions are those of a restarted agent, in whatever order it learned the objects", () => {
+  const objects = [
+    service({ clusterIPs: ["10.96.0.10", "fd00::10"] }),
+    slice({ endpoints: [endpoint("10.244.0.5", { zone: "b" }), endpoint("10.244.0.6", { zone: "a" })] }),
+    slice({ name: "echo-2", endpoints: [endpoint("10.244.0.7")] }),
+  ];
+  const versions = (fixture: Fixture): readonly (string | undefined)[] => [
+    fixture.store.get("Cluster", "[fd00::10]:80", "explicit")?.version,
+    fixture.store.get("ClusterLoadAssignment", "default/echo:http/IPv4", "explicit")?.version,
+  ];
+  assertEquals(versions(new Fixture(...objects)), versions(new Fixture(...objects.toReversed())));
+});
+
+Deno.test("ResourceStore: translates what is asked for, once, and again only what changed", () => {
+  const services = Array.from({ length: 100 }, (_, index) => [
+    service({ name: `s${index}`, clusterIPs: [`10.96.1.${index}`] }),
+    slice({ name: `s${index}-1`, serviceName: `s${index}`, endpoints: [endpoint(`10.244.1.${index}`)] }),
+  ]).flat();
+  const fixture = new Fixture(...services);
+  assertEquals(fixture.translated, []);
+  const ask = (index: number): void => {
+    fixture.store.get("Cluster", `10.96.1.${index}:80`, "explicit");
+    fixture.store.get("ClusterLoadAssignment", `default/s${index}:http/IPv4`, "explicit");
+  };
+  for (const index of [1, 2, 1, 2]) ask(index);
+  assertEquals(fixture.translated.splice(0).length, 4);
+  fixture.apply(
+    slice({ name: "s1-1", serviceName: "s1", endpoints: [endpoint("10.244.2.1")] }),
+    slice({ name: "s3-1", serviceName: "s3", endpoints: [endpoint("10.244.2.3")] }),
+  );
+  for (const index of [1, 2]) ask(index);
+  assertEquals(fixture.translated, ["default/s1:http/IPv4"]);
+});
+
+Deno.test("ResourceStore: new node addresses touch the NodePorts only", () => {
+  const fixture = new Fixture(
+    service({ ports: [portSpec({ nodePort: 30080 })] }),
+    service({ name: "other", clusterIPs: ["10.96.0.11"] }),
+  );
+  fixture.store.setNodeAddresses({ IPv4: ["192.0.2.6"], IPv6: ["2001:db8::6"] });
+  assertEquals(fixture.takeChanged(), ["Cluster 192.0.2.5:30080", "Cluster 192.0.2.6:30080"]);
+  assertEquals(fixture.store.get("Cluster", "192.0.2.5:30080", "wildcard"), undefined);
+});

@@ -1,0 +1,108 @@
+/**
+ * Translates a ServicePort into the Cluster for one of its destinations.
+ *
+ * In: a TCP ServicePort, the destination's name and family. Out: an `envoy.config.cluster.v3.Cluster`; same input, same
+ * message. Everything a Service may ask of Envoy rides on the Cluster, because the listeners are constant.
+ *
+ * Source: Envoy 1.40 API reference. kube-proxy knows no limits, so Envoy's default limits are lifted; where a value
+ * below is Envoy's default, it is not written.
+ * @module
+ */
+import { type IPFamily, type ServicePort, servicePortLabel } from "../../agent/model/mod.ts";
+import {
+  ApiVersion,
+  Cluster,
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  HttpProtocolOptions,
+  packAny,
+  PreviousHostsPredicate,
+  RoutingPriority,
+} from "../../protos/mod.ts";
+import { loadAssignmentName } from "../names.ts";
+
+/** The largest `UInt32Value`: no limit in practice. Envoy's default is 1,024 connections and requests, 3 retries. */
+const UNLIMITED = 4_294_967_295;
+
+/** Lifts the limits of both priorities (Envoy FAQ, "Is there a way to disable circuit breaking?"). */
+const UNLIMITED_THRESHOLDS = [RoutingPriority.DEFAULT, RoutingPriority.HIGH].map((priority) => ({
+  priority,
+  maxConnections: UNLIMITED,
+  maxPendingRequests: UNLIMITED,
+  maxRequests: UNLIMITED,
+  maxRetries: UNLIMITED,
+}));
+
+const CONNECT_TIMEOUT = { seconds: 5, nanos: 0 };
+
+/** Finds an endpoint that vanished without a word within 60 + 5 x 15 s; seconds. */
+const TCP_KEEPALIVE = { keepaliveProbes: 5, keepaliveTime: 60, keepaliveInterval: 15 };
+
+/**
+ * How long an idle upstream connection is kept for the next request, seconds. Short, because servers close idle
+ * connections too, and a request sent just then is lost; Envoy's default is an hour.
+ */
+const UPSTREAM_IDLE_TIMEOUT = { seconds: 15, nanos: 0 };
+
+/** A destination that a ServicePort owns. */
+export interface OwnedDestination {
+  /** The Cluster's name. */
+  readonly name: string;
+  readonly family: IPFamily;
+}
+
+/** The Cluster of a destination; its endpoints come as the ClusterLoadAssignment of the same port and family. */
+export function translateCluster(servicePort: ServicePort, { name, family }: OwnedDestination): Cluster {
+  return Cluster.fromPartial({
+    name,
+    // The name in statistics, where people look for their Service; the destinations of one port add up.
+    altStatName: servicePortLabel(servicePort.name),
+    type: Cluster_DiscoveryType.EDS,
+    edsClusterConfig: {
+      edsConfig: { ads: {}, resourceApiVersion: ApiVersion.V3 },
+      serviceName: loadAssignmentName(servicePort, family),
+    },
+    connectTimeout: CONNECT_TIMEOUT,
+    lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
+    circuitBreakers: { thresholds: UNLIMITED_THRESHOLDS },
+    upstreamConnectionOptions: { tcpKeepalive: TCP_KEEPALIVE },
+    typedExtensionProtocolOptions: servicePort.appProtocol === "tcp" ? {} : {
+      [HttpProtocolOptions.$type]: packAny(HttpProtocolOptions, httpProtocolOptions(servicePort.appProtocol)),
+    },
+  });
+}
+
+/**
+ * The Cluster of a destination that is nobody's: without endpoints, so connections to it fail at once. Given instead
+ * of "no such resource", which Envoy would remember: later connections would wait out the on-demand timeout even
+ * after the Service came (envoyproxy/envoy#44742).
+ */
+export function emptyCluster(name: string): Cluster {
+  return Cluster.fromPartial({
+    name,
+    altStatName: "no-such-service",
+    type: Cluster_DiscoveryType.STATIC,
+    connectTimeout: CONNECT_TIMEOUT,
+  });
+}
+
+function httpProtocolOptions(appProtocol: "http" | "http2"): HttpProtocolOptions {
+  return HttpProtocolOptions.fromPartial({
+    commonHttpProtocolOptions: { idleTimeout: UPSTREAM_IDLE_TIMEOUT },
+    ...(appProtocol === "http2"
+      ? { explicitHttpConfig: { http2ProtocolOptions: {} } }
+      : { useDownstreamProtocolConfig: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }),
+    // Only what no server can have acted upon is tried again, on another endpoint: a connection that failed, a stream
+    // that was refused, a reset before the request was sent. So an endpoint that is gone before its removal arrives
+    // costs nobody a request.
+    retryPolicy: {
+      retryOn: "connect-failure,refused-stream,reset-before-request",
+      numRetries: 2,
+      retryHostPredicate: [{
+        name: "envoy.retry_host_predicates.previous_hosts",
+        typedConfig: packAny(PreviousHostsPredicate, PreviousHostsPredicate.create()),
+      }],
+      hostSelectionRetryMaxAttempts: 5,
+    },
+  });
+}

@@ -1,0 +1,64 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { servicePort } from "../../agent/model/testing/service_ports.ts";
+import { Cluster, ClusterLoadAssignment, HttpProtocolOptions } from "../../protos/mod.ts";
+import { assertGolden } from "../testing/golden.ts";
+import { emptyCluster, translateCluster } from "./cluster.ts";
+import { translateLoadAssignment } from "./load_assignment.ts";
+
+/** The Cluster as JSON, with its packed HTTP options readable. */
+function clusterJson(cluster: Cluster): unknown {
+  const options = cluster.typedExtensionProtocolOptions[HttpProtocolOptions.$type];
+  const json = Cluster.toJSON(cluster) as Record<string, unknown>;
+  if (options === undefined) return json;
+  return {
+    ...json,
+    typedExtensionProtocolOptions: {
+      [HttpProtocolOptions.$type]: HttpProtocolOptions.toJSON(HttpProtocolOptions.decode(options.value)),
+    },
+  };
+}
+
+Deno.test("translateCluster() of an HTTP port", async () => {
+  const cluster = translateCluster(servicePort({ port: "http" }), { name: "10.96.0.10:80", family: "IPv4" });
+  await assertGolden("cluster_http", clusterJson(cluster));
+});
+
+Deno.test("translateCluster() of an HTTP/2 port, IPv6", async () => {
+  const cluster = translateCluster(servicePort({ appProtocol: "http2", port: "grpc" }), {
+    name: "[fd00::1]:80",
+    family: "IPv6",
+  });
+  await assertGolden("cluster_http2", clusterJson(cluster));
+});
+
+Deno.test("translateCluster() of an unnamed TCP port", async () => {
+  const cluster = translateCluster(servicePort({ appProtocol: "tcp", port: "" }), {
+    name: "10.96.0.10:5432",
+    family: "IPv4",
+  });
+  await assertGolden("cluster_tcp", clusterJson(cluster));
+});
+
+Deno.test("emptyCluster() has a name and no endpoints", async () => {
+  await assertGolden("cluster_empty", Cluster.toJSON(emptyCluster("10.96.0.99:80")));
+});
+
+Deno.test("translateLoadAssignment() groups endpoints by zone", async () => {
+  const assignment = translateLoadAssignment("default/echo:http/IPv4", [
+    { address: "10.244.0.9", port: 8080, zone: "" },
+    { address: "10.244.0.5", port: 8080, zone: "zone-a" },
+    { address: "10.244.0.6", port: 9090, zone: "zone-a" },
+    { address: "10.244.1.5", port: 8080, zone: "zone-b" },
+  ]);
+  await assertGolden("load_assignment", ClusterLoadAssignment.toJSON(assignment));
+});
+
+Deno.test("equal input gives equal bytes", () => {
+  const encode = (): Uint8Array =>
+    Cluster.encode(translateCluster(servicePort({ port: "http" }), { name: "10.96.0.10:80", family: "IPv4" }))
+      .finish();
+  const bytes = encode();
+  assertEquals(bytes, encode());
+  assert(bytes.length < 600, `a Cluster takes ${bytes.length} bytes`);
+});
