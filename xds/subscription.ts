@@ -1,0 +1,133 @@
+/**
+ * What one stream knows about one resource type: a plain record.
+ *
+ * Three things alter it, in place: requests (apply_request.ts), changes of the store (here), and the responses taken
+ * from it (next_response.ts). No clock, no log, nothing is sent from any of them.
+ *
+ * Invariants:
+ * - A name whose version in the store may differ from the one sent is in `owed` (or still to be put there by
+ *   `wildcardOwed`), so changes that come while a response is in flight merge instead of queueing.
+ * - `held` has only names the client is interested in.
+ * - At most one response is in flight; nothing but its own nonce ends its flight.
+ *
+ * Source: "xDS REST and gRPC protocol" (Envoy 1.40), section "Incremental xDS".
+ * @module
+ */
+import type { Interest } from "./resource_source.ts";
+import type { XdsType } from "./type_urls.ts";
+
+/** Why a name is looked at when the next response is put together. */
+export interface Owed {
+  /** Send it even if the client holds this very version. */
+  readonly again: boolean;
+  /** When the client first asked for the name, if it still waits for it; the caller's clock. */
+  readonly askedAtMs: number | undefined;
+}
+
+/** The one response the client has not answered yet. */
+export interface InFlight {
+  readonly nonce: string;
+  readonly sentAtMs: number;
+  /** Versions by name. */
+  readonly versions: ReadonlyMap<string, string>;
+  readonly removed: readonly string[];
+  /** The names the client had asked for and waited for, with the time it asked. */
+  readonly askedAtMs: ReadonlyMap<string, number>;
+}
+
+/** A version the client refused. It goes on with the last version it took, if any. */
+export interface Rejection {
+  readonly name: string;
+  readonly version: string;
+  /** In the client's words. */
+  readonly reason: string;
+}
+
+/** The state of one type on one stream. */
+export interface Subscription {
+  readonly type: XdsType;
+  /** False until the first request of the type. */
+  requested: boolean;
+  /** `legacy`: by an empty first request; `explicit`: by the name `*`. */
+  wildcard: "none" | "legacy" | "explicit";
+  /** Names asked for one by one, without `*`. */
+  readonly names: Set<string>;
+  /** Version last sent, or named by the client in `initial_resource_versions`. A rejected one counts as sent. */
+  readonly held: Map<string, string>;
+  /** By name; cleared by the next version the client takes. */
+  readonly rejected: Map<string, Rejection>;
+  /** In the order in which they are to be sent: first come, first served, so constant change starves nobody. */
+  readonly owed: Map<string, Owed>;
+  /** Whether all names of the store are still to be entered into `owed`, and whether they are to be sent again. */
+  wildcardOwed: "no" | "changed" | "again";
+  /** A response is owed even if it has nothing in it. */
+  answerOwed: boolean;
+  /** Names not asked for yet that must be sent when they are, whatever version the client claims to hold. */
+  readonly expected: Set<string>;
+  /** Parts of a rejected response, each to be sent on its own to find out which resource was meant. */
+  readonly retries: string[][];
+  inFlight: InFlight | undefined;
+}
+
+/** A type on a new stream, before its first request. */
+export function createSubscription(type: XdsType): Subscription {
+  return {
+    type,
+    requested: false,
+    wildcard: "none",
+    names: new Set(),
+    held: new Map(),
+    rejected: new Map(),
+    owed: new Map(),
+    wildcardOwed: "no",
+    answerOwed: false,
+    expected: new Set(),
+    retries: [],
+    inFlight: undefined,
+  };
+}
+
+/** How the client came to want the name, or undefined when it does not want it. */
+export function interestIn(subscription: Subscription, name: string): Interest | undefined {
+  if (subscription.names.has(name)) return "explicit";
+  return subscription.wildcard === "none" ? undefined : "wildcard";
+}
+
+/** Takes in names that may have changed in the store. Cost: proportional to the names. */
+export function applyStoreChange(subscription: Subscription, names: Iterable<string>): void {
+  if (!subscription.requested) return;
+  for (const name of names) {
+    if (interestIn(subscription, name) !== undefined) owe(subscription, name);
+  }
+}
+
+/**
+ * Makes names owed whatever version the client holds, now or as soon as it asks for them.
+ *
+ * Needed for the ClusterLoadAssignment of every Cluster that is sent: Envoy keeps a new or changed Cluster warming
+ * until it *receives* endpoints, yet does not ask again for a name it is already subscribed to, be it through the
+ * Cluster's former version or through another one that shares the name. While one Cluster warms, Envoy also withholds
+ * its ACK and all further requests for Clusters (envoyproxy/envoy#47302, #13009; envoyproxy/go-control-plane#1035).
+ */
+export function oweAgain(subscription: Subscription, names: Iterable<string>): void {
+  for (const name of names) {
+    if (interestIn(subscription, name) === undefined) subscription.expected.add(name);
+    else owe(subscription, name, { again: true });
+  }
+}
+
+/** Enters a name into `owed`, keeping its place and what was known about it. */
+export function owe(subscription: Subscription, name: string, wish?: Partial<Owed>): void {
+  const known = subscription.owed.get(name);
+  subscription.owed.set(name, {
+    again: (known?.again ?? false) || (wish?.again ?? false),
+    askedAtMs: known?.askedAtMs ?? wish?.askedAtMs,
+  });
+}
+
+/** Drops all that is known about a name the client no longer wants. */
+export function forget(subscription: Subscription, name: string): void {
+  subscription.held.delete(name);
+  subscription.rejected.delete(name);
+  subscription.owed.delete(name);
+}

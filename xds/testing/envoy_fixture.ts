@@ -1,0 +1,251 @@
+/**
+ * A real Envoy fed by the real ADS server from a real model, on loopback; for tests.
+ *
+ * The constant listeners are reached without a redirect: they listen on all addresses, so a connection to
+ * 127.0.0.7:<http port> has that very destination, and a Service whose VIP is 127.0.0.7 answers it.
+ * @module
+ */
+import { delay } from "@std/async/delay";
+import { join } from "@std/path/join";
+import type { KubeObject, ObjectEvent, Service } from "../../agent/kube/objects.ts";
+import { silentLogger } from "../../agent/log.ts";
+import { IP_FAMILIES, ServiceModel } from "../../agent/model/mod.ts";
+import { portSpec, service } from "../../agent/model/testing/objects.ts";
+import { ensureTool } from "../../scripts/tools/mod.ts";
+import { bootstrap, type XdsMode } from "../bootstrap.ts";
+import type { EncodedResource, Interest, ResourceSource } from "../resource_source.ts";
+import { ResourceStore } from "../resource_store.ts";
+import { type AdsServer, createAdsServer } from "../server.ts";
+import type {
+  AckEvent,
+  NackEvent,
+  ResponseEvent,
+  StreamIdentity,
+  SubscribeEvent,
+} from "../stream_observer.ts";
+import type { XdsType } from "../type_urls.ts";
+import { getFromSocket } from "./http_clients.ts";
+
+/** Envoy's binary, or why there is none. */
+export const envoyTool = await ensureTool("envoy", {
+  onProgress: (line) => void Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`)),
+});
+
+/** What a server did, in the order in which it did it. */
+export interface Recorded {
+  readonly responses: ResponseEvent[];
+  readonly acks: AckEvent[];
+  readonly nacks: NackEvent[];
+  readonly subscribed: SubscribeEvent[];
+  readonly opened: StreamIdentity[];
+}
+
+/** Model, store, ADS server and Envoy. Each but the model can be started again. */
+export class EnvoyFixture implements AsyncDisposable {
+  readonly mode: XdsMode;
+  readonly tcpPort: number;
+  readonly httpPort: number;
+  readonly directory: string;
+  recorded: Recorded = newRecord();
+  model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES });
+  store: ResourceStore;
+  /** Resources that are sent instead of the store's own; to provoke a NACK. */
+  readonly forged = new Map<string, EncodedResource>();
+  #server: AdsServer | undefined;
+  #envoy: Deno.ChildProcess | undefined;
+
+  private constructor(mode: XdsMode, directory: string) {
+    this.mode = mode;
+    this.directory = directory;
+    this.tcpPort = freePort();
+    this.httpPort = freePort();
+    this.store = this.#newStore();
+  }
+
+  /** Starts all of it with these objects. */
+  static async start(
+    objects: readonly KubeObject[],
+    { mode = "on-demand" as XdsMode } = {},
+  ): Promise<EnvoyFixture> {
+    const fixture = new EnvoyFixture(mode, await Deno.makeTempDir({ prefix: "lp-" }));
+    try {
+      fixture.apply(...objects);
+      await fixture.startServer();
+      await fixture.startEnvoy();
+      return fixture;
+    } catch (error) {
+      await fixture[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Applies objects and serves the outcome. */
+  apply(...objects: readonly KubeObject[]): void {
+    this.reduce(objects.map((object) => ({ type: "apply", object })));
+  }
+
+  /** Deletes a Service of namespace `default`. */
+  deleteService(name: string): void {
+    this.reduce([{ type: "delete", kind: "Service", namespace: "default", name }]);
+  }
+
+  reduce(events: readonly ObjectEvent[]): void {
+    this.store.update(this.model.reduce(events).changes);
+  }
+
+  /** What a freshly started agent would hold: a new model and store over the same objects. */
+  replaceModel(objects: readonly KubeObject[]): void {
+    this.model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES });
+    this.store = this.#newStore();
+    this.apply(...objects);
+  }
+
+  /** A Service whose VIP is `127.0.0.<host>`, at the HTTP listener's port or the TCP listener's. */
+  service(
+    name: string,
+    host: number,
+    { kind = "http" as "http" | "h2c" | "tcp", overrides = {} as Partial<Service> } = {},
+  ): Service {
+    return service({
+      name,
+      clusterIPs: [`127.0.0.${host}`],
+      ports: [portSpec({ name: kind, port: kind === "tcp" ? this.tcpPort : this.httpPort })],
+      ...overrides,
+    });
+  }
+
+  async startServer(): Promise<void> {
+    this.recorded = newRecord();
+    const { responses, acks, nacks, subscribed, opened } = this.recorded;
+    this.#server = await createAdsServer({
+      source: this.#source(),
+      address: `unix:${join(this.directory, "ads.sock")}`,
+      logger: silentLogger,
+      observer: {
+        onStreamOpen: (event) => void opened.push(event),
+        onResponse: (event) => void responses.push(event),
+        onAck: (event) => void acks.push(event),
+        onNack: (event) => void nacks.push(event),
+        onSubscribe: (event) => void subscribed.push(event),
+      },
+    });
+    this.store.markReady();
+  }
+
+  async stopServer(): Promise<void> {
+    await this.#server?.close();
+    this.#server = undefined;
+  }
+
+  /** Waits until Envoy has answered everything it was sent. */
+  async settled(): Promise<void> {
+    await until("Envoy has acknowledged everything", () => {
+      const streams = this.#server?.streams() ?? [];
+      return streams.length > 0 &&
+        streams.every(({ types }) =>
+          Object.values(types).every(({ inFlight, owed }) => inFlight + owed === 0)
+        );
+    });
+  }
+
+  /** One of Envoy's counters or gauges; 0 while Envoy has none of that name. */
+  async stat(name: string): Promise<number> {
+    const text = await getFromSocket(join(this.directory, "admin.sock"), "/stats?usedonly");
+    const line = text.split("\n").find((line) => line.startsWith(`${name}: `));
+    return line === undefined ? 0 : Number(line.slice(name.length + 2));
+  }
+
+  async startEnvoy(): Promise<void> {
+    const config = join(this.directory, "envoy.json");
+    await Deno.writeTextFile(
+      config,
+      JSON.stringify(bootstrap({
+        nodeName: "node-1",
+        mode: this.mode,
+        adsAddress: { kind: "unix", path: join(this.directory, "ads.sock") },
+        adminSocket: join(this.directory, "admin.sock"),
+        tcpPort: this.tcpPort,
+        httpPort: this.httpPort,
+        families: ["IPv4"],
+      })),
+    );
+    if (envoyTool.path === undefined) throw new Error(envoyTool.unavailable);
+    this.#envoy = new Deno.Command(envoyTool.path, {
+      args: [
+        "-c",
+        config,
+        "--concurrency",
+        "1",
+        "--use-dynamic-base-id",
+        "--log-level",
+        "warning",
+        "--log-path",
+        join(this.directory, "envoy.log"),
+      ],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    await until("Envoy listens", () => isListening(this.httpPort));
+    await until("Envoy is connected", () => this.recorded.opened.length > 0);
+  }
+
+  async stopEnvoy(): Promise<void> {
+    this.#envoy?.kill("SIGKILL");
+    await this.#envoy?.status;
+    this.#envoy = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stopEnvoy();
+    await this.stopServer();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+
+  #newStore(): ResourceStore {
+    return new ResourceStore({ view: this.model, nodeAddresses: { IPv4: [], IPv6: [] } });
+  }
+
+  #source(): ResourceSource {
+    const { store, forged } = this;
+    return {
+      get ready(): boolean {
+        return store.ready;
+      },
+      get: (type: XdsType, name: string, interest: Interest) =>
+        forged.get(name) ?? store.get(type, name, interest),
+      names: (type) => store.names(type),
+      onChange: (listener) => store.onChange(listener),
+    };
+  }
+}
+
+/** Waits for something that comes about by itself; gives up long after any delay that is meant. */
+export async function until(what: string, met: () => boolean | Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + 15_000;
+  while (performance.now() < deadlineMs) {
+    if (await met()) return;
+    await delay(10);
+  }
+  throw new Error(`Waited in vain until ${what}`);
+}
+
+function newRecord(): Recorded {
+  return { responses: [], acks: [], nacks: [], subscribed: [], opened: [] };
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
+  return listener.addr.port;
+}
+
+async function isListening(port: number): Promise<boolean> {
+  try {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    connection.close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionRefused) return false;
+    throw error;
+  }
+}

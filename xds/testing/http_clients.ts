@@ -1,0 +1,54 @@
+/**
+ * HTTP clients that can do what `fetch` cannot: HTTP/2 without TLS, headers exactly as written, Unix sockets. For tests.
+ * @module
+ */
+import { request } from "node:http";
+import { connect } from "node:http2";
+
+/** GET / over HTTP/2 with prior knowledge; gives status and body. */
+export function getOverHttp2(host: string, port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const session = connect(`http://${host}:${port}`);
+    session.on("error", reject);
+    const stream = session.request({ ":path": "/" });
+    let status = "";
+    let body = "";
+    stream.setEncoding("utf8");
+    stream.on("response", (headers) => status = String(headers[":status"]));
+    stream.on("data", (chunk: string) => body += chunk);
+    stream.on("error", reject);
+    stream.on("end", () => session.close(() => resolve(`${status} ${body}`)));
+    stream.end();
+  });
+}
+
+/** GET / over HTTP/1.1 with raw headers (name, value, name, value …); gives status and body. */
+export function getWithHeaders(host: string, port: number, headers: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      { host, port, headers: ["host", "service", ...headers], agent: false },
+      (incoming) => {
+        let body = "";
+        incoming.setEncoding("utf8");
+        incoming.on("data", (chunk: string) => body += chunk);
+        incoming.on("end", () => resolve(`${incoming.statusCode} ${body}`));
+      },
+    );
+    outgoing.on("error", reject);
+    outgoing.end();
+  });
+}
+
+/** GET over HTTP/1.1 on a Unix socket; gives the body. */
+export function getFromSocket(socketPath: string, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ socketPath, path, agent: false }, (incoming) => {
+      let body = "";
+      incoming.setEncoding("utf8");
+      incoming.on("data", (chunk: string) => body += chunk);
+      incoming.on("end", () => resolve(body));
+    });
+    outgoing.on("error", reject);
+    outgoing.end();
+  });
+}
