@@ -1,0 +1,224 @@
+/**
+ * `lightpath agent`: the composition root. Everything is created, wired and ended here; nothing is decided.
+ *
+ *     ObjectSource --ObjectEvent[]--> ServiceModel --ModelDelta--> ResourceStore --> ADS server --> Envoy
+ *                                                             \--> Redirector --> nft --> kernel
+ *
+ * Order of the start: what can fail for a reason an operator must mend (nft, ports, sockets, kubeconfig, Envoy's
+ * binary) comes before anything is changed. Streams and kernel get nothing before the first complete state is in.
+ * Order of the end: sources, then Envoy if the agent runs it, then the servers. The kernel's table stays, so a
+ * restarted agent finds traffic as it left it.
+ * @module
+ */
+import type { Config } from "../agent/config.ts";
+import { startHealthServer, startMetricsServer } from "../agent/health_server.ts";
+import {
+  createApiSource,
+  createKubeClient,
+  createManifestSource,
+  type ObjectEvent,
+  type ObjectSource,
+  selectorsFor,
+} from "../agent/kube/mod.ts";
+import { createMetrics, type Metrics } from "../agent/metrics.ts";
+import { type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
+import { selectNodeAddresses, watchNodeAddresses } from "../agent/node_addresses.ts";
+import { createProblemReporter } from "../agent/problems.ts";
+import { createProxyHealthTracker } from "../agent/proxy_health.ts";
+import { createReadiness, type Readiness, renderReadiness } from "../agent/readiness.ts";
+import { VERSION } from "../agent/version.ts";
+import { createNft, createRedirector, type Redirector } from "../redirect/mod.ts";
+import {
+  createAdsServer,
+  ENVOY_VERSION,
+  type EnvoyBinary,
+  type EnvoyState,
+  fetchEnvoy,
+  findEnvoy,
+  ResourceStore,
+  runEnvoy,
+} from "../xds/mod.ts";
+import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
+import { type CommandContext, runTogether } from "./context.ts";
+import { observeEnvoys } from "./observe_envoys.ts";
+import { trackProgramming } from "./track_programming.ts";
+
+/** Runs the agent until the signal aborts. */
+export async function runAgent(context: CommandContext): Promise<void> {
+  const { config, logger, signal } = context;
+  const families = servedFamilies(config);
+  const metrics = createMetrics({
+    families,
+    build: { version: VERSION, envoyVersion: ENVOY_VERSION, mode: config.mode },
+  });
+  const readiness = createReadiness({
+    synced: "Services and EndpointSlices are being read",
+    ...(config.redirect === "none"
+      ? {}
+      : { planApplied: "nothing is programmed before the Services are known" }),
+    envoyConnected: "no Envoy is connected yet",
+  });
+  readiness.onChange((report) => logger.info(renderReadiness(report)));
+  const health = createProxyHealthTracker({ families });
+  const problems = createProblemReporter({ logger, counter: metrics });
+
+  const source = createSource(context, metrics);
+  const envoy = config.envoy === "run" ? await prepareEnvoy(context) : undefined;
+  const redirector = await prepareRedirector(context, { metrics, readiness });
+  const addressSelection = { cidrs: config.nodeportAddresses, families };
+  let nodeAddresses: NodeAddresses = selectNodeAddresses(Deno.networkInterfaces(), addressSelection);
+
+  const model = new ServiceModel({ serviceProxyName: config.serviceProxyName, families });
+  const store = new ResourceStore({ view: model, nodeAddresses });
+  const programming = trackProgramming({ metrics, health, redirector });
+
+  const takeBatch = (events: readonly ObjectEvent[]): void => {
+    const delta = model.reduce(events);
+    problems.report(delta);
+    metrics.modelChanged(delta.changes.values());
+    store.update(delta.changes);
+    if (store.ready) redirector?.update(delta.changes);
+    else {
+      store.markReady();
+      redirector?.start(model, nodeAddresses);
+      readiness.met("synced");
+    }
+    programming.handedOver(events, delta);
+  };
+  const takeNodeAddresses = (addresses: NodeAddresses): void => {
+    nodeAddresses = addresses;
+    store.setNodeAddresses(addresses);
+    if (store.ready) redirector?.setNodeAddresses(addresses);
+  };
+
+  await using servers = new AsyncDisposableStack();
+  if (config.healthzBindAddress !== undefined) {
+    const onProbe = metrics.probed;
+    servers.use(
+      startHealthServer({ address: config.healthzBindAddress, health, readiness, onProbe, logger }),
+    );
+  }
+  if (config.metricsBindAddress !== undefined) {
+    servers.use(startMetricsServer({ address: config.metricsBindAddress, metrics, logger }));
+  }
+  const envoys = observeEnvoys({
+    metrics: metrics.xds,
+    readiness,
+    logger,
+    adsAddress: renderAdsAddress(config),
+  });
+  servers.use(
+    await createAdsServer({
+      source: store,
+      address: renderAdsAddress(config),
+      logger,
+      observer: envoys,
+    }),
+  );
+
+  await runTogether([
+    (signal) => source.run(takeBatch, signal),
+    (signal) => watchNodeAddresses({ ...addressSelection, onChange: takeNodeAddresses, logger }, signal),
+    ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal)]),
+    ...(envoy === undefined ? [] : [async (signal: AbortSignal) => {
+      await runEnvoy({
+        binary: envoy.path,
+        bootstrap: JSON.stringify(bootstrapFor(config, families)),
+        runDir: config.runDir,
+        concurrency: config.envoyConcurrency,
+        logLevel: config.envoyLogLevel,
+        logger: logger.with({ process: "envoy" }),
+        onState: (state) => noteEnvoyState(state, { metrics, readiness }),
+      }, signal);
+      await removeSocket(config.envoyAdminSocket);
+    }]),
+  ], signal);
+  logger.info("ended as asked; the kernel's table stays, so that the next agent finds it");
+}
+
+function createSource({ config, logger }: CommandContext, metrics: Metrics): ObjectSource {
+  if (config.manifests.length > 0) {
+    return createManifestSource({
+      paths: config.manifests,
+      logger,
+      onProblem: () => metrics.problemAppeared("manifest"),
+      onProblemResolved: () => metrics.problemResolved("manifest"),
+    });
+  }
+  const client = createKubeClient({
+    kubeconfig: config.kubeconfig === "" ? undefined : config.kubeconfig,
+    context: config.context === "" ? undefined : config.context,
+  });
+  logger.info("reading Services from the API server", { server: client.server });
+  return createApiSource({
+    client,
+    logger,
+    selectors: selectorsFor(config.serviceProxyName),
+    observer: metrics.source,
+  });
+}
+
+async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise<EnvoyBinary> {
+  const envoy = await findEnvoy({
+    explicit: config.envoyBin,
+    searchPath: Deno.env.get("PATH") ?? "",
+    fetch: () => fetchEnvoy({ cacheDir: config.cacheDir, onProgress: (line) => logger.info(line), signal }),
+    logger,
+  });
+  logger.info("Envoy found", { path: envoy.path, version: envoy.version });
+  return envoy;
+}
+
+/** Asks the kernel once before anything else happens: no nft or no right to use it must end the agent at once. */
+async function prepareRedirector(
+  { config, logger }: CommandContext,
+  { metrics, readiness }: { readonly metrics: Metrics; readonly readiness: Readiness },
+): Promise<Redirector | undefined> {
+  if (config.redirect === "none") return undefined;
+  const nft = createNft({ nftPath: config.nftBin });
+  await nft.list();
+  return createRedirector({
+    nft,
+    ports: { tcp: config.tcpPort, http: config.httpPort },
+    logger,
+    resyncIntervalMs: config.resyncIntervalMs,
+    observer: {
+      onApplied: (applied) => {
+        metrics.redirect.onApplied(applied);
+        readiness.met("planApplied");
+      },
+      onError: (kind, error) => {
+        metrics.redirect.onError(kind);
+        readiness.unmet("planApplied", error.message);
+      },
+      onDrift: (differences) => metrics.redirect.onDrift(differences),
+    },
+  });
+}
+
+function noteEnvoyState(
+  state: EnvoyState,
+  { metrics, readiness }: { readonly metrics: Metrics; readonly readiness: Readiness },
+): void {
+  if (state.kind !== "exited") return;
+  metrics.envoyExited();
+  const because = state.lastError === "" ? state.how : `${state.how}: ${state.lastError}`;
+  readiness.unmet("envoyConnected", `Envoy ended (${because}) and is started again`);
+}
+
+/** Envoy leaves its admin socket behind when it ends. */
+async function removeSocket(path: string): Promise<void> {
+  try {
+    if ((await Deno.lstat(path)).isSocket === true) await Deno.remove(path);
+  } catch (error) {
+    // It never came so far as to listen.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function renderAdsAddress(config: Config): string {
+  const address = adsAddressOf(config);
+  if (address.kind === "unix") return `unix:${address.path}`;
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return `${host}:${address.port}`;
+}

@@ -1,0 +1,37 @@
+/**
+ * What every command gets, and how one says that it cannot do its work.
+ * @module
+ */
+import type { Config } from "../agent/config.ts";
+import type { Logger } from "../agent/log.ts";
+
+/** A command's surroundings. */
+export interface CommandContext {
+  readonly config: Config;
+  readonly logger: Logger;
+  /** Aborts on SIGTERM and SIGINT. */
+  readonly signal: AbortSignal;
+  /** Writes a text to standard output. */
+  print(text: string): Promise<void>;
+}
+
+/**
+ * Runs loops until the signal aborts. The first that fails ends the others, and its error is thrown when all have ended,
+ * so that nothing still runs when the caller goes on.
+ */
+export async function runTogether(
+  loops: readonly ((signal: AbortSignal) => Promise<void>)[],
+  signal: AbortSignal,
+): Promise<void> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  await Promise.all(loops.map(async (loop) => {
+    try {
+      await loop(either);
+    } catch (error) {
+      // What a loop throws because it was ended is no fault.
+      if (!either.aborted) failed.abort(error);
+    }
+  }));
+  if (failed.signal.aborted && !signal.aborted) throw failed.signal.reason;
+}

@@ -1,0 +1,33 @@
+/**
+ * Puts into words why a command ended.
+ *
+ * In: what was thrown. Out: a sentence for the operator where the cause is outside the program (the classes below carry
+ * one in their message); for anything else the stack, because then the program itself is at fault.
+ * @module
+ */
+import { BindError } from "../agent/health_server.ts";
+import { KubeConfigError, ManifestPathError } from "../agent/kube/mod.ts";
+import { NftError } from "../redirect/mod.ts";
+import { AdsAddressError, EnvoyBinaryError, EnvoyOrphanError, FetchError } from "../xds/mod.ts";
+
+/** Errors whose message is one sentence for an operator. */
+const OPERATOR_ERRORS = [
+  AdsAddressError,
+  BindError,
+  EnvoyBinaryError,
+  EnvoyOrphanError,
+  FetchError,
+  KubeConfigError,
+  ManifestPathError,
+  NftError,
+] as const;
+
+/** The text for the last line of the log. */
+export function explainFault(error: unknown): string {
+  if (!(error instanceof Error)) return `a fault in Lightpath: ${String(error)}`;
+  if (OPERATOR_ERRORS.some((kind) => error instanceof kind)) return error.message;
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+    return `not permitted: ${error.message}; run as root, or choose other paths (see --help)`;
+  }
+  return `a fault in Lightpath, please report it: ${error.stack ?? error.message}`;
+}

@@ -1,0 +1,134 @@
+/**
+ * A node with backends, a client pod and a neighbour, on which the real program is run with real nft and real Envoy.
+ *
+ * In: the tools, fetched where the machine lacks them. Out: the fixture; disposing it ends and removes everything.
+ * Invariant: one fixture has one folder of manifests and at most one agent at the default addresses at a time.
+ * @module
+ */
+import {
+  Lab,
+  type LabProcess,
+  namespacesUnavailable,
+  type Pod,
+  startEchoServerIn,
+} from "../../scripts/lab/mod.ts";
+import { progress } from "../../scripts/tool_path.ts";
+import { ensureTool } from "../../scripts/tools/mod.ts";
+import { LIGHTPATH, RunningAgent } from "./lightpath_process.ts";
+import { ManifestFolder } from "./manifests.ts";
+import { VantagePoint } from "./vantage_point.ts";
+
+const nftTool = await ensureTool("nft", { onProgress: progress });
+const envoyTool = await ensureTool("envoy", { onProgress: progress });
+
+/** Why these tests cannot run here; all undefined when they can. */
+export const fixtureUnavailable: readonly (string | undefined)[] = [
+  await namespacesUnavailable(),
+  nftTool.unavailable,
+  envoyTool.unavailable,
+  await Deno.stat("/proc/net/if_inet6").then(() => undefined, () => "this kernel has no IPv6"),
+];
+
+/** Paths of the programs, for flags. */
+export const NFT: string = nftTool.path ?? "nft";
+export const ENVOY: string = envoyTool.path ?? "envoy";
+
+/** See the module's comment. */
+export class NodeFixture implements AsyncDisposable {
+  readonly lab: Lab;
+  readonly manifests: ManifestFolder;
+  /** Where the tests connect from: a process on the node, a pod, a machine beyond the node. */
+  readonly node: VantagePoint;
+  readonly pod: VantagePoint;
+  readonly outside: VantagePoint;
+  readonly client: Pod;
+  /** Echo servers called `backend-1` …: HTTP/1.1 and h2c on 8080, TCP on 9000. */
+  readonly backends: readonly [Pod, Pod];
+  readonly #made: AsyncDisposableStack;
+
+  private constructor(parts: {
+    readonly lab: Lab;
+    readonly manifests: ManifestFolder;
+    readonly vantagePoints: readonly [VantagePoint, VantagePoint, VantagePoint];
+    readonly client: Pod;
+    readonly backends: readonly [Pod, Pod];
+    readonly made: AsyncDisposableStack;
+  }) {
+    this.lab = parts.lab;
+    this.manifests = parts.manifests;
+    [this.node, this.pod, this.outside] = parts.vantagePoints;
+    this.client = parts.client;
+    this.backends = parts.backends;
+    this.#made = parts.made;
+  }
+
+  /** Builds it; no agent and no Envoy runs yet. */
+  static async create(): Promise<NodeFixture> {
+    await using made = new AsyncDisposableStack();
+    const sockets = await Deno.makeTempDir({ prefix: "lightpath-test-" });
+    made.defer(() => Deno.remove(sockets, { recursive: true }));
+    const manifests = made.use(await ManifestFolder.create());
+    const lab = made.use(await Lab.create());
+    const client = await lab.addPod({ name: "client", host: 100 });
+    const backends: [Pod, Pod] = [
+      await lab.addPod({ name: "backend-1", host: 11 }),
+      await lab.addPod({ name: "backend-2", host: 12 }),
+    ];
+    const [node, pod, outside] = await Promise.all([
+      VantagePoint.create(lab.node, sockets),
+      VantagePoint.create(client.namespace, sockets),
+      VantagePoint.create(lab.outside, sockets),
+      ...backends.map(({ name, namespace }) => startEchoServerIn(namespace, { name })),
+    ]);
+    const vantagePoints = [node, pod, outside] as const;
+    return new NodeFixture({ lab, manifests, vantagePoints, client, backends, made: made.move() });
+  }
+
+  /** Addresses of the backends in one family. */
+  addresses(family: "ipv4" | "ipv6", ...which: readonly (0 | 1)[]): string[] {
+    return (which.length === 0 ? [0, 1] as const : which).map((index) => this.backends[index][family] ?? "");
+  }
+
+  /** Starts an agent that runs Envoy itself, unless the flags say otherwise. */
+  startAgent(...flags: readonly string[]): RunningAgent {
+    return new RunningAgent(this.node, [
+      `--manifests=${this.manifests.path}`,
+      "--node-name=node-1",
+      `--nft-bin=${NFT}`,
+      `--envoy-bin=${ENVOY}`,
+      "--envoy-concurrency=2",
+      ...flags,
+    ]);
+  }
+
+  /** Starts an Envoy beside the agent, with the bootstrap as the program writes it. */
+  async startEnvoy(...flags: readonly string[]): Promise<LabProcess> {
+    const config = "/run/lightpath/envoy.json";
+    await this.lab.node.run(["mkdir", "-p", "-m", "700", "/run/lightpath"]);
+    await this.lab.node.run([
+      ...LIGHTPATH,
+      "bootstrap",
+      "--node-name=node-1",
+      "--format=json",
+      `--output=${config}`,
+      ...flags,
+    ]);
+    return this.lab.node.spawn(
+      [ENVOY, "-c", config, "-l", "warning", "--concurrency", "2", "--disable-hot-restart"],
+    );
+  }
+
+  /** The node's whole nftables ruleset, as text. */
+  async ruleset(): Promise<string> {
+    return await this.lab.node.run([NFT, "list", "ruleset"]);
+  }
+
+  /** Changes the kernel's table behind the agent's back. */
+  async nftByHand(...words: readonly string[]): Promise<void> {
+    await this.lab.node.run([NFT, ...words]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#made.disposeAsync();
+  }
+}
