@@ -149,6 +149,17 @@ Deno.test("reduce() counts an endpoint that stands in two slices once, as its mo
   assertEquals(addresses(model.servicePort(KEY)), ["10.244.0.5 8080"]);
 });
 
+Deno.test("reduce() does not depend on slice order where two copies of an endpoint differ in zone", () => {
+  const copies = ["b", "a", "c"].map((zone, index) =>
+    slice({ name: `echo-${index}`, endpoints: [endpoint("10.244.0.5", { zone })] })
+  );
+  for (const slices of [copies, copies.toReversed()]) {
+    const model = newModel();
+    model.reduce(apply(service(), ...slices));
+    assertEquals(model.servicePort(KEY)?.endpoints.IPv4.map(({ zone }) => zone), ["a"]);
+  }
+});
+
 Deno.test("reduce() follows a slice whose service label changes", () => {
   const model = newModel();
   model.reduce(apply(

@@ -1,0 +1,104 @@
+/**
+ * Renders the layout and its changes to nft scripts. One script is one transaction: all of it happens or nothing does.
+ *
+ * In: a Layout, PlanElements. Out: text for `nft -f -`. Pure; same input, same text.
+ * Invariants: no line is longer than 4 KiB plus one element, so that an error's line number leads close to its cause.
+ * Source of the grammar: nft(8). Deletions use `delete`, not `destroy`, which needs kernel 6.3 and nft 1.0.7.
+ * @module
+ */
+
+import type { PlanDelta } from "./diff.ts";
+import { type Layout, type LayoutChain, ruleComment, TABLE } from "./layout.ts";
+import type { PlanElement } from "./plan.ts";
+
+/** Characters of element text after which a new statement begins. */
+const LINE_LENGTH = 4_000;
+
+function renderChain({ name, hook }: LayoutChain): string {
+  if (hook === undefined) return `add chain ${TABLE} ${name}`;
+  // A number, since the name `dstnat` is accepted in prerouting only, not in output.
+  return `add chain ${TABLE} ${name} { type ${hook.type} hook ${hook.hook} priority ${hook.priority}; policy accept; }`;
+}
+
+function renderLayoutLines(layout: Layout): string[] {
+  const lines: string[] = [];
+  for (const { name, keyTypes, valueType } of layout.containers) {
+    const kind = valueType === "" ? "set" : "map";
+    const type = keyTypes.join(" . ") + (valueType === "" ? "" : ` : ${valueType}`);
+    lines.push(`add ${kind} ${TABLE} ${name} { type ${type}; }`);
+  }
+  // All chains before all rules: rules jump to chains.
+  for (const chain of layout.chains) lines.push(renderChain(chain));
+  for (const { name, rules } of layout.chains) {
+    for (const rule of rules) {
+      lines.push(`add rule ${TABLE} ${name} ${rule.text} comment "${ruleComment(name, rule)}"`);
+    }
+  }
+  return lines;
+}
+
+/** `verb element` statements for elements sorted by container. */
+function renderElements(verb: "add" | "delete", elements: readonly PlanElement[]): string[] {
+  const lines: string[] = [];
+  let container: string | undefined;
+  let texts: string[] = [];
+  let length = 0;
+  function flush(): void {
+    if (texts.length > 0) lines.push(`${verb} element ${TABLE} ${container} { ${texts.join(", ")} }`);
+    texts = [];
+    length = 0;
+  }
+  for (const element of elements) {
+    if (element.container !== container || length > LINE_LENGTH) flush();
+    container = element.container;
+    const text = verb === "delete" || element.value === ""
+      ? element.key
+      : `${element.key} : ${element.value}`;
+    texts.push(text);
+    length += text.length + 2;
+  }
+  flush();
+  return lines;
+}
+
+function script(lines: readonly string[]): string {
+  return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
+}
+
+/** Element differences only; empty text when there are none. */
+export function renderDelta(delta: PlanDelta): string {
+  // Deletions first: within one transaction the kernel then accepts the same key again with another value.
+  return script([...renderElements("delete", delta.delete), ...renderElements("add", delta.add)]);
+}
+
+/**
+ * The whole table anew, whatever was there before: layout and all elements (sorted by container). As one transaction
+ * there is no moment without the table; connections that run are in conntrack and do not notice.
+ */
+export function renderReplacement(layout: Layout, elements: readonly PlanElement[]): string {
+  return script([
+    ...DELETE_TABLE,
+    `add table ${TABLE}`,
+    ...renderLayoutLines(layout),
+    ...renderElements("add", elements),
+  ]);
+}
+
+/** Removes exactly our table; does nothing, and is no error, when it is absent. */
+export function renderCleanup(): string {
+  return script(DELETE_TABLE);
+}
+
+/**
+ * Cuts a script into two of about equal length that have its effect when performed one after the other; undefined when it
+ * has a single line. What was one transaction then is two.
+ */
+export function halveScript(text: string): readonly [string, string] | undefined {
+  // The end of the line in the middle, or of the one before when that is the last.
+  let end = text.indexOf("\n", text.length >> 1) + 1;
+  if (end === text.length || end === 0) end = text.lastIndexOf("\n", text.length - 2) + 1;
+  return end === 0 ? undefined : [text.slice(0, end), text.slice(end)];
+}
+
+/** Adding first makes the deletion succeed also where there is no table. */
+const DELETE_TABLE: readonly string[] = [`add table ${TABLE}`, `delete table ${TABLE}`];

@@ -1,0 +1,87 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { diffPlans } from "./diff.ts";
+import { createLayout } from "./layout.ts";
+import { renderReplacement } from "./nft_script.ts";
+import { planNodeAddresses, planServicePort } from "./plan.ts";
+import { FakeNft } from "./testing/fake_nft.ts";
+import { type Packet, walkPacket } from "./testing/packet_walk.ts";
+import type { NodeAddresses } from "../agent/model/mod.ts";
+import { servicePort } from "../agent/model/testing/service_ports.ts";
+
+const PORTS = [
+  servicePort({
+    name: "web",
+    vips: ["10.96.0.10 80", "fd00::10 80"],
+    nodePort: 30080,
+    families: ["IPv4", "IPv6"],
+  }),
+  servicePort({ name: "database", appProtocol: "tcp", vips: ["10.96.0.20 5432"] }),
+  servicePort({ name: "empty", endpoints: [], vips: ["10.96.0.30 80", "fd00::30 80"], nodePort: 30090 }),
+  servicePort({ name: "dns", protocol: "UDP", vips: ["10.96.0.53 53"] }),
+];
+const NODE: NodeAddresses = { IPv4: ["192.168.0.2", "10.0.0.1"], IPv6: ["2001:db8::2"] };
+
+async function walker(nodeAddresses: NodeAddresses): Promise<(packet: Packet) => string> {
+  const nft = new FakeNft();
+  const plan = [...planNodeAddresses(nodeAddresses), ...PORTS.flatMap(planServicePort)];
+  await nft.apply(renderReplacement(createLayout({ tcp: 1666, http: 1667 }), diffPlans([], plan).add));
+  return (packet) => walkPacket(nft.table, packet);
+}
+
+for (const from of ["pod", "host"] as const) {
+  Deno.test(`a connection from a ${from} takes the path of its VIP`, async () => {
+    const walk = await walker(NODE);
+    assertEquals(walk({ from, destination: "10.96.0.10", port: 80 }), "dnat 192.168.0.2:1667");
+    assertEquals(walk({ from, destination: "fd00::10", port: 80 }), "dnat 2001:db8::2:1667");
+    assertEquals(walk({ from, destination: "10.96.0.20", port: 5432 }), "dnat 192.168.0.2:1666");
+    assertEquals(walk({ from, destination: "10.96.0.30", port: 80 }), "reset");
+    assertEquals(walk({ from, destination: "fd00::30", port: 80 }), "reset");
+  });
+
+  Deno.test(`a connection from a ${from} to what nobody serves is left alone`, async () => {
+    const walk = await walker(NODE);
+    assertEquals(walk({ from, destination: "10.96.0.10", port: 81 }), "accept");
+    assertEquals(walk({ from, destination: "10.96.0.10", port: 80, protocol: "udp" }), "accept");
+    assertEquals(walk({ from, destination: "10.96.0.53", port: 53, protocol: "udp" }), "accept");
+    assertEquals(walk({ from, destination: "10.244.0.5", port: 80 }), "accept");
+  });
+
+  Deno.test(`a NodePort answers a ${from} on this node's addresses and families only`, async () => {
+    const walk = await walker(NODE);
+    assertEquals(walk({ from, destination: "10.0.0.1", port: 30080, local: true }), "dnat 192.168.0.2:1667");
+    assertEquals(
+      walk({ from, destination: "2001:db8::2", port: 30080, local: true }),
+      "dnat 2001:db8::2:1667",
+    );
+    assertEquals(walk({ from, destination: "10.0.0.1", port: 30090, local: true }), "reset");
+    assertEquals(walk({ from, destination: "2001:db8::2", port: 30090, local: true }), "accept");
+    assertEquals(walk({ from, destination: "127.0.0.1", port: 30080, local: true }), "accept");
+    assertEquals(walk({ from, destination: "192.168.0.3", port: 30080 }), "accept");
+  });
+}
+
+Deno.test("without a known node address connections are redirected by the interface's own", async () => {
+  const walk = await walker({ IPv4: [], IPv6: [] });
+  assertEquals(walk({ from: "pod", destination: "10.96.0.10", port: 80 }), "redirect :1667");
+  assertEquals(walk({ from: "host", destination: "10.96.0.20", port: 5432 }), "redirect :1666");
+});
+
+Deno.test("whoever connects to Envoy's ports directly is refused", async () => {
+  const walk = await walker(NODE);
+  for (const port of [1666, 1667]) {
+    for (const state of ["new", "established", "invalid", "untracked"] as const) {
+      assertEquals(
+        walk({ from: "pod", destination: "192.168.0.2", port, local: true, state }),
+        "reset",
+        state,
+      );
+    }
+  }
+  assertEquals(walk({ from: "pod", destination: "192.168.0.2", port: 1668, local: true }), "accept");
+});
+
+Deno.test("a running connection is not refused when the last endpoint goes", async () => {
+  const walk = await walker(NODE);
+  assert(walk({ from: "pod", destination: "10.96.0.30", port: 80, state: "established" }) === "accept");
+});

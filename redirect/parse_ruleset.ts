@@ -1,0 +1,163 @@
+/**
+ * Reads what `nft -j list table inet lightpath` prints.
+ *
+ * In: decoded JSON. Out: a KernelTable: the layout's fingerprint and the elements, comparable with what `layout.ts`
+ * and `plan.ts` want. Pure. Whatever cannot be an element of ours becomes a line of the fingerprint, which then differs, so
+ * that the table is replaced: nothing unknown survives in it.
+ * Source: libnftables-json(5). nft prints a protocol by name, or by number where /etc/protocols is missing.
+ * @module
+ */
+
+import { parseIPAddress } from "../agent/model/mod.ts";
+import { ELEMENT_CONTAINERS, type ElementContainer, fingerprintLine, type LayoutHook } from "./layout.ts";
+import { NftError } from "./nft.ts";
+import type { PlanElement } from "./plan.ts";
+
+/** The table as the kernel holds it. */
+export interface KernelTable {
+  /** Sorted lines as `layoutFingerprint` writes them. */
+  readonly layout: readonly string[];
+  readonly elements: readonly PlanElement[];
+}
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+const CONTAINER_NAMES: ReadonlySet<string> = new Set(ELEMENT_CONTAINERS);
+const PROTOCOL_BY_NUMBER: Readonly<Record<string, string>> = { "6": "tcp", "17": "udp", "132": "sctp" };
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" || typeof value === "number" ? String(value) : JSON.stringify(value) ?? "";
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(text) : [text(value)];
+}
+
+/** The C library prints `::10.0.0.1` where RFC 5952 has `::a00:1`. */
+function withoutDottedTail(address: string): string {
+  const [, head, a, b, c, d] = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address) ?? [];
+  if (head === undefined) return address;
+  const group = (high: string | undefined, low: string | undefined): string =>
+    (Number(high) * 256 + Number(low)).toString(16);
+  return `${head}${group(a, b)}:${group(c, d)}`;
+}
+
+/** A scalar of a key or value as `plan.ts` writes it, or undefined when it is none. */
+function parseScalar(value: unknown, type: string): string | undefined {
+  if (typeof value !== "string" && typeof value !== "number") return undefined;
+  const found = String(value);
+  switch (type) {
+    case "inet_proto":
+      return PROTOCOL_BY_NUMBER[found] ?? found;
+    case "ipv4_addr":
+    case "ipv6_addr": {
+      const parsed = parseIPAddress(withoutDottedTail(found));
+      return parsed?.family === (type === "ipv4_addr" ? "IPv4" : "IPv6") ? parsed.address : undefined;
+    }
+    default:
+      return found;
+  }
+}
+
+function parseKey(value: unknown, keyTypes: readonly string[]): string | undefined {
+  const parts = isObject(value) && Array.isArray(value["concat"]) ? value["concat"] : [value];
+  if (parts.length !== keyTypes.length) return undefined;
+  const scalars = parts.map((part, index) => parseScalar(part, keyTypes[index] ?? ""));
+  return scalars.includes(undefined) ? undefined : scalars.join(" . ");
+}
+
+function parseValue(value: unknown, valueType: string): string | undefined {
+  if (valueType !== "verdict") return parseScalar(value, valueType);
+  const target = isObject(value) && isObject(value["goto"]) ? value["goto"]["target"] : undefined;
+  return typeof target === "string" ? `goto ${target}` : undefined;
+}
+
+function parseElement(found: unknown, container: KernelContainer): PlanElement | undefined {
+  const { name, keyTypes, valueType } = container;
+  if (valueType === "") {
+    const key = parseKey(found, keyTypes);
+    return key === undefined ? undefined : { container: name, key, value: "" };
+  }
+  if (!Array.isArray(found) || found.length !== 2) return undefined;
+  const key = parseKey(found[0], keyTypes);
+  const value = parseValue(found[1], valueType);
+  return key === undefined || value === undefined ? undefined : { container: name, key, value };
+}
+
+interface KernelContainer {
+  readonly name: ElementContainer;
+  readonly keyTypes: readonly string[];
+  readonly valueType: string;
+}
+
+function parseContainer(found: JsonObject, layout: string[], elements: PlanElement[]): void {
+  const name = text(found["name"]);
+  const keyTypes = texts(found["type"]);
+  const valueType = found["map"] === undefined ? "" : texts(found["map"]).join(".");
+  // Flags (interval, timeout …), sizes and the like are not ours: they make the line differ.
+  const flags = ["flags", "size", "timeout", "policy"].filter((flag) => found[flag] !== undefined);
+  const line = fingerprintLine.container(name, keyTypes, valueType);
+  layout.push(flags.length === 0 ? line : `${line} ${flags.map((flag) => text(found[flag])).join(" ")}`);
+  const listed = found["elem"];
+  if (!CONTAINER_NAMES.has(name) || !Array.isArray(listed)) return;
+  const container = { name: name as ElementContainer, keyTypes, valueType };
+  let unreadable = 0;
+  for (const item of listed) {
+    const element = parseElement(item, container);
+    if (element === undefined) unreadable++;
+    else elements.push(element);
+  }
+  if (unreadable > 0) layout.push(`elements of ${name} that Lightpath did not write: ${unreadable}`);
+}
+
+function parseChain(found: JsonObject): string {
+  const name = text(found["name"]);
+  if (found["hook"] === undefined) return fingerprintLine.chain(name);
+  const hook = { type: text(found["type"]), hook: text(found["hook"]), priority: Number(found["prio"]) };
+  return fingerprintLine.baseChain(name, hook as LayoutHook, text(found["policy"]));
+}
+
+/**
+ * Reads the table.
+ * @throws {NftError} of kind `unreadable` when the JSON is not a listing at all.
+ */
+export function parseRuleset(listing: unknown): KernelTable {
+  const objects = isObject(listing) ? listing["nftables"] : undefined;
+  if (!Array.isArray(objects)) {
+    throw new NftError(`nft -j printed something else than a list of objects`, { kind: "unreadable" });
+  }
+  const layout: string[] = [];
+  const elements: PlanElement[] = [];
+  const ruleCounts = new Map<string, number>();
+  for (const object of objects) {
+    if (!isObject(object)) continue;
+    const [[kind, found] = ["", undefined]] = Object.entries(object);
+    if (!isObject(found)) continue;
+    switch (kind) {
+      case "metainfo":
+      case "table":
+        break;
+      case "set":
+      case "map":
+        parseContainer(found, layout, elements);
+        break;
+      case "chain":
+        layout.push(parseChain(found));
+        break;
+      case "rule": {
+        const chain = text(found["chain"]);
+        const position = ruleCounts.get(chain) ?? 0;
+        ruleCounts.set(chain, position + 1);
+        layout.push(fingerprintLine.rule(chain, position, text(found["comment"] ?? "(no comment)")));
+        break;
+      }
+      default:
+        layout.push(`${kind} ${text(found["name"])}`);
+    }
+  }
+  return { layout: layout.sort(), elements };
+}

@@ -1,0 +1,70 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { servicePort } from "../agent/model/testing/service_ports.ts";
+import { diffPlans } from "./diff.ts";
+import { createLayout, layoutFingerprint } from "./layout.ts";
+import { NftError } from "./nft.ts";
+import { parseRuleset } from "./parse_ruleset.ts";
+import { planNodeAddresses, planServicePort } from "./plan.ts";
+
+const LAYOUT = createLayout({ tcp: 1666, http: 1667 });
+const PLAN = [
+  ...planNodeAddresses({ IPv4: ["192.168.0.2", "10.0.0.1"], IPv6: ["2001:db8::2"] }),
+  ...planServicePort(servicePort({
+    vips: ["10.96.0.10 80", "fd00::10 80", "::a00:1 80"],
+    nodePort: 30080,
+    families: ["IPv4", "IPv6"],
+    endpoints: ["IPv4"],
+  })),
+];
+
+/** Recorded from nft, after it was given testdata/redirect/table.nft. */
+async function recorded(name: string): Promise<string> {
+  return await Deno.readTextFile(new URL(`../testdata/redirect/${name}.json`, import.meta.url));
+}
+
+for (const name of ["table_nft_1_0_6", "table_nft_1_0_6_without_etc_protocols"]) {
+  Deno.test(`parseRuleset() finds in ${name} exactly what was written`, async () => {
+    const kernel = parseRuleset(JSON.parse(await recorded(name)));
+    assertEquals(kernel.layout, layoutFingerprint(LAYOUT));
+    assertEquals(diffPlans(kernel.elements, PLAN), { delete: [], add: [] });
+    assertEquals(kernel.elements.length, PLAN.length);
+  });
+}
+
+Deno.test("any tampering with the layout shows in the fingerprint", async () => {
+  const text = await recorded("table_nft_1_0_6");
+  const wanted = layoutFingerprint(LAYOUT).join("\n");
+  const tamperings: readonly (readonly [string, string])[] = [
+    ['"prio": -110', '"prio": -100'],
+    ['"hook": "input"', '"hook": "forward"'],
+    ['"policy": "accept"', '"policy": "drop"'],
+    ["VIPs #a5259d2e", "VIPs #00000000"],
+    ['"comment": "VIPs #a5259d2e", ', ""],
+    ['"type": "ipv6_addr"', '"type": "ipv4_addr"'],
+    ['"name": "node-addresses-4"', '"name": "node-addresses-5"'],
+    ['"name": "node-addresses-4"', '"flags": ["timeout"], "name": "node-addresses-4"'],
+    ['["10.0.0.1", "192.168.0.2"]', '[{"prefix": {"addr": "10.0.0.0", "len": 8}}]'],
+    ['{"goto": {"target": "envoy-http"}}', '{"drop": null}'],
+    ['{"chain": {', '{"chain": {"name": "extra"}}, {"chain": {'],
+    ['{"chain": {', '{"counter": {"name": "extra"}}, {"chain": {'],
+  ];
+  for (const [from, to] of tamperings) {
+    assert(text.includes(from), from);
+    const { layout } = parseRuleset(JSON.parse(text.replace(from, to)));
+    assert(layout.join("\n") !== wanted, `${from} -> ${to}`);
+  }
+});
+
+Deno.test("other listener ports make another layout", () => {
+  assert(
+    layoutFingerprint(LAYOUT).join() !== layoutFingerprint(createLayout({ tcp: 1666, http: 1668 })).join(),
+  );
+});
+
+Deno.test("parseRuleset() says so when it is given no listing", () => {
+  for (const listing of [null, [], {}, { nftables: {} }, "text"]) {
+    assertEquals(assertThrows(() => parseRuleset(listing), NftError).kind, "unreadable");
+  }
+});

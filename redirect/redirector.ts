@@ -1,0 +1,283 @@
+/**
+ * Keeps the kernel's table equal to the plan while the model changes: merges, writes, retries, checks for drift.
+ *
+ * In: the model once it is complete, its changes, this node's addresses. Out: nft transactions, one at a time, and calls
+ * of an observer. Owns no decision about what the plan is.
+ * Invariants:
+ * - A change that finds no transaction running goes out at once; those that come meanwhile merge into the next one.
+ * - The table is read at the start, after a failure and at long intervals, never on the way of a change.
+ * - After a failure nothing is assumed: the table is read and compared with the whole plan, again and again, with
+ *   growing delays, until it fits. An element the kernel will not take is left out and reported, then tried again at
+ *   each of these readings.
+ * - Ending leaves the table as it is: traffic goes on, and the next start finds nothing to do.
+ * @module
+ */
+
+import type { Logger } from "../agent/log.ts";
+import type { ModelView, NodeAddresses, ServicePortChange, ServicePortKey } from "../agent/model/mod.ts";
+import { diffChanges, diffPlans, isEmptyDelta, mergeChanges, type PlanDelta } from "./diff.ts";
+import { createLayout, type EnvoyPorts, type Layout } from "./layout.ts";
+import { renderDelta } from "./nft_script.ts";
+import { type Nft, NftError } from "./nft.ts";
+import { planNodeAddresses, planServicePort } from "./plan.ts";
+import { foreignDifferences, reconcile, type Reconciliation } from "./reconcile.ts";
+import type { ApplyKind, RedirectObserver } from "./observer.ts";
+import { Settlement } from "./settlement.ts";
+import { Pause, systemTimers, type Timers } from "./pause.ts";
+
+/** What `createRedirector` needs. */
+export interface RedirectorOptions {
+  readonly nft: Nft;
+  readonly ports: EnvoyPorts;
+  readonly logger: Logger;
+  readonly observer?: RedirectObserver;
+  /** Between two comparisons with the whole plan, give or take a tenth. @default 600_000 */
+  readonly resyncIntervalMs?: number;
+  /** @default the system's */
+  readonly timers?: Timers;
+  /** In [0, 1), spreads delays. @default Math.random */
+  readonly random?: () => number;
+}
+
+/** Keeps the redirect table; see the module's comment. */
+export interface Redirector {
+  /**
+   * Hands over the complete model, which is kept and asked again at each comparison. Called once; what `update` was
+   * given before is covered by it.
+   */
+  start(view: Pick<ModelView, "servicePorts">, nodeAddresses: NodeAddresses): void;
+  /** Hands over changes. The model given to `start` must hold them already. */
+  update(changes: ReadonlyMap<ServicePortKey, ServicePortChange>): void;
+  /** Replaces this node's addresses. */
+  setNodeAddresses(nodeAddresses: NodeAddresses): void;
+  /** Resolves when everything handed in so far is in the kernel; rejects when `run` ends before. */
+  flushed(): Promise<void>;
+  /** Works until the signal aborts. A transaction that runs then is finished. Rejects for programming errors only. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** Delay before the first repetition after a failure; doubles up to the longest. */
+const SHORTEST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 5_000;
+/** How many differences one log line spells out. */
+const LOGGED_DIFFERENCES = 5;
+
+/** What was pending when a step began. */
+interface Taken {
+  readonly delta: PlanDelta;
+  readonly nodeAddresses: NodeAddresses;
+  readonly sequence: number;
+}
+
+/** What a step did, and up to where it settles what was handed in. */
+interface StepResult extends PlanDelta {
+  readonly transactions: number;
+  readonly sequence: number;
+}
+
+/**
+ * Creates a Redirector; nothing happens before `run`.
+ * @throws {RangeError} when a port is none.
+ */
+export function createRedirector(options: RedirectorOptions): Redirector {
+  return new NftRedirector(options);
+}
+
+class NftRedirector implements Redirector {
+  readonly #nft: Nft;
+  readonly #layout: Layout;
+  readonly #logger: Logger;
+  readonly #observer: RedirectObserver;
+  readonly #resyncIntervalMs: number;
+  readonly #timers: Timers;
+  readonly #random: () => number;
+  readonly #pause: Pause;
+
+  #view: Pick<ModelView, "servicePorts"> | undefined;
+  #pending = new Map<ServicePortKey, ServicePortChange>();
+  #nodeAddresses: NodeAddresses = { IPv4: [], IPv6: [] };
+  /** What the kernel holds as far as we know. */
+  #appliedNodeAddresses: NodeAddresses = { IPv4: [], IPv6: [] };
+  /** A comparison with the whole plan is due, for this reason. */
+  #due: Exclude<ApplyKind, "update"> | undefined = "start";
+  #resyncAtMs = Infinity;
+  #failures = 0;
+  readonly #settlement = new Settlement();
+
+  constructor(options: RedirectorOptions) {
+    this.#nft = options.nft;
+    this.#layout = createLayout(options.ports);
+    this.#logger = options.logger;
+    this.#observer = options.observer ?? {};
+    this.#resyncIntervalMs = options.resyncIntervalMs ?? 600_000;
+    this.#timers = options.timers ?? systemTimers;
+    this.#random = options.random ?? Math.random;
+    this.#pause = new Pause(this.#timers);
+  }
+
+  start(view: Pick<ModelView, "servicePorts">, nodeAddresses: NodeAddresses): void {
+    this.#view = view;
+    this.#nodeAddresses = nodeAddresses;
+    this.#handed();
+  }
+
+  update(changes: ReadonlyMap<ServicePortKey, ServicePortChange>): void {
+    mergeChanges(this.#pending, changes);
+    this.#handed();
+  }
+
+  setNodeAddresses(nodeAddresses: NodeAddresses): void {
+    this.#nodeAddresses = nodeAddresses;
+    this.#handed();
+  }
+
+  flushed(): Promise<void> {
+    return this.#settlement.whenSettled();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      while (!signal.aborted) {
+        const kind = this.#nextStep();
+        if (kind === undefined) {
+          await this.#pause.untilWoken(this.#resyncAtMs - this.#timers.now(), signal);
+          continue;
+        }
+        const error = await this.#step(kind);
+        // Not to be woken by changes: a kernel that refuses would be asked in a tight loop.
+        if (error !== undefined) await this.#pause.sleep(this.#retryDelayMs(error), signal);
+      }
+    } finally {
+      this.#settlement.end();
+    }
+  }
+
+  #handed(): void {
+    this.#settlement.handIn();
+    this.#pause.wake();
+  }
+
+  #nextStep(): ApplyKind | undefined {
+    if (this.#view === undefined) return undefined;
+    if (this.#due !== undefined) return this.#due;
+    if (this.#timers.now() >= this.#resyncAtMs) return "resync";
+    return this.#settlement.owed ? "update" : undefined;
+  }
+
+  /** One comparison or one transaction. Returns the fault, if any, after which a repair is due. */
+  async #step(kind: ApplyKind): Promise<NftError | undefined> {
+    const startMs = this.#timers.now();
+    try {
+      const done = kind === "update" ? await this.#applyPending() : await this.#compare(kind);
+      this.#failures = 0;
+      this.#observer.onApplied?.({
+        kind,
+        durationMs: this.#timers.now() - startMs,
+        transactions: done.transactions,
+        elementsAdded: done.add.length,
+        elementsDeleted: done.delete.length,
+      });
+      this.#settlement.settle(done.sequence);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof NftError)) throw error;
+      // A start that fails stays a start: nothing of this plan has been in the kernel yet.
+      this.#due = this.#due === "start" ? "start" : "repair";
+      this.#failures++;
+      const level = this.#retryDelayMs(error) === 0 ? "warn" : "error";
+      this.#logger[level](error.message, {
+        step: kind,
+        kind: error.kind,
+        line: error.line,
+        stderr: error.stderr === "" ? undefined : error.stderr.trim(),
+        failures: this.#failures,
+      });
+      this.#observer.onError?.(kind, error);
+      return error;
+    }
+  }
+
+  /** Takes what is pending; what is handed in from here on belongs to the next step. */
+  #take(): Taken {
+    const ports = diffChanges(this.#pending);
+    this.#pending = new Map();
+    const nodeAddresses = this.#nodeAddresses;
+    const addresses = diffPlans(
+      planNodeAddresses(this.#appliedNodeAddresses),
+      planNodeAddresses(nodeAddresses),
+    );
+    // The containers of addresses come before those of ports: both lists stay sorted.
+    const delta = { delete: [...addresses.delete, ...ports.delete], add: [...addresses.add, ...ports.add] };
+    return { delta, nodeAddresses, sequence: this.#settlement.sequence };
+  }
+
+  async #applyPending(): Promise<StepResult> {
+    const { delta, nodeAddresses, sequence } = this.#take();
+    if (isEmptyDelta(delta)) return { ...delta, transactions: 0, sequence };
+    await this.#nft.apply(renderDelta(delta));
+    this.#appliedNodeAddresses = nodeAddresses;
+    return { ...delta, transactions: 1, sequence };
+  }
+
+  async #compare(kind: Exclude<ApplyKind, "update">): Promise<StepResult> {
+    const view = this.#view;
+    if (view === undefined) throw new TypeError("Cannot compare: the model was not handed over");
+    let taken: Taken | undefined;
+    const outcome = await reconcile({
+      nft: this.#nft,
+      layout: this.#layout,
+      plan: () => {
+        // The model holds everything handed in so far, so nothing of it is pending any more.
+        taken = this.#take();
+        const elements = planNodeAddresses(taken.nodeAddresses);
+        for (const servicePort of view.servicePorts()) elements.push(...planServicePort(servicePort));
+        return elements;
+      },
+    });
+    if (taken === undefined) throw new TypeError("A comparison must ask for the plan");
+    this.#appliedNodeAddresses = taken.nodeAddresses;
+    this.#due = undefined;
+    this.#resyncAtMs = this.#timers.now() + this.#resyncIntervalMs * (0.9 + 0.2 * this.#random());
+    this.#report(kind, outcome, taken.delta);
+    return { ...outcome, sequence: taken.sequence };
+  }
+
+  /** Says what a comparison found: drift only where it is neither our own pending change nor refused by the kernel. */
+  #report(
+    kind: Exclude<ApplyKind, "update">,
+    outcome: Reconciliation,
+    pending: PlanDelta,
+  ): void {
+    for (const { element, error } of outcome.refused) {
+      this.#logger.error("The kernel refused a map element; its destination is not served", {
+        map: element.container,
+        key: element.key,
+        value: element.value,
+        reason: error.stderr.trim().split("\n")[0] ?? error.message,
+      });
+    }
+    if (kind === "start") {
+      this.#logger.info("Compared the kernel's table with the plan", {
+        elementsAdded: outcome.add.length,
+        elementsDeleted: outcome.delete.length,
+        replaced: outcome.layoutDifferences.length > 0,
+      });
+      return;
+    }
+    if (kind === "repair") return;
+    const differences = foreignDifferences(outcome, pending);
+    if (differences.length === 0) return;
+    this.#logger.warn("The kernel's table had been changed by someone else; mended it", {
+      differences: differences.length,
+      first: differences.slice(0, LOGGED_DIFFERENCES).join("; "),
+    });
+    this.#observer.onDrift?.(differences.length);
+  }
+
+  #retryDelayMs(error: NftError): number {
+    // The kernel held something else than assumed: reading it mends that, and waiting would not.
+    if (this.#failures === 1 && (error.kind === "not-found" || error.kind === "exists")) return 0;
+    const delayMs = Math.min(LONGEST_RETRY_MS, SHORTEST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));
+    return delayMs * (0.5 + 0.5 * this.#random());
+  }
+}

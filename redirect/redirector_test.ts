@@ -1,0 +1,323 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertRejects } from "@std/assert/rejects";
+import { createLogger } from "../agent/log.ts";
+import { Random } from "../agent/model/testing/random.ts";
+import type { NodeAddresses } from "../agent/model/mod.ts";
+import { servicePort } from "../agent/model/testing/service_ports.ts";
+import { diffPlans } from "./diff.ts";
+import { createLayout } from "./layout.ts";
+import { renderReplacement } from "./nft_script.ts";
+import { NftError, type NftErrorKind } from "./nft.ts";
+import type { Applied } from "./observer.ts";
+import { planNodeAddresses, planServicePort } from "./plan.ts";
+import { createRedirector, type Redirector } from "./redirector.ts";
+import { FakeNft } from "./testing/fake_nft.ts";
+import { ManualTimers, settle } from "./testing/manual_timers.ts";
+import { changes, RandomPorts } from "./testing/random_ports.ts";
+
+const PORTS = { tcp: 1666, http: 1667 };
+const NODE: NodeAddresses = { IPv4: ["192.168.0.2"], IPv6: [] };
+
+/** A redirector at work on a fake, with its clock in the test's hands. */
+class Bench implements AsyncDisposable {
+  readonly nft = new FakeNft();
+  readonly timers = new ManualTimers();
+  readonly applied: Applied[] = [];
+  readonly errors: NftErrorKind[] = [];
+  readonly drifts: number[] = [];
+  readonly lines: string[] = [];
+  readonly redirector: Redirector;
+  readonly #end = new AbortController();
+  readonly #running: Promise<void>;
+
+  constructor() {
+    this.redirector = createRedirector({
+      nft: this.nft,
+      ports: PORTS,
+      logger: createLogger({ level: "info", format: "text", write: (line) => this.lines.push(line) }),
+      observer: {
+        onApplied: (applied) => this.applied.push(applied),
+        onError: (_kind, error) => this.errors.push(error.kind),
+        onDrift: (differences) => this.drifts.push(differences),
+      },
+      timers: this.timers,
+      random: () => 0.5,
+    });
+    this.#running = this.redirector.run(this.#end.signal);
+  }
+
+  /** Starts with these ports and waits until they are in the kernel. */
+  async started(...ports: readonly ReturnType<typeof servicePort>[]): Promise<void> {
+    this.redirector.start({ servicePorts: () => ports }, NODE);
+    await this.redirector.flushed();
+  }
+
+  /** Fails the next scripts with these kinds of fault. */
+  failNext(...kinds: readonly NftErrorKind[]): void {
+    const remaining = [...kinds];
+    this.nft.beforeApply = () => {
+      const kind = remaining.shift();
+      return kind === undefined ? Promise.resolve() : Promise.reject(new NftError("refused", { kind }));
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.abort();
+    await this.#running;
+    assertEquals(this.timers.nextMs, undefined, "a timer outlived the loop");
+  }
+}
+
+Deno.test("start: one listing, one transaction; a second agent on the same table writes nothing", async () => {
+  await using first = new Bench();
+  await first.started(servicePort());
+  assertEquals([first.nft.listings, first.nft.applied.length], [1, 1]);
+  await using second = new Bench();
+  second.nft.table = first.nft.table;
+  await second.started(servicePort());
+  assertEquals([second.nft.listings, second.nft.applied.length], [1, 0]);
+  assertEquals(second.applied.map(({ kind, transactions }) => [kind, transactions]), [["start", 0]]);
+});
+
+Deno.test("nothing is written before the model is handed over", async () => {
+  await using bench = new Bench();
+  bench.redirector.update(changes([undefined, servicePort()]));
+  await settle();
+  assertEquals([bench.nft.listings, bench.nft.applied.length], [0, 0]);
+});
+
+Deno.test("a change goes out at once, as its difference, without reading the table", async () => {
+  await using bench = new Bench();
+  const before = servicePort();
+  await bench.started(before);
+  bench.redirector.update(changes([before, servicePort({ endpoints: [] })]));
+  await settle();
+  assertEquals(
+    bench.nft.applied.slice(1),
+    [`delete element inet lightpath service-ips-4 { 10.96.0.10 . tcp . 80 }
+add element inet lightpath no-endpoint-ips-4 { 10.96.0.10 . tcp . 80 : goto reject-connection }
+`],
+  );
+  assertEquals(bench.nft.listings, 1);
+  assertEquals(bench.applied.at(-1), {
+    kind: "update",
+    durationMs: 0,
+    transactions: 1,
+    elementsAdded: 1,
+    elementsDeleted: 1,
+  });
+});
+
+Deno.test("a change that means nothing to the kernel makes no transaction, yet counts as flushed", async () => {
+  await using bench = new Bench();
+  const port = servicePort();
+  await bench.started(port);
+  bench.redirector.update(changes([port, { ...port }]));
+  await bench.redirector.flushed();
+  assertEquals(bench.nft.applied.length, 1);
+});
+
+Deno.test("changes that come during a transaction merge into one", async () => {
+  await using bench = new Bench();
+  await bench.started();
+  const gate = Promise.withResolvers<void>();
+  bench.nft.beforeApply = () => gate.promise;
+  const [a, b, c] = ["a", "b", "c"].map((name, index) =>
+    servicePort({ name, vips: [`10.96.0.${index + 1} 80`] })
+  );
+  bench.redirector.update(changes([undefined, a]));
+  await settle();
+  bench.redirector.update(changes([undefined, b]));
+  bench.redirector.update(changes([undefined, c]));
+  bench.redirector.update(changes([b, undefined]));
+  let flushed = false;
+  const flushing = bench.redirector.flushed().then(() => flushed = true);
+  await settle();
+  assert(!flushed);
+  gate.resolve();
+  await flushing;
+  assertEquals(bench.nft.applied.slice(1), [
+    "add element inet lightpath service-ips-4 { 10.96.0.1 . tcp . 80 : goto envoy-http }\n",
+    "add element inet lightpath service-ips-4 { 10.96.0.3 . tcp . 80 : goto envoy-http }\n",
+  ]);
+});
+
+Deno.test("node addresses are replaced by their difference", async () => {
+  await using bench = new Bench();
+  await bench.started();
+  bench.redirector.setNodeAddresses({ IPv4: ["192.168.0.9"], IPv6: ["2001:db8::9"] });
+  await bench.redirector.flushed();
+  assertEquals(
+    bench.nft.applied.at(-1),
+    `delete element inet lightpath envoy-address-4 { tcp }
+delete element inet lightpath node-addresses-4 { 192.168.0.2 }
+add element inet lightpath envoy-address-4 { tcp : 192.168.0.9 }
+add element inet lightpath envoy-address-6 { tcp : 2001:db8::9 }
+add element inet lightpath node-addresses-4 { 192.168.0.9 }
+add element inet lightpath node-addresses-6 { 2001:db8::9 }
+`,
+  );
+});
+
+Deno.test("node addresses that change twice are replaced by the second difference", async () => {
+  await using bench = new Bench();
+  await bench.started();
+  for (const address of ["192.168.0.9", "192.168.0.10"]) {
+    bench.redirector.setNodeAddresses({ IPv4: [address], IPv6: [] });
+    await bench.redirector.flushed();
+  }
+  assertEquals(bench.errors, []);
+  assertEquals(bench.nft.elements(), ["envoy-address-4 tcp : 192.168.0.10", "node-addresses-4 192.168.0.10"]);
+});
+
+Deno.test("changes still pending at the long interval are no drift", async () => {
+  await using bench = new Bench();
+  const [a, b] = ["a", "b"].map((name, index) => servicePort({ name, vips: [`10.96.0.${index + 1} 80`] }));
+  const ports = [a, b].filter((port) => port !== undefined);
+  const current: typeof ports = [];
+  bench.redirector.start({ servicePorts: () => current }, NODE);
+  await bench.redirector.flushed();
+  const gate = Promise.withResolvers<void>();
+  bench.nft.beforeApply = () => gate.promise;
+  for (const port of ports) {
+    current.push(port);
+    bench.redirector.update(changes([undefined, port]));
+    await settle();
+  }
+  bench.redirector.setNodeAddresses({ IPv4: [], IPv6: [] });
+  await bench.timers.advance(600_000);
+  gate.resolve();
+  await bench.redirector.flushed();
+  assertEquals(bench.applied.map(({ kind, transactions }) => [kind, transactions]), [
+    ["start", 1],
+    ["update", 1],
+    ["resync", 1],
+  ]);
+  assertEquals(bench.drifts, []);
+});
+
+Deno.test("a kernel that holds something else than assumed is read and mended without a delay", async () => {
+  await using bench = new Bench();
+  const before = servicePort();
+  let current = before;
+  bench.redirector.start({ servicePorts: () => [current] }, NODE);
+  await bench.redirector.flushed();
+  bench.nft.table?.containers.get("service-ips-4")?.elements.clear();
+  current = servicePort({ appProtocol: "tcp" });
+  bench.redirector.update(changes([before, current]));
+  await settle();
+  await bench.timers.advance(0);
+  await bench.redirector.flushed();
+  assertEquals(bench.errors, ["not-found"]);
+  assertEquals(bench.applied.map(({ kind }) => kind), ["start", "repair"]);
+  assertEquals(bench.nft.elements().filter((line) => line.startsWith("service")), [
+    "service-ips-4 10.96.0.10 . tcp . 80 : goto envoy-tcp",
+  ]);
+});
+
+Deno.test("failures are repeated with growing delays up to 5 s; changes meanwhile do not hurry them", async () => {
+  await using bench = new Bench();
+  let ports = [servicePort()];
+  bench.failNext(...Array<NftErrorKind>(9).fill("busy"));
+  bench.redirector.start({ servicePorts: () => ports }, NODE);
+  await settle();
+  const delays: number[] = [];
+  while (bench.errors.length < 9) {
+    const next = servicePort({ name: "later", vips: [`10.96.1.${delays.length} 80`] });
+    bench.redirector.update(changes([ports[1], next]));
+    ports = [servicePort(), next];
+    await settle();
+    delays.push(bench.timers.nextMs ?? NaN);
+    await bench.timers.advance(bench.timers.nextMs ?? 0);
+  }
+  // Three quarters of 100 ms, doubling: the middle of the jitter.
+  assertEquals(delays, [75, 150, 300, 600, 1200, 2400, 3750, 3750]);
+  await bench.timers.advance(bench.timers.nextMs ?? 0);
+  await bench.redirector.flushed();
+  assertEquals(bench.applied.map(({ kind }) => kind), ["start"]);
+  assertEquals(bench.nft.elements().filter((line) => line.startsWith("service")), [
+    "service-ips-4 10.96.0.10 . tcp . 80 : goto envoy-http",
+    "service-ips-4 10.96.1.7 . tcp . 80 : goto envoy-http",
+  ]);
+});
+
+Deno.test("drift is found at the long interval, mended, and told", async () => {
+  await using bench = new Bench();
+  await bench.started(servicePort());
+  await bench.timers.advance(599_999);
+  assertEquals(bench.nft.listings, 1);
+  await bench.timers.advance(1);
+  assertEquals([bench.nft.listings, bench.nft.applied.length, bench.drifts.length], [2, 1, 0]);
+  bench.nft.table?.containers.get("service-ips-4")?.elements.clear();
+  await bench.timers.advance(600_000);
+  assertEquals(bench.drifts, [1]);
+  assert(bench.lines.some((line) => line.includes("missing: service-ips-4 10.96.0.10 . tcp . 80")));
+  bench.nft.table = undefined;
+  await bench.timers.advance(600_000);
+  assertEquals(bench.drifts, [1, 1]);
+  assertEquals(bench.nft.elements().length, 3);
+  assertEquals(bench.applied.map(({ kind }) => kind), ["start", "resync", "resync", "resync"]);
+});
+
+Deno.test("a refused element is named and left out, at each comparison again; it is no drift", async () => {
+  await using bench = new Bench();
+  bench.nft.refusedTexts.add("10.96.0.10 . tcp . 80 : goto envoy-http");
+  await bench.started(servicePort(), servicePort({ name: "good", vips: ["10.96.0.11 80"] }));
+  const complaints = (): number => bench.lines.filter((line) => line.includes("ERROR")).length;
+  assertEquals(complaints(), 1);
+  assert(bench.lines.some((line) => line.includes('key="10.96.0.10 . tcp . 80"')));
+  assert(bench.nft.elements().includes("service-ips-4 10.96.0.11 . tcp . 80 : goto envoy-http"));
+  await bench.timers.advance(600_000);
+  assertEquals([complaints(), bench.drifts.length], [2, 0]);
+});
+
+Deno.test("the end finishes the transaction that runs, leaves the table, and answers waiters", async () => {
+  const bench = new Bench();
+  await bench.started(servicePort());
+  const gate = Promise.withResolvers<void>();
+  bench.nft.beforeApply = () => gate.promise;
+  const added = servicePort({ name: "b", vips: ["10.96.0.2 80"] });
+  bench.redirector.update(changes([undefined, added]));
+  await settle();
+  const flushed = bench.redirector.flushed();
+  bench.redirector.update(changes([added, undefined]));
+  const refused = assertRejects(() => bench.redirector.flushed(), Error, "ended before");
+  const ended = bench[Symbol.asyncDispose]();
+  gate.resolve();
+  await ended;
+  await flushed;
+  await refused;
+  await assertRejects(() => bench.redirector.flushed(), Error, "ended before");
+  assertEquals(bench.nft.elements().length, 4);
+});
+
+Deno.test("random changes, random faults: the kernel ends up as a rebuild would", async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const random = new Random(seed);
+    const model = new RandomPorts(random);
+    await using bench = new Bench();
+    bench.nft.beforeApply = () =>
+      random.chance(0.2)
+        ? Promise.reject(
+          new NftError("no", { kind: random.pick(["busy", "timeout", "exists", "permission"]) }),
+        )
+        : Promise.resolve();
+    bench.redirector.start(model, NODE);
+    for (let step = 0; step < 60; step++) {
+      bench.redirector.update(model.step());
+      if (random.chance(0.5)) await settle();
+      if (random.chance(0.1)) bench.nft.table?.containers.get("service-ips-4")?.elements.clear();
+      if (random.chance(0.3)) await bench.timers.advance(random.integer(0, 3_000));
+    }
+    bench.nft.beforeApply = () => Promise.resolve();
+    // Once more past the long interval, for what was cleared behind the redirector's back.
+    await bench.timers.advance(5_000);
+    await bench.timers.advance(700_000);
+    await bench.redirector.flushed();
+    const rebuilt = new FakeNft();
+    const plan = [...planNodeAddresses(NODE), ...[...model.servicePorts()].flatMap(planServicePort)];
+    await rebuilt.apply(renderReplacement(createLayout(PORTS), diffPlans([], plan).add));
+    assertEquals(bench.nft.elements(), rebuilt.elements(), `seed ${seed}`);
+  }
+});

@@ -1,0 +1,242 @@
+/**
+ * An `Nft` in memory, for tests: interprets the scripts Lightpath renders, and refuses what nft and the kernel refuse.
+ *
+ * In: scripts. Out: the table as a value (`packet_walk.ts` walks it) and as the JSON `nft -j list` would print.
+ * Invariants: a script happens wholly or not at all; what it does not understand it refuses, so a new kind of statement
+ * has to be taught here before it can pass a test.
+ * What it refuses was seen refused by nft 1.0.6 on Linux 6.18.
+ * @module
+ */
+
+import { type Nft, NftError, type NftErrorKind } from "../nft.ts";
+
+/** A set or map. */
+export interface FakeContainer {
+  readonly keyTypes: readonly string[];
+  /** Empty for a set. */
+  readonly valueType: string;
+  /** Key text to value text. */
+  readonly elements: Map<string, string>;
+}
+
+/** A rule: its text without the comment, and the comment. */
+export interface FakeRule {
+  readonly text: string;
+  readonly comment: string;
+}
+
+/** A chain; base chains have a hook. */
+export interface FakeChain {
+  readonly hook: { readonly type: string; readonly hook: string; readonly priority: number } | undefined;
+  readonly rules: FakeRule[];
+}
+
+/** The table. */
+export interface FakeTable {
+  readonly containers: Map<string, FakeContainer>;
+  readonly chains: Map<string, FakeChain>;
+}
+
+const SCALAR: Readonly<Record<string, RegExp>> = {
+  ipv4_addr: /^\d{1,3}(\.\d{1,3}){3}$/,
+  ipv6_addr: /^[0-9a-f:]*:[0-9a-f:]*$/,
+  inet_proto: /^(tcp|udp|sctp)$/,
+  inet_service: /^\d{1,5}$/,
+};
+
+function refuse(kind: NftErrorKind, line: string): never {
+  const text = { "not-found": "No such file or directory", exists: "File exists" }[kind as string] ??
+    "syntax error";
+  throw new NftError(`nft refused: ${text}`, { kind, stderr: `Error: ${text}`, line });
+}
+
+function copyTable(table: FakeTable): FakeTable {
+  return {
+    containers: new Map(
+      [...table.containers].map(([name, container]) => [
+        name,
+        { ...container, elements: new Map(container.elements) },
+      ]),
+    ),
+    chains: new Map([...table.chains].map(([name, chain]) => [name, { ...chain, rules: [...chain.rules] }])),
+  };
+}
+
+/** See the module's comment. */
+export class FakeNft implements Nft {
+  /** The table, or undefined when there is none. Tests may tamper with it. */
+  table: FakeTable | undefined;
+  /** Every script that was applied. */
+  readonly applied: string[] = [];
+  /** How often the table was listed. */
+  listings = 0;
+  /** Called before a script is looked at; may wait or throw. */
+  beforeApply: (script: string) => Promise<void> = () => Promise.resolve();
+  /** Longest script the kernel takes. */
+  longestScript = Infinity;
+  /** Element texts (`key` or `key : value`) that the kernel would not take. */
+  readonly refusedTexts = new Set<string>();
+
+  async apply(script: string): Promise<void> {
+    await this.beforeApply(script);
+    this.table = this.#interpret(script);
+    this.applied.push(script);
+  }
+
+  // deno-lint-ignore require-await -- as a promise, also when it throws
+  async check(script: string): Promise<void> {
+    this.#interpret(script);
+  }
+
+  list(): Promise<unknown | undefined> {
+    this.listings++;
+    return Promise.resolve(this.table === undefined ? undefined : listTable(this.table));
+  }
+
+  /** All elements as sorted lines `container key : value`. */
+  elements(): string[] {
+    const lines: string[] = [];
+    for (const [name, { elements }] of this.table?.containers ?? []) {
+      for (const [key, value] of elements) lines.push(`${name} ${key}${value === "" ? "" : ` : ${value}`}`);
+    }
+    return lines.sort();
+  }
+
+  #interpret(script: string): FakeTable | undefined {
+    if (script.length > this.longestScript) refuse("too-large", script);
+    let table = this.table === undefined ? undefined : copyTable(this.table);
+    for (const line of script.split("\n")) {
+      if (line === "") continue;
+      if (line === "add table inet lightpath") table ??= { containers: new Map(), chains: new Map() };
+      else if (table === undefined) refuse("not-found", line);
+      else if (line === "delete table inet lightpath") table = undefined;
+      else this.#statement(table, line);
+    }
+    if (table !== undefined) refuseMisplacedVerdicts(table);
+    return table;
+  }
+
+  #statement(table: FakeTable, line: string): void {
+    const [, verb = "", object = "", name = "", rest = ""] =
+      /^(add|delete) (set|map|chain|rule|element) inet lightpath (\S+)(?: (.*))?$/.exec(line) ?? [];
+    switch (`${verb} ${object}`) {
+      case "add set":
+      case "add map": {
+        const [, type] = /^\{ type ([^;]+); \}$/.exec(rest) ?? refuse("other", line);
+        const [keyType = "", valueType = ""] = (type ?? "").split(" : ");
+        if ((object === "map") !== (valueType !== "")) refuse("other", line);
+        table.containers.set(name, { keyTypes: keyType.split(" . "), valueType, elements: new Map() });
+        break;
+      }
+      case "add chain":
+        table.chains.set(name, { hook: parseHook(rest, line), rules: [] });
+        break;
+      case "add rule": {
+        const [, text = "", comment = ""] = /^(.*) comment "([^"]{1,127})"$/.exec(rest) ??
+          refuse("other", line);
+        for (const [, chain = ""] of text.matchAll(/\b(?:jump|goto) (\S+)/g)) {
+          if (!table.chains.has(chain)) refuse("not-found", line);
+        }
+        for (const [, container = ""] of text.matchAll(/@(\S+)/g)) {
+          if (!table.containers.has(container)) refuse("not-found", line);
+        }
+        (table.chains.get(name) ?? refuse("not-found", line)).rules.push({ text, comment });
+        break;
+      }
+      case "add element":
+      case "delete element": {
+        const [, texts = ""] = /^\{ (.+) \}$/.exec(rest) ?? refuse("other", line);
+        const container = table.containers.get(name) ?? refuse("not-found", line);
+        for (const text of texts.split(", ")) {
+          if (this.refusedTexts.has(text)) refuse("other", line);
+          if (verb === "add") addElement(table, container, { text, line });
+          else if (!container.elements.delete(text)) refuse("not-found", line);
+        }
+        break;
+      }
+      default:
+        refuse("other", line);
+    }
+  }
+}
+
+function parseHook(rest: string, line: string): FakeChain["hook"] {
+  if (rest === "") return undefined;
+  const [, type = "", hook = "", priority = ""] =
+    /^\{ type (nat|filter) hook (prerouting|input|output) priority (-?\d+); policy accept; \}$/.exec(rest) ??
+      refuse("other", line);
+  return { type, hook, priority: Number(priority) };
+}
+
+function addElement(
+  table: FakeTable,
+  container: FakeContainer,
+  { text, line }: { readonly text: string; readonly line: string },
+): void {
+  const [key = "", value = ""] = text.split(" : ");
+  const parts = key.split(" . ");
+  const fits = parts.length === container.keyTypes.length &&
+    parts.every((part, index) => SCALAR[container.keyTypes[index] ?? ""]?.test(part));
+  if (!fits || (container.valueType === "") !== (value === "")) refuse("other", line);
+  if (container.valueType === "verdict") {
+    const [, chain = ""] = /^goto (\S+)$/.exec(value) ?? refuse("other", line);
+    if (!table.chains.has(chain)) refuse("not-found", line);
+  } else if (value !== "" && !SCALAR[container.valueType]?.test(value)) refuse("other", line);
+  const present = container.elements.get(key);
+  if (present !== undefined && present !== value) refuse("exists", line);
+  container.elements.set(key, value);
+}
+
+/** The kernel refuses `reject` below a nat hook, and address translation below any other. */
+function refuseMisplacedVerdicts(table: FakeTable): void {
+  for (const { hook, rules } of table.chains.values()) {
+    if (hook === undefined) continue;
+    const seen = new Set<FakeRule>();
+    const queue = [...rules];
+    for (let rule = queue.pop(); rule !== undefined; rule = queue.pop()) {
+      if (seen.has(rule)) continue;
+      seen.add(rule);
+      const misplaced = hook.type === "nat" ? /\breject\b/ : /\b(dnat (ip|ip6) to|redirect)\b/;
+      if (misplaced.test(rule.text)) refuse("unsupported", rule.text);
+      const targets = [...rule.text.matchAll(/\b(?:jump|goto) (\S+)/g)].map(([, chain]) => chain ?? "");
+      for (const [, name = ""] of rule.text.matchAll(/vmap @(\S+)/g)) {
+        for (const verdict of new Set(table.containers.get(name)?.elements.values())) {
+          targets.push(verdict.slice(5));
+        }
+      }
+      for (const target of targets) queue.push(...(table.chains.get(target)?.rules ?? []));
+    }
+  }
+}
+
+/** What `nft -j list table inet lightpath` prints, as far as Lightpath reads it. */
+function listTable(table: FakeTable): unknown {
+  const place = { family: "inet", table: "lightpath" };
+  const objects: unknown[] = [{ metainfo: { json_schema_version: 1 } }, {
+    table: { family: "inet", name: "lightpath" },
+  }];
+  for (const [name, { keyTypes, valueType, elements }] of table.containers) {
+    const type = keyTypes.length === 1 ? keyTypes[0] : keyTypes;
+    const elem = [...elements].map(([key, value]) => {
+      if (valueType === "") return jsonKey(key);
+      return [jsonKey(key), valueType === "verdict" ? { goto: { target: value.slice(5) } } : value];
+    });
+    const found = { ...place, name, type, ...(elem.length === 0 ? {} : { elem }) };
+    objects.push(valueType === "" ? { set: found } : { map: { ...found, map: valueType } });
+  }
+  for (const [name, { hook }] of table.chains) {
+    const { type, hook: at, priority } = hook ?? {};
+    objects.push({
+      chain: { ...place, name, ...(hook ? { type, hook: at, prio: priority, policy: "accept" } : {}) },
+    });
+  }
+  for (const [chain, { rules }] of table.chains) {
+    for (const { comment } of rules) objects.push({ rule: { ...place, chain, comment, expr: [] } });
+  }
+  return { nftables: objects };
+}
+
+function jsonKey(key: string): unknown {
+  const parts = key.split(" . ").map((part) => /^\d+$/.test(part) ? Number(part) : part);
+  return parts.length === 1 ? parts[0] : { concat: parts };
+}

@@ -1,0 +1,220 @@
+/**
+ * A node with a pod and a neighbour, real nft, and a stand-in for Envoy: what the tests against the kernel need.
+ *
+ * Invariant: everything lives in network namespaces that end with the lab.
+ * @module
+ */
+
+import { fromFileUrl } from "@std/path/from-file-url";
+import type { NodeAddresses, ServicePort, ServicePortChange, ServicePortKey } from "../../agent/model/mod.ts";
+import { type Logger, silentLogger } from "../../agent/log.ts";
+import { connect, type LabProcess, Namespace, namespacesUnavailable } from "../../scripts/lab/mod.ts";
+import { ensureTool } from "../../scripts/tools/mod.ts";
+import type { Nft } from "../nft.ts";
+import type { Applied } from "../observer.ts";
+import { createRedirector, type Redirector } from "../redirector.ts";
+import { createNft } from "../run_nft.ts";
+
+const SCRIPT = fromFileUrl(new URL("./original_destination.py", import.meta.url));
+
+const nftTool = await ensureTool("nft", {
+  onProgress: (line) => Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`)),
+});
+
+/** Why these tests cannot run here; all undefined when they can. */
+export const labUnavailable: readonly (string | undefined)[] = [
+  await namespacesUnavailable(),
+  nftTool.unavailable,
+];
+
+/** Addresses of the node: one on the way out, one towards the pod. */
+export const NODE: NodeAddresses = {
+  IPv4: ["192.168.77.2", "10.244.0.1"],
+  IPv6: ["2001:db8:77::2", "fd00:244::1"],
+};
+
+/** See the module's comment. */
+export class NodeLab implements AsyncDisposable {
+  readonly node: Namespace;
+  /** Its side of the link has an address on the node, as with a bridge or the `ptp` plugin. */
+  readonly pod: Namespace;
+  /** Its interface on the node has no address of its own, as with Calico. */
+  readonly barePod: Namespace;
+  /** A machine on the node's network. */
+  readonly outside: Namespace;
+  readonly nft: CountingNft;
+  /** The program itself. */
+  readonly nftPath = nftTool.path ?? "nft";
+
+  private constructor(namespaces: Record<"node" | "pod" | "barePod" | "outside", Namespace>) {
+    this.node = namespaces.node;
+    this.pod = namespaces.pod;
+    this.barePod = namespaces.barePod;
+    this.outside = namespaces.outside;
+    this.nft = new CountingNft(
+      createNft({ nftPath: this.nftPath, argvPrefix: this.node.enter([]) }),
+    );
+  }
+
+  /** Builds it, with the stand-in listening on these ports of the node. */
+  static async create(...ports: readonly number[]): Promise<NodeLab> {
+    const node = await Namespace.create({ name: "node" });
+    try {
+      const pod = await node.child({ name: "pod" });
+      const barePod = await node.child({ name: "bare" });
+      const outside = await node.child({ name: "outside" });
+      await connect(node, outside, {
+        a: ["192.168.77.2/24", "2001:db8:77::2/64"],
+        b: ["192.168.77.1/24", "2001:db8:77::1/64"],
+      });
+      await connect(node, pod, {
+        a: ["10.244.0.1/24", "fd00:244::1/64"],
+        b: ["10.244.0.5/24", "fd00:244::5/64"],
+      });
+      await connect(node, barePod, { a: ["fe80::1/64"], b: ["10.244.1.5/32", "fd00:244:1::5/128"] });
+      await node.sysctl({
+        "net/ipv4/ip_forward": "1",
+        "net/ipv6/conf/all/forwarding": "1",
+        "net/ipv4/conf/bare/proxy_arp": "1",
+      });
+      await node.ip([
+        "route add default via 192.168.77.1",
+        "route add ::/0 via 2001:db8:77::1",
+        "route add 10.244.1.5/32 dev bare",
+        "route add fd00:244:1::5/128 dev bare",
+      ]);
+      // What reaches the neighbour for a VIP is answered as unreachable, so that tests need not wait for silence.
+      await outside.sysctl({ "net/ipv4/ip_forward": "1" });
+      await outside.ip(["route add 10.244.0.0/16 via 192.168.77.2"]);
+      await pod.ip(["route add default via 10.244.0.1", "route add ::/0 via fd00:244::1"]);
+      await barePod.ip(["route add default dev node", "route add ::/0 via fe80::1 dev node"]);
+      const lab = new NodeLab({ node, pod, barePod, outside });
+      if (ports.length > 0) await lab.listen(node, ports);
+      return lab;
+    } catch (error) {
+      await node[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Starts the stand-in on a machine. */
+  async listen(at: Namespace, ports: readonly number[]): Promise<LabProcess> {
+    const listener = at.spawn(["python3", SCRIPT, "listen", ...ports.map(String)]);
+    await listener.waitForLine(/listening/);
+    return listener;
+  }
+
+  /** What a client is answered: `PORT ORIGINAL-DESTINATION`, `refused`, or `broken: …`. */
+  async dial(from: Namespace, host: string, port: number): Promise<string> {
+    return (await from.run(["python3", SCRIPT, "connect", host, String(port)])).trim();
+  }
+
+  /** A client that goes on talking over one connection. */
+  talk(from: Namespace, host: string, port: number): Conversation {
+    return new Conversation(from.spawn(["python3", SCRIPT, "talk", host, String(port)]));
+  }
+
+  /** Runs nft on the node by hand. */
+  async nftByHand(...args: readonly string[]): Promise<string> {
+    return await this.node.run([this.nftPath, ...args]);
+  }
+
+  /** Starts a redirector on the node and waits until these ports are in the kernel. */
+  async agent(ports: readonly ServicePort[], options: LabAgentOptions = {}): Promise<LabAgent> {
+    const agent = new LabAgent(this.nft, ports, options);
+    await agent.redirector.flushed();
+    return agent;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.node[Symbol.asyncDispose]();
+  }
+}
+
+/** A connection that is talked over. */
+export class Conversation {
+  readonly #client: LabProcess;
+
+  constructor(client: LabProcess) {
+    this.#client = client;
+  }
+
+  /** Waits until five more questions were answered from now on; throws when the connection broke. */
+  async goesOn(): Promise<void> {
+    const answered = this.#client.recentOutput().match(/^ping \d+$/gm)?.length ?? 0;
+    const last = Number(/ping (\d+)(?![\s\S]*ping)/.exec(this.#client.recentOutput())?.[1] ?? answered);
+    await this.#client.waitForLine(new RegExp(`^ping ${last + 5}$`));
+  }
+}
+
+/** An `Nft` that counts what is written. */
+export class CountingNft implements Nft {
+  applied = 0;
+  readonly #nft: Nft;
+
+  constructor(nft: Nft) {
+    this.#nft = nft;
+  }
+
+  async apply(script: string): Promise<void> {
+    this.applied++;
+    await this.#nft.apply(script);
+  }
+
+  check(script: string): Promise<void> {
+    return this.#nft.check(script);
+  }
+
+  list(): Promise<unknown | undefined> {
+    return this.#nft.list();
+  }
+}
+
+/** What differs from the defaults. */
+export interface LabAgentOptions {
+  readonly nodeAddresses?: NodeAddresses;
+  readonly httpPort?: number;
+  readonly resyncIntervalMs?: number;
+  readonly logger?: Logger;
+}
+
+/** A redirector that runs until disposed of, like an agent that is started and stopped. */
+export class LabAgent implements AsyncDisposable {
+  readonly redirector: Redirector;
+  readonly applied: Applied[] = [];
+  /** Resolves at the first drift found, with the number of differences. */
+  readonly drift: Promise<number>;
+  #ports: readonly ServicePort[];
+  readonly #end = new AbortController();
+  readonly #running: Promise<void>;
+
+  constructor(nft: Nft, ports: readonly ServicePort[], options: LabAgentOptions) {
+    this.#ports = ports;
+    const drift = Promise.withResolvers<number>();
+    this.drift = drift.promise;
+    this.redirector = createRedirector({
+      nft,
+      ports: { tcp: 1666, http: options.httpPort ?? 1667 },
+      logger: options.logger ?? silentLogger,
+      resyncIntervalMs: options.resyncIntervalMs ?? 600_000,
+      observer: { onApplied: (applied) => this.applied.push(applied), onDrift: drift.resolve },
+    });
+    this.#running = this.redirector.run(this.#end.signal);
+    this.redirector.start({ servicePorts: () => this.#ports }, options.nodeAddresses ?? NODE);
+  }
+
+  /** Replaces the ports and waits until the kernel has them. */
+  async update(
+    ports: readonly ServicePort[],
+    changes: ReadonlyMap<ServicePortKey, ServicePortChange>,
+  ): Promise<void> {
+    this.#ports = ports;
+    this.redirector.update(changes);
+    await this.redirector.flushed();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.abort();
+    await this.#running;
+  }
+}
