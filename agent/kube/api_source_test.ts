@@ -1,0 +1,280 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { assertRejects } from "@std/assert/rejects";
+import { silentLogger } from "../log.ts";
+import { createApiSource, selectorsFor } from "./api_source.ts";
+import { createKubeClient } from "./client.ts";
+import type { ObjectEvent } from "./objects.ts";
+import { FakeApiserver, rawService, rawSlice, type SeenRequest, status } from "./testing/fake_apiserver.ts";
+import { QUICK, RunningApiSource } from "./testing/running_api_source.ts";
+
+async function withFake(test: (fake: FakeApiserver, kubeconfig: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await using fake = await FakeApiserver.start();
+    await test(fake, await fake.kubeconfig(dir));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+function names(events: readonly ObjectEvent[]): string[] {
+  return events.map((event) =>
+    event.type === "apply" ? `+${event.object.kind}/${event.object.name}` : `-${event.kind}/${event.name}`
+  ).sort();
+}
+
+Deno.test("API source: the first batch is the complete state of both kinds, over all pages", () =>
+  withFake(async (fake, kubeconfig) => {
+    for (let i = 0; i < 7; i++) fake.put("Service", rawService(`s${i}`));
+    fake.put("EndpointSlice", rawSlice("e0"));
+    await using source = new RunningApiSource(kubeconfig, { settings: { ...QUICK, pageSize: 3 } });
+    await source.until(() => source.batches.length > 0);
+    assertEquals(names(source.batches[0]!), [
+      "+EndpointSlice/e0",
+      ...[0, 1, 2, 3, 4, 5, 6].map((i) => `+Service/s${i}`),
+    ]);
+    const pages = fake.requests.filter((request) => request.verb === "list" && request.kind === "Service");
+    assertEquals(pages.map((page) => page.query.get("limit")), ["3", "3", "3"]);
+    assertEquals(pages.map((page) => page.query.has("continue")), [false, true, true]);
+  }));
+
+Deno.test("API source: an empty cluster is an empty first batch", () =>
+  withFake(async (_fake, kubeconfig) => {
+    await using source = new RunningApiSource(kubeconfig);
+    await source.until(() => source.batches.length > 0);
+    assertEquals(source.batches, [[]]);
+  }));
+
+Deno.test("API source: nothing comes out while one kind may not be listed, then each object once", () =>
+  withFake(async (fake, kubeconfig) => {
+    fake.put("Service", rawService("a"));
+    fake.put("Service", rawService("b"));
+    let forbidden = true;
+    fake.refuse = ({ kind }) =>
+      kind === "EndpointSlice" && forbidden
+        ? { status: 403, body: status(403, "Forbidden", "endpointslices is forbidden") }
+        : undefined;
+    await using source = new RunningApiSource(kubeconfig);
+    await fake.until(() => fake.watchers === 1);
+    fake.put("Service", rawService("a", 81));
+    fake.delete("Service", "default/b");
+    await source.until(() => source.bookmarksAndEvents === 2 && source.failures.length >= 3);
+    assertEquals(source.batches, []);
+    assertMatch(
+      source.failures[0]!.message,
+      /^the agent \(user "tester" of kubeconfig .*\) may not list endpointslices\.discovery\.k8s\.io at cluster scope: grant it by a ClusterRole with the rule \{apiGroups: \["discovery\.k8s\.io"\], resources: \["endpointslices"\], verbs: \["list", "watch"\]\}; the API server says: endpointslices is forbidden$/,
+    );
+    forbidden = false;
+    await source.until(() => source.batches.length > 0);
+    assertEquals(names(source.batches[0]!), ["+Service/a"]);
+    assertEquals(source.view.Service, fake.versions("Service"));
+  }));
+
+Deno.test("API source: changes arrive one by one, also cut inside a character", () =>
+  withFake(async (fake, kubeconfig) => {
+    await using source = new RunningApiSource(kubeconfig);
+    await fake.watched();
+    fake.chunkBytes = 1;
+    const annotations = { "lightpath.cloud/note": "größer ☃ 🚀" };
+    fake.put("Service", { metadata: { namespace: "default", name: "a", annotations }, spec: {} });
+    await source.until(() => source.view.Service.size === 1);
+    const event = source.batches.flat().find((event) => event.type === "apply");
+    const object = event?.type === "apply" ? event.object : undefined;
+    assertEquals(object?.kind === "Service" ? object.annotations : undefined, annotations);
+    fake.delete("Service", "default/a");
+    await source.until(() => source.view.Service.size === 0);
+  }));
+
+Deno.test("API source: after a dropped connection the watch resumes and nothing is listed again", () =>
+  withFake(async (fake, kubeconfig) => {
+    await using source = new RunningApiSource(kubeconfig);
+    await fake.watched();
+    fake.put("Service", rawService("a"));
+    await source.until(() => source.view.Service.size === 1);
+    fake.drop();
+    fake.put("Service", rawService("b"));
+    fake.delete("Service", "default/a");
+    await source.until(() => source.view.Service.has("default/b") && source.view.Service.size === 1);
+    assertEquals(fake.requests.filter((request) => request.verb === "list").length, 2);
+  }));
+
+Deno.test("API source: a watch resumes at the last bookmark", () =>
+  withFake(async (fake, kubeconfig) => {
+    await using source = new RunningApiSource(kubeconfig);
+    await fake.watched();
+    for (let i = 0; i < 5; i++) fake.put("EndpointSlice", rawSlice(`e${i}`));
+    await source.until(() => source.view.EndpointSlice.size === 5);
+    fake.bookmark();
+    await source.until(() => source.bookmarksAndEvents === 7);
+    fake.endWatches();
+    await fake.watched();
+    const last = fake.requests.filter((request) => request.kind === "Service").at(-1)!;
+    assertEquals([last.verb, last.query.get("resourceVersion")], ["watch", "105"]);
+    assertEquals(last.query.get("allowWatchBookmarks"), "true");
+    const timeoutSeconds = Number(last.query.get("timeoutSeconds"));
+    assert(timeoutSeconds >= 290 && timeoutSeconds <= 600, `timeoutSeconds ${timeoutSeconds}`);
+  }));
+
+for (const goneForm of ["status", "event"] as const) {
+  Deno.test(`API source: 410 on a watch (as ${goneForm}) lists again and yields only the differences`, () =>
+    withFake(async (fake, kubeconfig) => {
+      fake.goneForm = goneForm;
+      for (const name of ["same", "changed", "deleted"]) fake.put("Service", rawService(name));
+      await using source = new RunningApiSource(kubeconfig);
+      await fake.watched();
+      fake.drop();
+      fake.put("Service", rawService("changed", 81));
+      fake.put("Service", rawService("new"));
+      fake.delete("Service", "default/deleted");
+      fake.compact();
+      await source.until(() => source.batches.length === 2);
+      assertEquals(names(source.batches[1]!), ["+Service/changed", "+Service/new", "-Service/deleted"]);
+      assertEquals(source.view.Service, fake.versions("Service"));
+      assert(source.relists.length >= 1);
+    }));
+}
+
+Deno.test("API source: a continue token that expires mid-list starts the list again, all at once", () =>
+  withFake(async (fake, kubeconfig) => {
+    for (let i = 0; i < 5; i++) fake.put("Service", rawService(`s${i}`));
+    fake.refuse = ({ query }) => {
+      if (query.get("continue") === null) return undefined;
+      fake.compact();
+      fake.delete("Service", "default/s0");
+      return undefined;
+    };
+    await using source = new RunningApiSource(kubeconfig, { settings: { ...QUICK, pageSize: 2 } });
+    await source.until(() => source.batches.length > 0);
+    assertEquals(source.view.Service, fake.versions("Service"));
+    const lists = fake.requests.filter((request) => request.verb === "list" && request.kind === "Service");
+    assertEquals(lists.map((list) => list.query.get("limit")), ["2", "2", null]);
+  }));
+
+Deno.test("API source: a silent connection is dropped and the watch resumes", () =>
+  withFake(async (fake, kubeconfig) => {
+    await using source = new RunningApiSource(kubeconfig, {
+      http: { silenceTimeoutMs: 150, responseTimeoutMs: 150 },
+    });
+    await fake.watched();
+    fake.silent = true;
+    fake.put("Service", rawService("unheard"));
+    // The open streams fall silent first, then the requests that follow.
+    await source.until(() => source.silences >= 4);
+    fake.silent = false;
+    await source.until(() => source.view.Service.has("default/unheard"));
+    assertEquals(fake.requests.filter((request) => request.verb === "list").length, 2);
+  }));
+
+Deno.test("API source: Retry-After of a 429 is honoured", () =>
+  withFake(async (fake, kubeconfig) => {
+    let refusals = 0;
+    fake.refuse = ({ kind }) =>
+      kind === "Service" && refusals++ === 0 ? { status: 429, headers: { "Retry-After": "1" } } : undefined;
+    await using source = new RunningApiSource(kubeconfig);
+    await source.until(() => source.batches.length > 0);
+    assertEquals(source.failures.map(({ status, retryAfterMs }) => ({ status, retryAfterMs })), [
+      { status: 429, retryAfterMs: 1000 },
+    ]);
+  }));
+
+Deno.test("API source: garbage on the stream costs a reconnect and nothing else", () =>
+  withFake(async (fake, kubeconfig) => {
+    await using source = new RunningApiSource(kubeconfig);
+    await fake.watched();
+    fake.sendRaw("Service", "this is not JSON\n");
+    await source.until(() => source.failures.length === 1);
+    assertMatch(source.failures[0]!.message, /^cannot watch services at http:.*JSON/);
+    const isWatch = ({ verb, kind }: SeenRequest): boolean => verb === "watch" && kind === "Service";
+    await fake.until(() => fake.requests.filter(isWatch).length === 2);
+    fake.sendRaw("Service", '{"type":"ADDED","object":{"kind":"Service","apiVersion":"v1","metadata":{}}}\n');
+    fake.sendRaw("Service", '{"type":"SURPRISE","object":null}\n');
+    fake.put("Service", rawService("after"));
+    await source.until(() => source.view.Service.has("default/after"));
+    assertEquals(source.unreadable, ["Service without metadata.name", 'watch event of type "SURPRISE"']);
+  }));
+
+Deno.test("API source: run() rejects when the consumer throws, and both loops end", () =>
+  withFake(async (fake, kubeconfig) => {
+    fake.put("Service", rawService("a"));
+    const source = createApiSource({
+      client: createKubeClient({ kubeconfig }),
+      logger: silentLogger,
+      settings: QUICK,
+    });
+    const run = source.run(() => {
+      throw new RangeError("a fault in the consumer");
+    }, new AbortController().signal);
+    await assertRejects(() => run, RangeError, "a fault in the consumer");
+  }));
+
+Deno.test("API source: selectors travel with lists and watches", () =>
+  withFake(async (fake, kubeconfig) => {
+    await using _source = new RunningApiSource(kubeconfig, { selectors: selectorsFor("lightpath.cloud") });
+    await fake.watched();
+    assertEquals(
+      new Set(fake.requests.map(({ verb, kind, query }) => `${verb} ${kind} ${query.get("labelSelector")}`)),
+      new Set(["list", "watch"].flatMap((verb) => [
+        `${verb} Service !service.kubernetes.io/headless,service.kubernetes.io/service-proxy-name=lightpath.cloud`,
+        `${verb} EndpointSlice !service.kubernetes.io/headless`,
+      ])),
+    );
+    assertEquals(
+      selectorsFor("").Service,
+      "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name",
+    );
+  }));
+
+Deno.test("API source: any interleaving of changes, drops, 410 and refusals ends with the server's state", async () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    await withFake(async (fake, kubeconfig) => {
+      const random = seededRandom(seed);
+      const pick = (count: number): number => Math.floor(random() * count);
+      for (let i = 0; i < 10; i++) fake.put("Service", rawService(`o${i}`));
+      await using source = new RunningApiSource(kubeconfig, { settings: { ...QUICK, pageSize: 4 } });
+      fake.refuse = () => random() < 0.15 ? { status: [500, 503, 429, 403][pick(4)]! } : undefined;
+      for (let turn = 0; turn < 120; turn++) {
+        const kind = random() < 0.5 ? "Service" : "EndpointSlice";
+        const name = `o${pick(12)}`;
+        const dice = random();
+        if (dice < 0.45) {
+          fake.put(
+            kind,
+            kind === "Service" ? rawService(name, pick(9)) : rawSlice(name, `10.0.0.${pick(9)}`),
+          );
+        } else if (dice < 0.65) fake.delete(kind, `default/${name}`);
+        else if (dice < 0.72) fake.drop();
+        else if (dice < 0.77) fake.endWatches();
+        else if (dice < 0.83) fake.compact();
+        else if (dice < 0.88) fake.bookmark();
+        else if (dice < 0.92) fake.chunkBytes = pick(3) * 7;
+        else if (dice < 0.95) fake.goneForm = pick(2) === 0 ? "status" : "event";
+        // Let the loop get a word in, at random places.
+        if (random() < 0.6) await new Promise((resolve) => setTimeout(resolve, pick(4)));
+      }
+      fake.refuse = () => undefined;
+      fake.put("Service", rawService("last"));
+      fake.put("EndpointSlice", rawSlice("last"));
+      await source.until(() =>
+        same(source.view.Service, fake.versions("Service")) &&
+        same(source.view.EndpointSlice, fake.versions("EndpointSlice"))
+      );
+    });
+  }
+});
+
+function same(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
+}
+
+function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    // Mulberry32.
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}

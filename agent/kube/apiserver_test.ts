@@ -1,0 +1,242 @@
+/**
+ * The API source against a real kube-apiserver and etcd.
+ * @module
+ */
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { fromFileUrl } from "@std/path/from-file-url";
+import { join } from "@std/path/join";
+import { type ControlPlane, startControlPlane } from "../../scripts/lab/control_plane.ts";
+import { ensureTool } from "../../scripts/tools/mod.ts";
+import { selectorsFor } from "./api_source.ts";
+import type { KubeObject } from "./objects.ts";
+import { CuttableProxy } from "./testing/cuttable_proxy.ts";
+import { rawSlice } from "./testing/fake_apiserver.ts";
+import { RunningApiSource } from "./testing/running_api_source.ts";
+
+const etcd = await ensureTool("etcd", { onProgress: () => {} });
+const kubeApiserver = await ensureTool("kube-apiserver", { onProgress: () => {} });
+
+const NAME = "API source against a real kube-apiserver";
+const SERVICES = "/api/v1/namespaces/default/services";
+const SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+const TEST_KEYS = fromFileUrl(new URL("../../testdata/kube/", import.meta.url));
+
+if (etcd.path === undefined || kubeApiserver.path === undefined) {
+  const reason = etcd.unavailable ?? kubeApiserver.unavailable;
+  Deno.test({ name: `${NAME} (skipped: ${reason})`, ignore: true, fn: () => {} });
+} else {
+  const programs = { etcd: etcd.path, kubeApiserver: kubeApiserver.path };
+  Deno.test(NAME, async (t) => {
+    const dir = await Deno.makeTempDir();
+    try {
+      await using plane = await startControlPlane({
+        ...programs,
+        dir,
+        signal: AbortSignal.timeout(120_000),
+        apiserverFlags: [`--client-ca-file=${join(TEST_KEYS, "client_ca.crt")}`],
+      });
+      for (const [name, step] of STEPS) await t.step(name, () => step(plane, dir));
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  });
+}
+
+const STEPS: readonly [string, (plane: ControlPlane, dir: string) => Promise<void>][] = [
+  ["lists and watches both kinds", listsAndWatches],
+  ["selects by label, and a changed label comes and goes", selectsByLabel],
+  ["a broken connection resumes without a list, deletions included", resumesAfterCut],
+  [
+    "an API server that comes back after etcd forgot: one relist, exactly the differences",
+    relistsAfterCompaction,
+  ],
+  ["bookmarks are sent and understood", understandsBookmarks],
+  ["a client certificate is accepted", acceptsClientCertificate],
+  ["missing rights and wrong credentials are clear sentences", explainsRefusals],
+];
+
+async function listsAndWatches(plane: ControlPlane): Promise<void> {
+  await plane.call(
+    "POST",
+    SERVICES,
+    service("before", { ports: [{ name: "http", port: 80 }, { name: "b", port: 81 }] }),
+  );
+  await plane.call("POST", SLICES, slice("before-1", "10.244.0.1"));
+  await using source = new RunningApiSource(await plane.kubeconfig("admin"), { settings: { pageSize: 1 } });
+  await source.until(() => source.batches.length === 1);
+  const first = source.batches[0]!;
+  const before = objectsOf(first).find((object) => object.name === "before");
+  assert(before?.kind === "Service");
+  assertEquals(before?.kind === "Service" && before.ports.map((port) => port.port), [80, 81]);
+  assertEquals(before?.malformed, []);
+  assert(source.view.EndpointSlice.has("default/before-1"));
+
+  await plane.call("POST", SERVICES, service("later"));
+  await source.until(() => source.view.Service.has("default/later"));
+  await plane.call("PATCH", `${SLICES}/before-1`, { endpoints: [{ addresses: ["10.244.0.2"] }] });
+  await source.until(() =>
+    objectsOf(source.batches.flat()).some((object) => hasEndpoint(object, "10.244.0.2"))
+  );
+  await plane.call("DELETE", `${SERVICES}/later`);
+  await source.until(() => !source.view.Service.has("default/later"));
+  assertEquals([source.failures, source.relists], [[], []]);
+}
+
+async function selectsByLabel(plane: ControlPlane): Promise<void> {
+  const label = "service.kubernetes.io/service-proxy-name";
+  await plane.call("POST", SERVICES, service("ours", {}, { [label]: "lightpath.cloud" }));
+  await plane.call("POST", SERVICES, service("foreign", {}, { [label]: "other" }));
+  const kubeconfig = await plane.kubeconfig("admin");
+  await using all = new RunningApiSource(kubeconfig, { selectors: selectorsFor("") });
+  await using ours = new RunningApiSource(kubeconfig, { selectors: selectorsFor("lightpath.cloud") });
+  await Promise.all([all.until(() => all.batches.length === 1), ours.until(() => ours.batches.length === 1)]);
+  assertEquals([...ours.view.Service.keys()], ["default/ours"]);
+  assert(all.view.Service.has("default/before"));
+  assert(!all.view.Service.has("default/ours") && !all.view.Service.has("default/foreign"));
+
+  await plane.call("PATCH", `${SERVICES}/ours`, { metadata: { labels: { [label]: null } } });
+  await all.until(() => all.view.Service.has("default/ours"));
+  await ours.until(() => ours.view.Service.size === 0);
+  for (const name of ["ours", "foreign"]) await plane.call("DELETE", `${SERVICES}/${name}`);
+}
+
+async function resumesAfterCut(plane: ControlPlane): Promise<void> {
+  for (const name of ["kept", "doomed"]) await plane.call("POST", SERVICES, service(name));
+  await using proxy = new CuttableProxy(plane.apiserverPort);
+  await using source = new RunningApiSource(await plane.kubeconfig("admin", proxy.port));
+  await source.until(() => source.batches.length === 1);
+  proxy.cut();
+  await source.until(() => source.failures.length >= 2);
+  await plane.call("DELETE", `${SERVICES}/doomed`);
+  await plane.call("POST", SERVICES, service("missed"));
+  proxy.mend();
+  await source.until(() =>
+    source.view.Service.has("default/missed") && !source.view.Service.has("default/doomed")
+  );
+  assertEquals(source.relists, []);
+  assert(!objectsOf(source.batches.slice(1).flat()).some((object) => object.name === "kept"));
+}
+
+async function relistsAfterCompaction(plane: ControlPlane): Promise<void> {
+  for (const name of ["stays", "goes"]) await plane.call("POST", SERVICES, service(name));
+  await using proxy = new CuttableProxy(plane.apiserverPort);
+  await using source = new RunningApiSource(await plane.kubeconfig("admin", proxy.port));
+  await source.until(() => source.batches.length === 1);
+  const before = new Set(source.view.Service.keys());
+  proxy.cut();
+  await plane.call("DELETE", `${SERVICES}/goes`);
+  await plane.call("POST", SERVICES, service("came"));
+  await plane.stopApiserver();
+  await plane.compactEtcd();
+  proxy.mend();
+  await plane.startApiserver();
+  await source.until(() => source.view.Service.has("default/came") && source.relists.length > 0);
+  before.delete("default/goes");
+  before.add("default/came");
+  assertEquals(new Set(source.view.Service.keys()), before);
+  const differences = source.batches.slice(1).map((batch) =>
+    batch.map((event) => event.type === "apply" ? `+${event.object.name}` : `-${event.name}`)
+  );
+  assertEquals(differences, [["-goes", "+came"]]);
+  // It has not only caught up, it watches.
+  await plane.call("POST", SERVICES, service("afterwards"));
+  await source.until(() => source.view.Service.has("default/afterwards"));
+}
+
+async function understandsBookmarks(plane: ControlPlane): Promise<void> {
+  // The server sends a bookmark 2 s before it ends a watch, if there is news that the watch itself was not told.
+  await using source = new RunningApiSource(await plane.kubeconfig("admin"), {
+    selectors: { Service: "wanted", EndpointSlice: "wanted" },
+    settings: { watchTimeoutSeconds: { min: 5, max: 5 } },
+  });
+  await source.until(() => source.batches.length === 1);
+  await plane.call("POST", SERVICES, service("unwanted"));
+  await source.until(() => source.bookmarksAndEvents === 1);
+  assertEquals(source.batches, [[]]);
+  assertEquals([source.failures, source.relists], [[], []]);
+}
+
+async function acceptsClientCertificate(plane: ControlPlane, dir: string): Promise<void> {
+  const cluster = {
+    server: `https://127.0.0.1:${plane.apiserverPort}`,
+    "certificate-authority": plane.caFile,
+  };
+  const user = {
+    "client-certificate": join(TEST_KEYS, "client.crt"),
+    "client-key": join(TEST_KEYS, "client.key"),
+  };
+  await using source = new RunningApiSource(await writeKubeconfig(dir, "certificate", { cluster, user }));
+  await source.until(() => source.batches.length === 1);
+  assert(source.view.Service.has("default/before"));
+}
+
+async function explainsRefusals(plane: ControlPlane, dir: string): Promise<void> {
+  {
+    await using source = new RunningApiSource(await plane.kubeconfig("nobody"));
+    await source.until(() => source.failures.length >= 2);
+    const messages = source.failures.map((failure) => failure.message).sort();
+    assertMatch(
+      messages[0]!,
+      /^the agent \(user "nobody" of kubeconfig .*\) may not list endpointslices\.discovery\.k8s\.io at cluster scope: grant it by a ClusterRole with the rule \{apiGroups: \["discovery\.k8s\.io"\], resources: \["endpointslices"\], verbs: \["list", "watch"\]\}; the API server says: .*cannot list resource "endpointslices"/,
+    );
+    assertEquals(source.batches, []);
+  }
+  const cluster = {
+    server: `https://127.0.0.1:${plane.apiserverPort}`,
+    "certificate-authority": plane.caFile,
+  };
+  const tokenFile = join(dir, "token");
+  await Deno.writeTextFile(tokenFile, "expired");
+  const kubeconfig = await writeKubeconfig(dir, "rotated", { cluster, user: { tokenFile } });
+  await using source = new RunningApiSource(kubeconfig);
+  await source.until(() => source.failures.length >= 2);
+  assertMatch(source.failures[0]!.message, /does not accept the agent's credentials .* renew the token/);
+  // A token that is renewed in its file is picked up.
+  await Deno.writeTextFile(tokenFile, "admin-token");
+  await source.until(() => source.batches.length === 1);
+}
+
+function service(
+  name: string,
+  spec: Record<string, unknown> = {},
+  labels: Record<string, string> = {},
+): unknown {
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, labels },
+    spec: { ports: [{ port: 80 }], ...spec },
+  };
+}
+
+function slice(name: string, address: string): unknown {
+  return { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", ...rawSlice(name, address) };
+}
+
+function objectsOf(events: readonly (RunningApiSource["batches"][number][number])[]): KubeObject[] {
+  return events.flatMap((event) => event.type === "apply" ? [event.object] : []);
+}
+
+function hasEndpoint(object: KubeObject, address: string): boolean {
+  return object.kind === "EndpointSlice" && object.endpoints.some((endpoint) => endpoint.address === address);
+}
+
+async function writeKubeconfig(
+  dir: string,
+  name: string,
+  parts: { readonly cluster: unknown; readonly user: unknown },
+): Promise<string> {
+  const path = join(dir, `${name}.kubeconfig`);
+  await Deno.writeTextFile(
+    path,
+    JSON.stringify({
+      clusters: [{ name: "lab", cluster: parts.cluster }],
+      users: [{ name, user: parts.user }],
+      contexts: [{ name: "lab", context: { cluster: "lab", user: name } }],
+      "current-context": "lab",
+    }),
+  );
+  return path;
+}

@@ -1,0 +1,242 @@
+/**
+ * Speaks to the Kubernetes API server: lists pages and opens watch streams of Services and EndpointSlices.
+ *
+ * In: a kubeconfig (or the service account of the pod we run in). Out: trimmed objects and watch events.
+ * Invariants: one request at a time per call, ended by the AbortSignal or by a deadline; every failure is a typed
+ * error. Credentials are asked for anew with each request, and after a 401 the kubeconfig itself is read again.
+ * Requests go through node:https: `fetch` could neither use a kubeconfig's client certificate per request nor its
+ * proxy, and client-node's own watch ends every 30 s and cannot resume.
+ * Source: Kubernetes "API Concepts".
+ * @module
+ */
+import http from "node:http";
+import https from "node:https";
+import { concat, JsonLineDecoder } from "./_json_lines.ts";
+import { decodeStatus, type ListPage, readListPage, readWatchEvent } from "./_wire.ts";
+import {
+  errorFromCause,
+  errorFromStatus,
+  KubeApiError,
+  type KubeRequestContext,
+  type KubeVerb,
+  resourcePath,
+  SilentConnectionError,
+} from "./kube_api_error.ts";
+import { KubeAccess, type KubeAccessOptions } from "./kubeconfig.ts";
+import type { KubeObject } from "./objects.ts";
+import type { WatchEvent } from "./watch_protocol.ts";
+
+/** What the list+watch loop asks of an API server. */
+export interface KubeClient {
+  /** The API server's URL, for messages. */
+  readonly server: string;
+  /**
+   * Fetches one page over all namespaces.
+   * @throws {KubeApiError | SilentConnectionError} @throws the signal's reason when aborted.
+   */
+  list(
+    kind: KubeObject["kind"],
+    options: { readonly continueToken: string; readonly limit: number; readonly labelSelector: string },
+    signal: AbortSignal,
+  ): Promise<ListPage>;
+  /**
+   * Opens a watch stream; yields the events that arrive together, and returns when the server ends the stream.
+   * @throws {KubeApiError | SilentConnectionError} @throws the signal's reason when aborted.
+   */
+  watch(
+    kind: KubeObject["kind"],
+    options: {
+      readonly resourceVersion: string;
+      readonly timeoutSeconds: number;
+      readonly labelSelector: string;
+    },
+    signal: AbortSignal,
+  ): AsyncIterable<readonly WatchEvent[]>;
+}
+
+/** Where the cluster is, and when a connection is taken for dead. */
+export interface KubeClientOptions extends KubeAccessOptions {
+  /** Until the response's headers: connecting, TLS and waiting in the server's queue. @default 30000 */
+  readonly responseTimeoutMs?: number;
+  /**
+   * Longest silence on an open response. Where etcd reports its progress (kubeadm and managed clusters have it do so
+   * every few seconds), the API server sends a bookmark each 60 s, give or take seconds, so this must be longer. In a
+   * quiet cluster without such reports there are no bookmarks: each alarm then is false, costs one request, and loses
+   * nothing. @default 90000
+   */
+  readonly silenceTimeoutMs?: number;
+}
+
+/**
+ * Loads the kubeconfig.
+ * @throws {KubeConfigError} when there is none, or it names no cluster.
+ */
+export function createKubeClient(options: KubeClientOptions = {}): KubeClient {
+  return new HttpKubeClient(options);
+}
+
+class HttpKubeClient implements KubeClient {
+  readonly server: string;
+  readonly #responseTimeoutMs: number;
+  readonly #silenceTimeoutMs: number;
+  readonly #access: KubeAccess;
+
+  constructor(options: KubeClientOptions) {
+    this.#access = new KubeAccess(options);
+    this.server = this.#access.server;
+    this.#responseTimeoutMs = options.responseTimeoutMs ?? 30_000;
+    this.#silenceTimeoutMs = options.silenceTimeoutMs ?? 90_000;
+  }
+
+  async list(...[kind, options, signal]: Parameters<KubeClient["list"]>): Promise<ListPage> {
+    const query = new URLSearchParams();
+    if (options.limit > 0) query.set("limit", String(options.limit));
+    if (options.continueToken !== "") query.set("continue", options.continueToken);
+    if (options.labelSelector !== "") query.set("labelSelector", options.labelSelector);
+    const request = this.#describe("list", kind);
+    await using answer = await this.#get(request, query, signal);
+    try {
+      return readListPage(kind, await answer.text());
+    } catch (error) {
+      throw normalize(request, error, signal);
+    }
+  }
+
+  async *watch(
+    ...[kind, options, signal]: Parameters<KubeClient["watch"]>
+  ): AsyncGenerator<readonly WatchEvent[]> {
+    const query = new URLSearchParams({
+      watch: "true",
+      allowWatchBookmarks: "true",
+      resourceVersion: options.resourceVersion,
+      timeoutSeconds: String(options.timeoutSeconds),
+    });
+    if (options.labelSelector !== "") query.set("labelSelector", options.labelSelector);
+    const request = this.#describe("watch", kind);
+    await using answer = await this.#get(request, query, signal);
+    const decoder = new JsonLineDecoder();
+    for (;;) {
+      let events: readonly WatchEvent[];
+      try {
+        const chunk = await answer.next();
+        if (chunk === undefined) return;
+        events = decoder.push(chunk).map((line) => readWatchEvent(kind, line));
+      } catch (error) {
+        throw normalize(request, error, signal);
+      }
+      if (events.length > 0) yield events;
+    }
+  }
+
+  #describe(verb: KubeVerb, kind: KubeObject["kind"]): KubeRequestContext {
+    return { verb, kind, server: this.server, identity: this.#access.identity };
+  }
+
+  /** Sends a GET and returns its answer, which has status 200. */
+  async #get(request: KubeRequestContext, query: URLSearchParams, signal: AbortSignal): Promise<Answer> {
+    const answer = await this.#exchange(request, query, signal);
+    if (answer.status === 200) return answer;
+    await using refused = answer;
+    if (refused.status === 401) this.#access.reload();
+    const { status, retryAfterMs } = refused;
+    const body = await refused.text().catch((error) => {
+      throw normalize(request, error, signal);
+    });
+    throw errorFromStatus(request, { status, body: decodeStatus(body), retryAfterMs });
+  }
+
+  async #exchange(request: KubeRequestContext, query: URLSearchParams, signal: AbortSignal): Promise<Answer> {
+    signal.throwIfAborted();
+    const url = new URL(this.server);
+    const limit = { timeoutMs: this.#responseTimeoutMs, signal };
+    let outgoing: http.ClientRequest | undefined;
+    try {
+      // This may run a credential plugin, so it is under the deadline too.
+      const options = await withDeadline(this.#access.requestOptions(), limit);
+      outgoing = (url.protocol === "http:" ? http : https).request({
+        ...options,
+        hostname: url.hostname.replace(/^\[|\]$/g, ""),
+        port: url.port || (url.protocol === "http:" ? 80 : 443),
+        path: `${url.pathname.replace(/\/$/, "")}${resourcePath(request.kind)}?${query}`,
+        method: "GET",
+        headers: { ...options.headers, Accept: "application/json", "User-Agent": "lightpath" },
+      });
+      const { promise: responded, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
+      outgoing.on("response", resolve);
+      // Stays attached: destroying a request that is under way makes it emit a late error.
+      outgoing.on("error", reject);
+      outgoing.end();
+      const response = await withDeadline(responded, limit);
+      return new Answer(response, { timeoutMs: this.#silenceTimeoutMs, signal });
+    } catch (error) {
+      outgoing?.destroy();
+      throw normalize(request, error, signal);
+    }
+  }
+}
+
+/** How long to wait for one thing, and who may end the wait. */
+interface Limit {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** A response whose body is read under the silence deadline. Disposal drops the connection. */
+class Answer implements AsyncDisposable {
+  readonly status: number;
+  readonly retryAfterMs: number;
+  readonly #response: http.IncomingMessage;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #limit: Limit;
+
+  constructor(response: http.IncomingMessage, limit: Limit) {
+    this.#response = response;
+    this.#chunks = response[Symbol.asyncIterator]();
+    this.#limit = limit;
+    this.status = response.statusCode ?? 0;
+    const seconds = Number(response.headers["retry-after"] ?? 0);
+    this.retryAfterMs = seconds > 0 ? seconds * 1000 : 0;
+  }
+
+  /** The next chunk; undefined at the end. */
+  async next(): Promise<Uint8Array | undefined> {
+    const result = await withDeadline(this.#chunks.next(), this.#limit);
+    return result.done ? undefined : result.value;
+  }
+
+  /** The rest of the body. */
+  async text(): Promise<string> {
+    const chunks: Uint8Array[] = [];
+    for (let chunk = await this.next(); chunk !== undefined; chunk = await this.next()) chunks.push(chunk);
+    return new TextDecoder().decode(concat(chunks));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#response.destroy();
+    return Promise.resolve();
+  }
+}
+
+async function withDeadline<T>(work: Promise<T>, limit: Limit): Promise<T> {
+  const { signal, timeoutMs } = limit;
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  const timer = setTimeout(
+    () => reject(new SilentConnectionError(`nothing came from the API server for ${timeoutMs} ms`)),
+    timeoutMs,
+  );
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([work, ended]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function normalize(request: KubeRequestContext, error: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason;
+  if (error instanceof KubeApiError || error instanceof SilentConnectionError) return error;
+  return errorFromCause(request, error);
+}

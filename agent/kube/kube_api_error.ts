@@ -1,0 +1,136 @@
+/**
+ * The errors of talking to the Kubernetes API, with sentences that say what to mend.
+ *
+ * In: an HTTP status with the body's Status object, or a network error. Out: typed errors.
+ * Source: Kubernetes API reference, "Status v1 meta"; "API Concepts", HTTP status codes.
+ * @module
+ */
+import { isFields } from "./_fields.ts";
+import { API_VERSIONS } from "./parse.ts";
+import type { KubeObject } from "./objects.ts";
+
+/** What is asked of the API server; also the verbs of an RBAC rule. */
+export type KubeVerb = "list" | "watch";
+
+/** Who asked for what, for sentences. */
+export interface KubeRequestContext {
+  readonly verb: KubeVerb;
+  readonly kind: KubeObject["kind"];
+  /** The API server's URL. */
+  readonly server: string;
+  /** Where the credentials come from, e.g. `user "lab" of kubeconfig /root/.kube/config`. */
+  readonly identity: string;
+}
+
+/** The API server could not be reached or did not do what was asked. */
+export class KubeApiError extends Error {
+  override readonly name = "KubeApiError";
+  /** HTTP status; 0 when there was no answer. */
+  readonly status: number;
+  /** `reason` of the Status object (`Forbidden`, `Expired`, …); empty when there was none. */
+  readonly reason: string;
+  readonly verb: KubeVerb;
+  /** Plural name with group, as RBAC messages spell it: `endpointslices.discovery.k8s.io`. */
+  readonly resource: string;
+  /** From the `Retry-After` header; 0 when not given. */
+  readonly retryAfterMs: number;
+
+  constructor(
+    message: string,
+    details: {
+      status: number;
+      reason: string;
+      request: KubeRequestContext;
+      retryAfterMs?: number;
+      cause?: unknown;
+    },
+  ) {
+    super(message, details.cause === undefined ? {} : { cause: details.cause });
+    this.status = details.status;
+    this.reason = details.reason;
+    this.verb = details.request.verb;
+    this.resource = resourceName(details.request.kind);
+    this.retryAfterMs = details.retryAfterMs ?? 0;
+  }
+}
+
+/** Nothing came over a connection for longer than the deadline. */
+export class SilentConnectionError extends Error {
+  override readonly name = "SilentConnectionError";
+}
+
+/** There is no usable kubeconfig: no retry can mend that. */
+export class KubeConfigError extends Error {
+  override readonly name = "KubeConfigError";
+}
+
+/** `services`, `endpointslices.discovery.k8s.io`. */
+export function resourceName(kind: KubeObject["kind"]): string {
+  const { group, plural } = resourceOf(kind);
+  return group === "" ? plural : `${plural}.${group}`;
+}
+
+/** The path of a kind's collection over all namespaces. */
+export function resourcePath(kind: KubeObject["kind"]): string {
+  const { group, plural } = resourceOf(kind);
+  return `${group === "" ? "/api" : "/apis"}/${API_VERSIONS[kind]}/${plural}`;
+}
+
+/** An answer with a status other than 200. `body` is the decoded Status object, or whatever else came. */
+export function errorFromStatus(
+  request: KubeRequestContext,
+  answer: { readonly status: number; readonly body: unknown; readonly retryAfterMs: number },
+): KubeApiError {
+  const { status, body, retryAfterMs } = answer;
+  const fields = isFields(body) ? body : {};
+  const reason = typeof fields["reason"] === "string" ? fields["reason"] : "";
+  const said = typeof fields["message"] === "string" ? fields["message"] : "";
+  return new KubeApiError(describeStatus(request, { status, reason, said }), {
+    status,
+    reason,
+    request,
+    retryAfterMs,
+  });
+}
+
+/** No answer at all: refused, unreachable, TLS, credentials that could not be had. */
+export function errorFromCause(request: KubeRequestContext, cause: unknown): KubeApiError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const message = `cannot ${request.verb} ${resourceName(request.kind)} at ${request.server}: ${why}`;
+  return new KubeApiError(message, { status: 0, reason: "", request, cause });
+}
+
+function describeStatus(
+  request: KubeRequestContext,
+  answer: { readonly status: number; readonly reason: string; readonly said: string },
+): string {
+  const resource = resourceName(request.kind);
+  const said = answer.said === "" ? "" : `; the API server says: ${answer.said}`;
+  switch (answer.status) {
+    case 401:
+      return `the API server ${request.server} does not accept the agent's credentials (${request.identity}) ` +
+        `to ${request.verb} ${resource}: renew the token or client certificate${said}`;
+    case 403: {
+      const { group, plural } = resourceOf(request.kind);
+      return `the agent (${request.identity}) may not ${request.verb} ${resource} at cluster scope: grant it by a ` +
+        `ClusterRole with the rule {apiGroups: ["${group}"], resources: ["${plural}"], verbs: ["list", "watch"]}` +
+        `${said}`;
+    }
+    default:
+      return `the API server ${request.server} answered ${`${answer.status} ${answer.reason}`.trim()} ` +
+        `to ${request.verb} ${resource}${said}`;
+  }
+}
+
+function resourceOf(kind: KubeObject["kind"]): { group: string; plural: string } {
+  switch (kind) {
+    case "Service":
+      return { group: "", plural: "services" };
+    case "EndpointSlice":
+      return { group: "discovery.k8s.io", plural: "endpointslices" };
+    default: {
+      const unreachable: never = kind;
+      throw new TypeError(`Unexpected kind ${String(unreachable)}`);
+    }
+  }
+}

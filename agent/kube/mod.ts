@@ -1,0 +1,19 @@
+/**
+ * Sources of Kubernetes objects: the API server, or a folder of manifests. Both deliver the same `ObjectEvent`s.
+ * @module
+ */
+export * from "./objects.ts";
+export {
+  type ApiSourceObserver,
+  type ApiSourceOptions,
+  createApiSource,
+  type LabelSelectors,
+  selectorsFor,
+} from "./api_source.ts";
+export { createKubeClient, type KubeClient, type KubeClientOptions } from "./client.ts";
+export { KubeApiError, KubeConfigError } from "./kube_api_error.ts";
+export { type ManifestProblem, renderManifestProblem } from "./manifest_file.ts";
+export { ManifestPathError } from "./manifest_paths.ts";
+export { createManifestSource, type ManifestSourceOptions } from "./manifest_source.ts";
+export { parseKubeObject, type ParseResult } from "./parse.ts";
+export { DEFAULT_WATCH_SETTINGS, type WatchFailure, type WatchSettings } from "./watch_protocol.ts";
