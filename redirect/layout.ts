@@ -10,7 +10,7 @@
  * - `nat-prerouting` (from pods and from outside) and `nat-output` (from the host) look up the destination and hand
  *   the connection to Envoy. Priority -110: chains of type nat all run at the kernel's own NAT step (dstnat, -100) and
  *   the priority only orders them among each other; the first that translates wins. So a VIP of ours goes to Envoy
- *   also where kube-proxy or a CNI port mapper (both -100) runs beside us.
+ *   also where kube-proxy or a CNI port mapper (both -100) runs beside us. Envoy's own connections pass untouched.
  * - `reject-prerouting` and `reject-output` are of type filter, because `reject` is refused in nat chains. Priority -110
  *   is really before the NAT step (they see the VIP, not an endpoint) and after conntrack (-200), which they need for
  *   `ct state new`: a connection that already runs is left alone when the last endpoint goes.
@@ -27,6 +27,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 
 /** The one table, as `nft` spells it in commands. */
 export const TABLE = "inet lightpath";
@@ -180,7 +181,10 @@ export function createLayout(ports: EnvoyPorts): Layout {
       { name: "services", hook: undefined, rules: lookupRules("service") },
       { name: "no-endpoints", hook: undefined, rules: lookupRules("no-endpoint") },
       base("nat-prerouting", { type: "nat", hook: "prerouting", priority: BEFORE_DSTNAT }, toServices),
-      base("nat-output", { type: "nat", hook: "output", priority: BEFORE_DSTNAT }, toServices),
+      base("nat-output", { type: "nat", hook: "output", priority: BEFORE_DSTNAT }, [
+        { text: `meta priority 0:${ENVOY_SOCKET_PRIORITY} return`, purpose: "Envoy's own connections" },
+        ...toServices,
+      ]),
       base(
         "reject-prerouting",
         { type: "filter", hook: "prerouting", priority: BEFORE_DSTNAT },

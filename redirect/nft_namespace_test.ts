@@ -6,6 +6,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { createLogger } from "../agent/log.ts";
+import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import { createLayout, layoutFingerprint } from "./layout.ts";
@@ -74,6 +75,16 @@ testInLab("connections to VIPs from pods and the host reach Envoy, which learns 
     assertEquals(await lab.dial(from, "10.96.0.20", 5432), "1666 10.96.0.20:5432", from.name);
     assertEquals(await lab.dial(from, "fd00:96::20", 5432), "1666 [fd00:96::20]:5432", from.name);
   }
+});
+
+testInLab("Envoy's own connections go to the endpoint itself, even where that is a VIP", async () => {
+  await using lab = await NodeLab.create(1666, 1667, 80);
+  // As with an external IP that is a node's address, and a host-network endpoint on that very port.
+  const atNode = servicePort({ vips: ["192.168.77.2 80", "2001:db8:77::2 80"], families: ["IPv4", "IPv6"] });
+  await using _agent = await lab.agent([atNode]);
+  assertEquals(await lab.dial(lab.node, "192.168.77.2", 80), "1667 192.168.77.2:80");
+  assertEquals(await lab.dial(lab.node, "192.168.77.2", 80, ENVOY_SOCKET_PRIORITY), "80 itself");
+  assertEquals(await lab.dial(lab.node, "2001:db8:77::2", 80, ENVOY_SOCKET_PRIORITY), "80 itself");
 });
 
 testInLab("without known node addresses the interface's own address leads to Envoy", async () => {

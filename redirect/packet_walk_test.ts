@@ -6,7 +6,7 @@ import { renderReplacement } from "./nft_script.ts";
 import { planNodeAddresses, planServicePort } from "./plan.ts";
 import { FakeNft } from "./testing/fake_nft.ts";
 import { type Packet, walkPacket } from "./testing/packet_walk.ts";
-import type { NodeAddresses } from "../agent/model/mod.ts";
+import { ENVOY_SOCKET_PRIORITY, type NodeAddresses } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 
 const PORTS = [
@@ -84,4 +84,12 @@ Deno.test("whoever connects to Envoy's ports directly is refused", async () => {
 Deno.test("a running connection is not refused when the last endpoint goes", async () => {
   const walk = await walker(NODE);
   assert(walk({ from: "pod", destination: "10.96.0.30", port: 80, state: "established" }) === "accept");
+});
+
+Deno.test("Envoy's own connections to endpoints are not sent to Envoy again", async () => {
+  const walk = await walker(NODE);
+  const toVIP = { from: "host", destination: "10.96.0.10", port: 80 } as const;
+  assertEquals(walk({ ...toVIP, socketPriority: ENVOY_SOCKET_PRIORITY }), "accept");
+  assertEquals(walk({ ...toVIP, socketPriority: ENVOY_SOCKET_PRIORITY + 1 }), "dnat 192.168.0.2:1667");
+  assertEquals(walk({ ...toVIP, destination: "10.96.0.30", socketPriority: ENVOY_SOCKET_PRIORITY }), "reset");
 });

@@ -2,6 +2,7 @@
  * The service model: Kubernetes objects in, ServicePorts and ModelDeltas out. Pure.
  * @module
  */
+export { ENVOY_SOCKET_PRIORITY } from "./envoy_sockets.ts";
 export { equalEndpoints } from "./equality.ts";
 export { parseIPAddress } from "./ip_address.ts";
 export type { IPAddress } from "./ip_address.ts";

@@ -105,8 +105,9 @@ export class NodeLab implements AsyncDisposable {
   }
 
   /** What a client is answered: `PORT ORIGINAL-DESTINATION`, `refused`, or `broken: …`. */
-  async dial(from: Namespace, host: string, port: number): Promise<string> {
-    return (await from.run(["python3", SCRIPT, "connect", host, String(port)])).trim();
+  async dial(from: Namespace, host: string, port: number, socketPriority = 0): Promise<string> {
+    return (await from.run(["python3", SCRIPT, "connect", host, String(port), String(socketPriority)]))
+      .trim();
   }
 
   /** A client that goes on talking over one connection. */

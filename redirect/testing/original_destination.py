@@ -1,7 +1,7 @@
 """Stands in for Envoy in tests: where a connection was going before the kernel redirected it.
 
 listen PORT...        accepts on all addresses, answers "PORT <original destination>", then repeats what it gets
-connect HOST PORT     prints the first line it is answered, or why there was none
+connect HOST PORT [PRIORITY]  prints the first line it is answered, or why there was none; PRIORITY is the socket's SO_PRIORITY
 talk HOST PORT        sends "ping N" every 20 ms and prints each answer, until the connection breaks
 """
 
@@ -61,8 +61,13 @@ def listen(ports):
         thread.join()
 
 
-def dial(host, port):
-    return socket.create_connection((host, port), timeout=5)
+def dial(host, port, priority):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, priority)
+    connection.settimeout(5)
+    connection.connect((host, port))
+    return connection
 
 
 def main(verb, *arguments):
@@ -71,7 +76,8 @@ def main(verb, *arguments):
         return
     host, port = arguments[0], int(arguments[1])
     try:
-        with dial(host, port) as connection:
+        priority = int(arguments[2]) if len(arguments) > 2 else 0
+        with dial(host, port, priority) as connection:
             replies = connection.makefile("r")
             print(replies.readline().strip(), flush=True)
             number = 0

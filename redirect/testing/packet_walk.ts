@@ -21,6 +21,8 @@ export interface Packet {
   readonly local?: boolean;
   /** @default "new" */
   readonly state?: "new" | "established" | "invalid" | "untracked";
+  /** SO_PRIORITY of the sender's socket, on the node. @default 0 */
+  readonly socketPriority?: number;
 }
 
 /** Where it ends: `accept` (untouched), `reset`, `unreachable`, `drop`, `redirect :PORT` or `dnat ADDRESS:PORT`. */
@@ -33,7 +35,7 @@ interface Walk {
   readonly translated: boolean;
 }
 
-type Step = { readonly kind: "match" | "mismatch" } | {
+type Step = { readonly kind: "match" | "mismatch" | "return" } | {
   readonly kind: "go";
   readonly to: string;
   readonly back: boolean;
@@ -93,6 +95,11 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
   [/^redirect to :(\d+)/, (_walk, port) => ({ kind: "end", outcome: `redirect :${port}` })],
   [/^reject with tcp reset/, () => ({ kind: "end", outcome: "reset" })],
   [/^reject with icmpx type port-unreachable/, () => ({ kind: "end", outcome: "unreachable" })],
+  [
+    /^meta priority 0:(\d+)/,
+    ({ packet }, priority) => holds(String(packet.socketPriority ?? 0) === priority),
+  ],
+  [/^return/, () => ({ kind: "return" })],
   [/^drop/, () => ({ kind: "end", outcome: "drop" })],
 ];
 
@@ -124,6 +131,7 @@ function runChain(walk: Walk, name: string): Outcome | undefined {
   for (const { text } of chain.rules) {
     const step = runRule(walk, text);
     if (step.kind === "end") return step.outcome;
+    if (step.kind === "return") return undefined;
     if (step.kind !== "go") continue;
     const outcome = runChain(walk, step.to);
     // After `goto` the rest of this chain is not run, after `jump` it is.

@@ -88,10 +88,15 @@ export function emptyCluster(name: string): Cluster {
 
 function httpProtocolOptions(appProtocol: "http" | "http2"): HttpProtocolOptions {
   return HttpProtocolOptions.fromPartial({
-    commonHttpProtocolOptions: { idleTimeout: UPSTREAM_IDLE_TIMEOUT },
-    ...(appProtocol === "http2"
-      ? { explicitHttpConfig: { http2ProtocolOptions: {} } }
-      : { useDownstreamProtocolConfig: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }),
+    // A response may have as many headers as a request (bootstrap.ts); Envoy's default refuses the 101st with a 502.
+    commonHttpProtocolOptions: { idleTimeout: UPSTREAM_IDLE_TIMEOUT, maxHeadersCount: 1000 },
+    ...(appProtocol === "http2" ? { explicitHttpConfig: { http2ProtocolOptions: {} } } : {
+      // Trailers are dropped between HTTP/1.1 peers unless both sides of Envoy let them pass.
+      useDownstreamProtocolConfig: {
+        httpProtocolOptions: { enableTrailers: true },
+        http2ProtocolOptions: {},
+      },
+    }),
     // Only what no server can have acted upon is tried again, on another endpoint: a connection that failed, a stream
     // that was refused, a reset before the request was sent. So an endpoint that is gone before its removal arrives
     // costs nobody a request.
