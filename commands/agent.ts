@@ -18,6 +18,7 @@ import {
   createManifestSource,
   type ObjectEvent,
   type ObjectSource,
+  resolveRoot,
   selectorsFor,
 } from "../agent/kube/mod.ts";
 import { createMetrics, type Metrics } from "../agent/metrics.ts";
@@ -62,7 +63,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const health = createProxyHealthTracker({ families });
   const problems = createProblemReporter({ logger, counter: metrics });
 
-  const source = createSource(context, metrics);
+  const source = await createSource(context, metrics);
   const envoy = config.envoy === "run" ? await prepareEnvoy(context) : undefined;
   const redirector = await prepareRedirector(context, { metrics, readiness });
   const addressSelection = { cidrs: config.nodeportAddresses, families };
@@ -136,8 +137,10 @@ export async function runAgent(context: CommandContext): Promise<void> {
   logger.info("ended as asked; the kernel's table stays, so that the next agent finds it");
 }
 
-function createSource({ config, logger }: CommandContext, metrics: Metrics): ObjectSource {
+async function createSource({ config, logger }: CommandContext, metrics: Metrics): Promise<ObjectSource> {
   if (config.manifests.length > 0) {
+    // The source would find out too, but only when Envoy already runs.
+    for (const path of config.manifests) await resolveRoot(path);
     return createManifestSource({
       paths: config.manifests,
       logger,

@@ -14,7 +14,13 @@ function without(capability: string): string[] {
   return ["setpriv", `--bounding-set=-${capability}`, `--inh-caps=-${capability}`, "--"];
 }
 
-const NO_CLUSTER = { HOME: "/nonexistent", KUBECONFIG: "" };
+/** Without a home there is no kubeconfig, and Deno would not find its cache. */
+const NO_CLUSTER = {
+  HOME: "/nonexistent",
+  KUBECONFIG: "",
+  DENO_DIR: Deno.env.get("DENO_DIR") ??
+    `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`,
+};
 
 testUnless("faults an operator has to mend", { unavailable: fixtureUnavailable }, async (t) => {
   await using node = await Namespace.create({ name: "node" });
@@ -38,6 +44,7 @@ testUnless("faults an operator has to mend", { unavailable: fixtureUnavailable }
       "-c",
       "ls -A /run; if [ -d /run/lightpath ]; then ls -A /run/lightpath; fi",
     ]);
+    await node.run(["rm", "-rf", "/run/lightpath"]);
     assertMatch(left, /^(?:lightpath\n)?$/, sentence);
     assertEquals(await node.run([NFT, "list", "ruleset"]), "", sentence);
     return sentence;
@@ -99,8 +106,8 @@ testUnless("faults an operator has to mend", { unavailable: fixtureUnavailable }
   }
 
   await t.step("a port that is in use", async () => {
-    const script =
-      "Deno.listen({ hostname: '127.0.0.1', port: Number(Deno.args[0]) }); console.log('listening')";
+    const script = "const l = Deno.listen({ hostname: '127.0.0.1', port: Number(Deno.args[0]) }); " +
+      "console.log('listening'); await l.accept();";
     for (
       const [port, flag] of [[10256, "--healthz-bind-address"], [10249, "--metrics-bind-address"]] as const
     ) {

@@ -17,13 +17,17 @@ export const LIGHTPATH: readonly string[] = [
   fromFileUrl(new URL("../../mod.ts", import.meta.url)),
 ];
 
+/** A command that has not ended by itself after so many seconds is killed, and its code is 137. */
+const LONGEST_RUN_S = "20";
+
 /** Runs a command of Lightpath to its end. `prefix` are words in front, e.g. to give up a capability. */
 export async function runLightpath(
   node: Namespace,
   args: readonly string[],
   options: { readonly prefix?: readonly string[]; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<ExecResult> {
-  return await node.exec([...options.prefix ?? [], ...LIGHTPATH, ...args], { env: options.env ?? {} });
+  const bounded = ["timeout", "--signal=KILL", LONGEST_RUN_S, ...options.prefix ?? [], ...LIGHTPATH, ...args];
+  return await node.exec(bounded, { env: options.env ?? {} });
 }
 
 /**
