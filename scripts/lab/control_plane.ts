@@ -22,10 +22,18 @@ export interface ControlPlaneOptions {
   readonly apiserverFlags?: readonly string[];
 }
 
-/** Users that the API server knows by token: one may do everything, the other nothing. */
-export type ControlPlaneUser = "admin" | "nobody";
+/**
+ * Users that the API server knows by token: one may do everything, one nothing, one what deploy/rbac.yaml allows once
+ * that is applied.
+ */
+export type ControlPlaneUser = "admin" | "nobody" | "agent";
 
-const TOKENS: Readonly<Record<ControlPlaneUser, string>> = { admin: "admin-token", nobody: "nobody-token" };
+/** Token, user name and groups, as in a token file. */
+const USERS: Readonly<Record<ControlPlaneUser, { readonly token: string; readonly rest: string }>> = {
+  admin: { token: "admin-token", rest: "admin,1,system:masters" },
+  nobody: { token: "nobody-token", rest: "nobody,2" },
+  agent: { token: "agent-token", rest: "system:serviceaccount:lightpath-system:lightpath,3" },
+};
 
 /** How long a start may take; 3 s is usual on two idle cores. */
 const START_DEADLINE_MS = 90_000;
@@ -82,7 +90,8 @@ export class ControlPlane implements AsyncDisposable {
     const serviceAccountKey = join(dir, "service-account.key");
     const tokens = join(dir, "tokens.csv");
     await Deno.writeTextFile(serviceAccountKey, await createPrivateKeyPem());
-    await Deno.writeTextFile(tokens, `${TOKENS.admin},admin,1,system:masters\n${TOKENS.nobody},nobody,2\n`);
+    const lines = Object.values(USERS).map(({ token, rest }) => `${token},${rest}\n`);
+    await Deno.writeTextFile(tokens, lines.join(""));
     this.#apiserver = RunningProgram.start(this.#options.kubeApiserver, [
       `--etcd-servers=http://127.0.0.1:${this.#ports.etcd}`,
       "--bind-address=127.0.0.1",
@@ -140,7 +149,7 @@ export class ControlPlane implements AsyncDisposable {
           name: "lab",
           cluster: { server: `https://127.0.0.1:${port}`, "certificate-authority": this.caFile },
         }],
-        users: [{ name: user, user: { token: TOKENS[user] } }],
+        users: [{ name: user, user: { token: USERS[user].token } }],
         contexts: [{ name: "lab", context: { cluster: "lab", user } }],
         "current-context": "lab",
       }),
@@ -180,7 +189,7 @@ export class ControlPlane implements AsyncDisposable {
       client,
       method,
       headers: {
-        Authorization: `Bearer ${TOKENS.admin}`,
+        Authorization: `Bearer ${USERS.admin.token}`,
         "Content-Type": method === "PATCH" ? "application/merge-patch+json" : "application/json",
       },
       body: body === undefined ? null : JSON.stringify(body),

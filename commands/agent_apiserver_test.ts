@@ -1,0 +1,166 @@
+/**
+ * The program against a real kube-apiserver, with the rights of deploy/rbac.yaml and no more: what is written to the
+ * API arrives at an xDS client.
+ * @module
+ */
+import { assertEquals } from "@std/assert/equals";
+import { fail } from "@std/assert/fail";
+import { join } from "@std/path/join";
+import { parseAllDocuments } from "yaml";
+import { ClusterLoadAssignment } from "../protos/mod.ts";
+import { type ControlPlane, freePorts, startControlPlane } from "../scripts/lab/control_plane.ts";
+import { progress } from "../scripts/tool_path.ts";
+import { ensureTool } from "../scripts/tools/mod.ts";
+import { DeltaClient } from "../xds/testing/delta_client.ts";
+import { LIGHTPATH } from "./testing/lightpath_process.ts";
+import { until } from "./testing/until.ts";
+
+const NAME = "the agent against a real kube-apiserver";
+const etcd = await ensureTool("etcd", { onProgress: progress });
+const kubeApiserver = await ensureTool("kube-apiserver", { onProgress: progress });
+
+/** Where each kind of deploy/rbac.yaml is created. */
+const PATHS: Readonly<Record<string, string>> = {
+  Namespace: "/api/v1/namespaces",
+  ServiceAccount: "/api/v1/namespaces/lightpath-system/serviceaccounts",
+  ClusterRole: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+  ClusterRoleBinding: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+};
+
+if (etcd.path === undefined || kubeApiserver.path === undefined) {
+  const reason = etcd.unavailable ?? kubeApiserver.unavailable;
+  Deno.test({ name: `${NAME} (skipped: ${reason})`, ignore: true, fn: () => {} });
+} else {
+  const programs = { etcd: etcd.path, kubeApiserver: kubeApiserver.path };
+  Deno.test(NAME, async (t) => {
+    const dir = await Deno.makeTempDir({ prefix: "lp-" });
+    try {
+      await using plane = await startControlPlane({ ...programs, dir, signal: AbortSignal.timeout(180_000) });
+      await using agent = await startAgent(plane, dir);
+      await t.step("says which right is missing, and goes on when it is granted", async () => {
+        await until("a refusal in the log", () => agent.log(), {
+          wanted: (log) => log.includes("may not list services"),
+        });
+        assertEquals(await agent.ready(), "synced: Services and EndpointSlices are being read");
+        await applyRbac(plane);
+        await until("readiness", () => agent.ready(), {
+          wanted: (reason) => reason.startsWith("envoyConnected"),
+        });
+      });
+      await t.step("hands on what is written to the API", () => followsTheApi(plane, dir));
+      assertEquals(await agent.end(), 0);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  });
+}
+
+async function followsTheApi(plane: ControlPlane, dir: string): Promise<void> {
+  const services = "/api/v1/namespaces/default/services";
+  const slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+  const created = await plane.call("POST", services, {
+    metadata: { name: "echo" },
+    spec: { ports: [{ name: "http", port: 80, targetPort: "web" }] },
+  }) as { spec: { clusterIP: string } };
+  const slice = {
+    metadata: { name: "echo-1", labels: { "kubernetes.io/service-name": "echo" } },
+    addressType: "IPv4",
+    ports: [{ name: "http", port: 8080, protocol: "TCP" }],
+    endpoints: [{ addresses: ["10.244.0.5"] }],
+  };
+  await plane.call("POST", slices, slice);
+
+  await using envoy = DeltaClient.connect(`unix:${join(dir, "ads.sock")}`);
+  const cluster = `${created.spec.clusterIP}:80`;
+  envoy.send("Cluster", { subscribe: [cluster] });
+  const first = await envoy.next();
+  assertEquals(first.resources.map(({ name }) => name), [cluster]);
+  envoy.ack(first);
+  const assignment = "default/echo:http/IPv4";
+  envoy.send("ClusterLoadAssignment", { subscribe: [assignment] });
+  assertEquals(await nextAddresses(envoy), ["10.244.0.5:8080"]);
+
+  await plane.call("PUT", `${slices}/echo-1`, {
+    ...slice,
+    endpoints: [{ addresses: ["10.244.0.5"] }, { addresses: ["10.244.0.6"] }],
+  });
+  assertEquals(await nextAddresses(envoy), ["10.244.0.5:8080", "10.244.0.6:8080"]);
+  await plane.call("DELETE", `${slices}/echo-1`);
+  assertEquals(await nextAddresses(envoy), []);
+}
+
+/** Takes the next response, acknowledges it, and gives the endpoints in it. */
+async function nextAddresses(envoy: DeltaClient): Promise<readonly string[]> {
+  const response = await envoy.next();
+  envoy.ack(response);
+  const [resource, ...others] = response.resources;
+  assertEquals(others, []);
+  const { endpoints } = ClusterLoadAssignment.decode(resource?.resource?.value ?? fail("no resource"));
+  return endpoints.flatMap(({ lbEndpoints }) =>
+    lbEndpoints.map(({ endpoint }) => {
+      const address = endpoint?.address?.socketAddress;
+      return `${address?.address}:${address?.portValue}`;
+    })
+  );
+}
+
+async function applyRbac(plane: ControlPlane): Promise<void> {
+  const text = await Deno.readTextFile(new URL("../deploy/rbac.yaml", import.meta.url));
+  for (const document of parseAllDocuments(text)) {
+    const object = document.toJS() as { readonly kind: string };
+    await plane.call("POST", PATHS[object.kind] ?? fail(`deploy/rbac.yaml has a ${object.kind}`), object);
+  }
+}
+
+/** An agent on loopback that leaves kernel and Envoy alone. */
+async function startAgent(plane: ControlPlane, dir: string): Promise<
+  AsyncDisposable & {
+    log(): string;
+    /** The first condition that is not met, with its reason; empty when ready. */
+    ready(): Promise<string>;
+    end(): Promise<number>;
+  }
+> {
+  const [healthPort, metricsPort] = freePorts(2);
+  const [program = "", ...args] = LIGHTPATH;
+  const child = new Deno.Command(program, {
+    args: [
+      ...args,
+      "agent",
+      `--kubeconfig=${await plane.kubeconfig("agent")}`,
+      "--redirect=none",
+      "--envoy=external",
+      `--run-dir=${dir}`,
+      `--healthz-bind-address=127.0.0.1:${healthPort}`,
+      `--metrics-bind-address=127.0.0.1:${metricsPort}`,
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  const reading = (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
+  })();
+  let ended = false;
+  const end = async (): Promise<number> => {
+    if (!ended) child.kill("SIGTERM");
+    ended = true;
+    await reading;
+    return (await child.status).code;
+  };
+  return {
+    log: () => log,
+    ready: async () => {
+      const response = await fetch(`http://127.0.0.1:${healthPort}/readyz`).catch(() => undefined);
+      if (response === undefined) return "nobody listens";
+      const { conditions } = await response.json() as {
+        conditions: readonly { name: string; ok: boolean; reason?: string }[];
+      };
+      const unmet = conditions.find(({ ok }) => !ok);
+      return unmet === undefined ? "" : `${unmet.name}: ${unmet.reason}`;
+    },
+    end,
+    [Symbol.asyncDispose]: async () => void await end(),
+  };
+}
