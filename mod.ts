@@ -8,7 +8,7 @@ import { createLogger } from "./agent/log.ts";
 import { runAgent } from "./commands/agent.ts";
 import { runBootstrap } from "./commands/bootstrap.ts";
 import { runCleanup } from "./commands/cleanup.ts";
-import type { CommandContext } from "./commands/context.ts";
+import { type CommandContext, OutputError } from "./commands/context.ts";
 import { explainFault } from "./commands/explain_fault.ts";
 import { runVersion } from "./commands/version.ts";
 
@@ -42,7 +42,7 @@ export async function main(args: readonly string[]): Promise<number> {
           config,
           logger,
           signal: ending.signal,
-          print: (text) => print(Deno.stdout, text),
+          print: printOut,
         });
         return 0;
       } catch (error) {
@@ -70,6 +70,14 @@ function listenForSignals(): Disposable & { readonly signal: AbortSignal } {
       for (const signal of signals) Deno.removeSignalListener(signal, end);
     },
   };
+}
+
+async function printOut(text: string): Promise<void> {
+  try {
+    await print(Deno.stdout, text);
+  } catch (cause) {
+    throw new OutputError("standard output", cause);
+  }
 }
 
 async function print(stream: typeof Deno.stdout | typeof Deno.stderr, text: string): Promise<void> {

@@ -9,14 +9,21 @@ import type { Config } from "../agent/config.ts";
 import { IP_FAMILIES, type IPFamily } from "../agent/model/mod.ts";
 import { availableFamilies } from "../agent/node_addresses.ts";
 import { type AdsAddress, bootstrap, type Json } from "../xds/mod.ts";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, OutputError } from "./context.ts";
 
-/** Writes the bootstrap to `--output`, with mode 0600 when that is a file. */
+/** Writes the bootstrap to `--output`, with mode 0600 when that is a file. @throws {OutputError} */
 export async function runBootstrap({ config, print }: CommandContext): Promise<void> {
   const json = bootstrapFor(config, servedFamilies(config));
   const text = config.format === "yaml" ? stringify(json) : `${JSON.stringify(json, null, 2)}\n`;
-  if (config.output === "-") await print(text);
-  else await Deno.writeTextFile(config.output, text, { mode: 0o600 });
+  if (config.output === "-") {
+    await print(text);
+    return;
+  }
+  try {
+    await Deno.writeTextFile(config.output, text, { mode: 0o600 });
+  } catch (cause) {
+    throw new OutputError(`${config.output} (--output)`, cause);
+  }
 }
 
 /** The bootstrap that fits the agent's configuration. */

@@ -5,13 +5,22 @@
 import type { Config } from "../agent/config.ts";
 import type { Logger } from "../agent/log.ts";
 
+/** What a command was to write cannot be written. The message is one sentence for the operator. */
+export class OutputError extends Error {
+  override readonly name = "OutputError";
+
+  constructor(where: string, cause: unknown) {
+    super(`cannot write to ${where}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
 /** A command's surroundings. */
 export interface CommandContext {
   readonly config: Config;
   readonly logger: Logger;
   /** Aborts on SIGTERM and SIGINT. */
   readonly signal: AbortSignal;
-  /** Writes a text to standard output. */
+  /** Writes a text to standard output. @throws {OutputError} */
   print(text: string): Promise<void>;
 }
 

@@ -9,6 +9,7 @@ import { BindError } from "../agent/health_server.ts";
 import { KubeConfigError, ManifestPathError } from "../agent/kube/mod.ts";
 import { NftError } from "../redirect/mod.ts";
 import { AdsAddressError, EnvoyBinaryError, EnvoyOrphanError, FetchError } from "../xds/mod.ts";
+import { OutputError } from "./context.ts";
 
 /** Errors whose message is one sentence for an operator. */
 const OPERATOR_ERRORS = [
@@ -20,6 +21,7 @@ const OPERATOR_ERRORS = [
   KubeConfigError,
   ManifestPathError,
   NftError,
+  OutputError,
 ] as const;
 
 /** The text for the last line of the log. */
@@ -28,6 +30,10 @@ export function explainFault(error: unknown): string {
   if (OPERATOR_ERRORS.some((kind) => error instanceof kind)) return error.message;
   if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
     return `not permitted: ${error.message}; run as root, or choose other paths (see --help)`;
+  }
+  // The operating system's errors name what was tried and where: a full disk, a file in a folder's place.
+  if (/ \(os error \d+\)/.test(error.message)) {
+    return `${error.message}; see --help for the paths that can be chosen`;
   }
   return `a fault in Lightpath, please report it: ${error.stack ?? error.message}`;
 }

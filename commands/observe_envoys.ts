@@ -24,6 +24,8 @@ export function observeEnvoys(
   { metrics, readiness, logger, adsAddress }: ObserveEnvoysOptions,
 ): StreamObserver {
   const fitting = new Set<number>();
+  /** Of another minor, with what is wrong with each. */
+  const unfitting = new Map<number, string>();
 
   function fits({ envoyVersion }: StreamIdentity): boolean {
     // A client that does not say its version is none of Envoy's releases; nothing can be said against it.
@@ -43,13 +45,15 @@ export function observeEnvoys(
         `Envoy ${stream.envoyVersion} is connected, but this Lightpath is made for Envoy ${ENVOY_VERSION}: ` +
         "some of its configuration may be refused; use an Envoy of that minor version";
       logger.error(message, { node: stream.nodeId });
+      unfitting.set(stream.streamId, message);
       if (fitting.size === 0) readiness.unmet("envoyConnected", message);
     },
     onStreamClosed: ({ streamId }) => {
       metrics.onStreamClosed();
-      if (fitting.delete(streamId) && fitting.size === 0) {
-        readiness.unmet("envoyConnected", `no Envoy is connected to ${adsAddress} any more`);
-      }
+      const wasKnown = fitting.delete(streamId) || unfitting.delete(streamId);
+      if (!wasKnown || fitting.size > 0) return;
+      const [other] = unfitting.values();
+      readiness.unmet("envoyConnected", other ?? `no Envoy is connected to ${adsAddress} any more`);
     },
   };
 }

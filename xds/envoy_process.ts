@@ -145,7 +145,8 @@ async function runOnce(
   const logged = [child.stdout, child.stderr].map((stream) =>
     readLines(stream, (line) => {
       const { level, component, message } = parseEnvoyLogLine(line);
-      if (level === "error") lastError = message;
+      // The last of them repeats the reason and adds the whole configuration's name, over two lines.
+      if (level === "error") lastError = message.replace(/ initializing config '[^']*'$/, "");
       logger[level](message, { from: "envoy", component: component || undefined });
     }, ended.signal)
   );

@@ -277,6 +277,26 @@ envoyTest("an endpoint that refuses connections costs no request while another l
   for (let request = 0; request < 20; request++) assertEquals(await get(fixture, 11), "200 a");
 });
 
+envoyTest("an endpoint that refuses connections costs few TCP connections while another lives", async () => {
+  await using alive = tcpBackend("alive");
+  const gone = tcpBackend("gone");
+  await gone[Symbol.asyncDispose]();
+  await using fixture = await EnvoyFixture.start([]);
+  fixture.apply(fixture.service("one", 11, { kind: "tcp" }), ...slicesFor("one", "tcp", [alive, gone]));
+  let failed = 0;
+  {
+    // Held open, as connections are: the dead endpoint has none, so the load balancer favours it.
+    using held = new DisposableStack();
+    for (let count = 0; count < 100; count++) {
+      const connection = held.use(await Deno.connect({ hostname: "127.0.0.11", port: fixture.tcpPort }));
+      const length = await connection.read(new Uint8Array(8)).catch(() => null);
+      if (length === null) failed++;
+    }
+  }
+  // By chance 6 of 100 (0.75 to the power of 10 attempts); with 3 attempts 42.
+  assert(failed < 20, `${failed} of 100 connections failed`);
+});
+
 envoyTest("a client cannot choose another Cluster, and nothing internal reaches the endpoint", async () => {
   const seen: Headers[] = [];
   await using a = httpBackend("a", (request) => void seen.push(request.headers));

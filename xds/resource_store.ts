@@ -212,8 +212,13 @@ function* changedAssignments(
 ): Generator<string> {
   const servicePort = after ?? before;
   if (servicePort === undefined || servicePort.name.protocol !== "TCP") return;
+  const comesOrGoes = before === undefined || after === undefined;
   for (const family of IP_FAMILIES) {
-    if (!equalEndpoints(before?.endpoints[family] ?? [], after?.endpoints[family] ?? [])) {
+    // One that comes or goes without endpoints reads the same to Envoy, but is kept only while it exists.
+    if (
+      comesOrGoes && servicePort.families.includes(family) ||
+      !equalEndpoints(before?.endpoints[family] ?? [], after?.endpoints[family] ?? [])
+    ) {
       yield loadAssignmentName(servicePort, family);
     }
   }

@@ -129,6 +129,15 @@ Deno.test("ResourceStore: a deleted Service's Cluster becomes the empty one, and
   assertEquals(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version, version);
 });
 
+Deno.test("ResourceStore: keeps nothing of a Service that lost its endpoints and then was deleted", () => {
+  const fixture = new Fixture(service(), slice({ endpoints: [endpoint("10.244.0.5")] }));
+  fixture.apply(slice());
+  const name = "default/echo:http/IPv4";
+  assert(fixture.store.get("ClusterLoadAssignment", name, "wildcard") !== undefined);
+  fixture.reduce([{ type: "delete", kind: "Service", namespace: "default", name: "echo" }]);
+  assertEquals(fixture.store.get("ClusterLoadAssignment", name, "wildcard"), undefined);
+});
+
 Deno.test("ResourceStore: versions are those of a restarted agent, in whatever order it learned the objects", () => {
   const objects = [
     service({ clusterIPs: ["10.96.0.10", "fd00::10"] }),

@@ -94,7 +94,8 @@ function load(options: KubeAccessOptions): Loaded {
     if (options.context !== undefined) useContext(config, options.context);
     tokenFile = findTokenFile(options, config);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    // A YAML error goes on with the place in the text, over several lines.
+    const [why] = (error instanceof Error ? error.message : String(error)).split("\n");
     throw new KubeConfigError(`cannot use ${from}: ${why}`, { cause: error });
   }
   const cluster = config.getCurrentCluster();

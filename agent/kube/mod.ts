@@ -13,7 +13,7 @@ export {
 export { createKubeClient, type KubeClient, type KubeClientOptions } from "./client.ts";
 export { KubeApiError, KubeConfigError } from "./kube_api_error.ts";
 export { type ManifestProblem, renderManifestProblem } from "./manifest_file.ts";
-export { ManifestPathError } from "./manifest_paths.ts";
+export { ManifestPathError, resolveRoot } from "./manifest_paths.ts";
 export { createManifestSource, type ManifestSourceOptions } from "./manifest_source.ts";
 export { parseKubeObject, type ParseResult } from "./parse.ts";
 export { DEFAULT_WATCH_SETTINGS, type WatchFailure, type WatchSettings } from "./watch_protocol.ts";

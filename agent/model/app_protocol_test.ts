@@ -20,6 +20,9 @@ Deno.test("appProtocolOf() takes appProtocol, else the name's first word, else T
     ["", "httpish", "tcp"],
     ["", "web", "tcp"],
     ["", "", "tcp"],
+    // Every bare object has a member of this name; as a port name and as an appProtocol the API takes it.
+    ["", "constructor", "tcp"],
+    ["constructor", "", "tcp"],
   ];
   for (const [appProtocol, name, expected] of cases) {
     assertEquals(

@@ -51,7 +51,8 @@ export function judgeSlice(slice: EndpointSlice): JudgedSlice {
   for (const sentence of slice.malformed) report("malformed", sentence);
 
   const family = slice.addressType === "IPv4" || slice.addressType === "IPv6" ? slice.addressType : undefined;
-  if (family === undefined) {
+  // FQDN is a type of the API's, only not one for proxies: nobody has to mend such a slice.
+  if (family === undefined && slice.addressType !== "FQDN") {
     report(
       "invalid-address",
       `addressType "${slice.addressType}" has no addresses to connect to; its endpoints are left out. ` +

@@ -123,7 +123,7 @@ export class ServiceModel implements ModelView {
   #setService(name: NamespacedName, service: Service | undefined, touched: Touched): void {
     this.#touch(name, touched);
     for (const port of this.#services.get(name)?.ports ?? []) {
-      for (const claim of claimsOf(port)) {
+      for (const { claim } of claimsOf(port)) {
         for (const other of this.#claims.remove(claim, port.key)) this.#touch(other.service, touched);
       }
     }
@@ -134,10 +134,9 @@ export class ServiceModel implements ModelView {
     this.#services.set(name, { ports, problems });
     const { creationTimestampMs } = service;
     for (const port of ports) {
-      for (const claim of claimsOf(port)) {
-        for (const other of this.#claims.add(claim, { key: port.key, service: name, creationTimestampMs })) {
-          this.#touch(other.service, touched);
-        }
+      for (const { claim, kind } of claimsOf(port)) {
+        const claimant = { key: port.key, service: name, kind, creationTimestampMs };
+        for (const other of this.#claims.add(claim, claimant)) this.#touch(other.service, touched);
       }
     }
   }
@@ -217,7 +216,8 @@ export class ServiceModel implements ModelView {
         object: `Service ${name.namespace}/${name.name}`,
         kind,
         message:
-          `${what} is asked for by ${key}, but ${owner} came first (older, or first by name) and keeps it. ` +
+          `${what} is asked for by ${key}, but belongs to ${owner} (which was given it by the cluster, is older, or is ` +
+          `first by name). ` +
           `Give one of them another.`,
       });
       return false;

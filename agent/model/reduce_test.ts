@@ -228,6 +228,37 @@ Deno.test("reduce() gives a disputed VIP and NodePort to the older Service, and 
   }
 });
 
+Deno.test("reduce() gives a VIP to the Service it was allocated to, however old another one is that lists it", () => {
+  const address = "10.96.0.10";
+  const allocated = service({ name: "allocated", creationTimestampMs: 3 });
+  const balanced = service({
+    name: "balanced",
+    clusterIPs: ["10.96.0.12"],
+    creationTimestampMs: 2,
+    loadBalancerIngress: [{ ip: address, ipMode: "VIP" }],
+  });
+  const listed = service({
+    name: "listed",
+    clusterIPs: ["10.96.0.11"],
+    creationTimestampMs: 1,
+    externalIPs: [address],
+  });
+  for (const order of [[listed, balanced, allocated], [allocated, listed, balanced]]) {
+    const model = newModel();
+    for (const one of order) model.reduce(apply(one));
+    assertEquals([...model.problems()].map(({ object }) => object).sort(), [
+      "Service default/balanced",
+      "Service default/listed",
+    ]);
+    const owners = ["allocated", "balanced", "listed"].map((name) => {
+      const owner = model.vipOwner(address, 80)?.name.name;
+      model.reduce([remove("Service", name)]);
+      return owner;
+    });
+    assertEquals(owners, ["allocated", "balanced", "listed"]);
+  }
+});
+
 Deno.test("reduce() serves the good part of a bad Service and reports each fault once", () => {
   const model = newModel();
   const bad = service({
@@ -275,6 +306,14 @@ Deno.test("reduce() leaves out only the bad endpoints and ports of a slice", () 
     "EndpointSlice default/echo-1 invalid-address",
     "EndpointSlice default/echo-1 invalid-address",
   ]);
+});
+
+Deno.test("reduce() reports a slice of unknown address type, but not one of type FQDN", () => {
+  const endpoints = [endpoint("example.com")];
+  const kinds = (addressType: string): readonly string[] =>
+    newModel().reduce(apply(slice({ addressType, endpoints }))).problemsAppeared.map(({ kind }) => kind);
+  assertEquals(kinds("FQDN"), []);
+  assertEquals(kinds("IPX"), ["invalid-address"]);
 });
 
 Deno.test("reduce() serves load-balancer addresses of ipMode VIP only", () => {
