@@ -71,7 +71,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
 
   const model = new ServiceModel({ serviceProxyName: config.serviceProxyName, families });
   const store = new ResourceStore({ view: model, nodeAddresses });
-  const programming = trackProgramming({ metrics, health, redirector });
+  const programming = trackProgramming({ metrics, health, logger, redirector });
 
   const takeBatch = (events: readonly ObjectEvent[]): void => {
     const delta = model.reduce(events);
@@ -169,6 +169,8 @@ async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise
     logger,
   });
   logger.info("Envoy found", { path: envoy.path, version: envoy.version });
+  // Running Envoy would make it too, but only when the kernel may have been programmed already.
+  await Deno.mkdir(config.runDir, { recursive: true, mode: 0o700 });
   return envoy;
 }
 

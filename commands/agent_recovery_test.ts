@@ -88,7 +88,11 @@ testUnless("the agent says what is missing, and recovers", { unavailable: fixtur
     await writeService(fixture, "meanwhile", ["10.96.0.11", "fd00:10:96::11"]);
     const { reasons } = await until("the reason", () => agent.readyz(), { wanted: ({ ready }) => !ready });
     assertMatch(reasons["planApplied"] ?? "", /out of order/);
-    assert(await agent.metric("kubeproxy_sync_proxy_rules_nftables_sync_failures_total") > 0);
+    const failed = { result: "failed" };
+    await until("a repetition", () => agent.metric("lightpath_nft_transactions_total", failed), {
+      wanted: (count) => count >= 2,
+    });
+    assert(await agent.metric("kubeproxy_sync_proxy_rules_nftables_sync_failures_total") >= 2);
     // What is in the kernel goes on.
     assertEquals(await pod.who("10.96.0.10:80"), "backend-1");
     await fixture.manifests.remove("web.yaml");
@@ -98,8 +102,7 @@ testUnless("the agent says what is missing, and recovers", { unavailable: fixtur
       assertEquals(await pod.who(`${host}:80`), "backend-1");
       assertEquals(await node.who(`${host}:9000`, "tcp"), "backend-1");
     }
-    const { outcome } = await pod.http("10.96.0.10:80", { timeoutMs: 300 });
-    assert(outcome === "unreachable" || outcome === "timeout", outcome);
+    await until("web's end", () => pod.who("10.96.0.10:80"), { wanted: (who) => who === "unreachable" });
   });
 
   for (
@@ -134,4 +137,24 @@ testUnless("the agent says what is missing, and recovers", { unavailable: fixtur
   });
 
   assertEquals(await agent.stop(), 0);
+  await fixture.lab.node.run(["sh", "-c", "kill -9 $(grep -lx envoy /proc/[0-9]*/comm | cut -d/ -f3)"]);
+
+  await t.step(
+    "an Envoy that cannot start: the reason is told in one line, and it is tried again",
+    async () => {
+      const script = "const l = Deno.listen({ hostname: '0.0.0.0', port: 1667 }); " +
+        "console.log('listening'); await l.accept();";
+      const taken = fixture.lab.node.spawn([Deno.execPath(), "eval", "--no-config", script]);
+      await taken.waitForLine(/listening/);
+      const another = fixture.startAgent();
+      const { reasons } = await until("the reason", () => another.readyz(), {
+        wanted: ({ reasons }) => reasons["envoyConnected"]?.startsWith("Envoy ended") === true,
+      });
+      assertMatch(reasons["envoyConnected"] ?? "", /^[^\n]*'0\.0\.0\.0:1667': Address already in use[^\n]*$/);
+      await taken.stop();
+      await another.ready();
+      assertEquals(await pod.who("10.96.0.10:80"), "backend-1");
+      assertEquals(await another.stop(), 0);
+    },
+  );
 });

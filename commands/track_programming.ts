@@ -7,6 +7,7 @@
  * @module
  */
 import type { ObjectEvent } from "../agent/kube/mod.ts";
+import type { Logger } from "../agent/log.ts";
 import type { ChangeBatch, Metrics } from "../agent/metrics.ts";
 import type { ModelDelta } from "../agent/model/mod.ts";
 import type { ProxyHealthTracker } from "../agent/proxy_health.ts";
@@ -16,6 +17,8 @@ import type { Redirector } from "../redirect/mod.ts";
 export interface TrackProgrammingOptions {
   readonly metrics: Metrics;
   readonly health: ProxyHealthTracker;
+  /** Told at level debug of each batch that is in the kernel: what a change took can be read from the log. */
+  readonly logger: Logger;
   /** Undefined when the kernel is left alone: then a batch is in place at once. */
   readonly redirector: Redirector | undefined;
 }
@@ -28,7 +31,7 @@ export interface ProgrammingTracker {
 
 /** Creates a tracker. */
 export function trackProgramming(
-  { metrics, health, redirector }: TrackProgrammingOptions,
+  { metrics, health, logger, redirector }: TrackProgrammingOptions,
 ): ProgrammingTracker {
   async function follow(batch: ChangeBatch, triggerTimesMs: readonly number[]): Promise<void> {
     metrics.changesQueued(batch);
@@ -41,6 +44,7 @@ export function trackProgramming(
     }
     update.done();
     metrics.changesProgrammed({ ...batch, triggerTimesMs });
+    logger.debug("changes are in the kernel", { ...batch });
   }
 
   return {

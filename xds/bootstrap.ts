@@ -149,6 +149,7 @@ function tcpListener(options: BootstrapOptions): Json {
             // and favours a dead endpoint, because that has the fewest connections. With one dead of two, 3 attempts
             // lost two connections of five; 10 lose one of twenty.
             max_connect_attempts: 10,
+            backoff_options: { base_interval: "0.005s", max_interval: "0.02s" },
             ...(options.mode === "on-demand"
               ? { on_demand: { odcds_config: ADS, timeout: ON_DEMAND_TIMEOUT } }
               : {}),

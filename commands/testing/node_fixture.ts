@@ -69,6 +69,8 @@ export class NodeFixture implements AsyncDisposable {
     made.defer(() => Deno.remove(sockets, { recursive: true }));
     const manifests = made.use(await ManifestFolder.create());
     const lab = made.use(await Lab.create());
+    // So that what is not served is answered as unreachable each time, not only the first few times.
+    await lab.outside.sysctl({ "net/ipv4/icmp_ratelimit": "0", "net/ipv6/icmp/ratelimit": "0" });
     const client = await lab.addPod({ name: "client", host: 100 });
     const backends: [Pod, Pod] = [
       await lab.addPod({ name: "backend-1", host: 11 }),

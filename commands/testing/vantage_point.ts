@@ -43,14 +43,11 @@ export class VantagePoint {
   }
 
   /** One TCP connection, up to the first line of what the other side says. */
-  async tcp(target: string): Promise<ProbeResult> {
-    return await this.#probe({ protocol: "tcp", ...parseTarget(target) });
+  async tcp(target: string, options: Pick<Probe, "timeoutMs"> = {}): Promise<ProbeResult> {
+    return await this.#probe({ protocol: "tcp", ...parseTarget(target), ...options });
   }
 
-  /**
-   * What became of a request, in a word: the backend's name when one answered, else `status 503`, `refused` …
-   * Longer than the TCP caller's patience it takes never: see `Probe.timeoutMs`.
-   */
+  /** What became of a request, in a word or two: the backend's name, or `status 503`, `refused`, `timeout` … */
   async who(target: string, protocol: Probe["protocol"] = "http"): Promise<string> {
     return summary(await this.#probe({ protocol, ...parseTarget(target) }));
   }

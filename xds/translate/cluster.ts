@@ -45,6 +45,27 @@ const TCP_KEEPALIVE = { keepaliveProbes: 5, keepaliveTime: 60, keepaliveInterval
  */
 const UPSTREAM_IDLE_TIMEOUT = { seconds: 1, nanos: 0 };
 
+/**
+ * Keeps a TCP connection off an endpoint that has just refused one, or not answered: `tcp_proxy` tries again, but cannot
+ * exclude the endpoint it tried (HTTP can, see `previous_hosts` below), and the one that is dead has the fewest
+ * connections. Only failures to connect count, never what an endpoint says. It is tried again after 2 s, and while all
+ * are out, all are used (panic threshold): a Service with one endpoint notices nothing of this.
+ */
+const TCP_OUTLIER_DETECTION = {
+  outlierDetection: {
+    splitExternalLocalOriginErrors: true,
+    consecutiveLocalOriginFailure: 1,
+    enforcingConsecutive5xx: 0,
+    enforcingSuccessRate: 0,
+    enforcingLocalOriginSuccessRate: 0,
+    interval: { seconds: 1, nanos: 0 },
+    baseEjectionTime: { seconds: 2, nanos: 0 },
+    maxEjectionTime: { seconds: 10, nanos: 0 },
+    maxEjectionPercent: 100,
+  },
+  commonLbConfig: { healthyPanicThreshold: { value: 1 } },
+} as const;
+
 /** A destination that a ServicePort owns. */
 export interface OwnedDestination {
   /** The Cluster's name. */
@@ -67,6 +88,7 @@ export function translateCluster(servicePort: ServicePort, { name, family }: Own
     lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
     circuitBreakers: { thresholds: UNLIMITED_THRESHOLDS },
     upstreamConnectionOptions: { tcpKeepalive: TCP_KEEPALIVE },
+    ...(servicePort.appProtocol === "tcp" ? TCP_OUTLIER_DETECTION : {}),
     typedExtensionProtocolOptions: servicePort.appProtocol === "tcp" ? {} : {
       [HttpProtocolOptions.$type]: packAny(HttpProtocolOptions, httpProtocolOptions(servicePort.appProtocol)),
     },
