@@ -32,6 +32,7 @@ const PROBLEM_KINDS: Readonly<Record<ProblemKind | "manifest", true>> = {
   "vip-conflict": true,
   "node-port-conflict": true,
   "duplicate-port": true,
+  "unsupported": true,
 };
 const APPLY_KINDS = ["start", "update", "resync", "repair"] as const;
 

@@ -46,7 +46,7 @@ import { trackProgramming } from "./track_programming.ts";
 
 /** Runs the agent until the signal aborts. */
 export async function runAgent(context: CommandContext): Promise<void> {
-  const { config, logger, signal } = context;
+  const { config, logger } = context;
   const families = servedFamilies(config);
   const metrics = createMetrics({
     families,
@@ -133,7 +133,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
       }, signal);
       await removeSocket(config.envoyAdminSocket);
     }]),
-  ], signal);
+  ], context);
   logger.info("ended as asked; the kernel's table stays, so that the next agent finds it");
 }
 

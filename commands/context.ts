@@ -30,7 +30,7 @@ export interface CommandContext {
  */
 export async function runTogether(
   loops: readonly ((signal: AbortSignal) => Promise<void>)[],
-  signal: AbortSignal,
+  { signal, logger }: Pick<CommandContext, "signal" | "logger">,
 ): Promise<void> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
@@ -38,8 +38,10 @@ export async function runTogether(
     try {
       await loop(either);
     } catch (error) {
-      // What a loop throws because it was ended is no fault.
-      if (!either.aborted) failed.abort(error);
+      // What a loop throws because it was ended is no fault; and only the first fault is thrown.
+      if (either.aborted) {
+        logger.debug("ended with an error after it was told to end", { error: String(error) });
+      } else failed.abort(error);
     }
   }));
   if (failed.signal.aborted && !signal.aborted) throw failed.signal.reason;

@@ -10,7 +10,7 @@ import type { ObjectEvent } from "../agent/kube/mod.ts";
 import type { Logger } from "../agent/log.ts";
 import type { ChangeBatch, Metrics } from "../agent/metrics.ts";
 import type { ModelDelta } from "../agent/model/mod.ts";
-import type { ProxyHealthTracker } from "../agent/proxy_health.ts";
+import type { ProxyHealthTracker, QueuedUpdate } from "../agent/proxy_health.ts";
 import type { Redirector } from "../redirect/mod.ts";
 
 /** What `trackProgramming` needs. */
@@ -29,28 +29,50 @@ export interface ProgrammingTracker {
   handedOver(events: readonly ObjectEvent[], delta: ModelDelta): void;
 }
 
-/** Creates a tracker. */
+/** Batches that are waited for together. */
+interface Awaited {
+  services: number;
+  endpointSlices: number;
+  readonly triggerTimesMs: number[];
+  readonly update: QueuedUpdate;
+}
+
+/** Creates a tracker. However long the kernel refuses, at most two waits are kept: one that runs, one that gathers. */
 export function trackProgramming(
   { metrics, health, logger, redirector }: TrackProgrammingOptions,
 ): ProgrammingTracker {
-  async function follow(batch: ChangeBatch, triggerTimesMs: readonly number[]): Promise<void> {
-    metrics.changesQueued(batch);
-    const update = health.queued();
-    try {
+  let running = false;
+  let gathered: Awaited | undefined;
+
+  async function follow(): Promise<void> {
+    running = true;
+    for (let batch = takeGathered(); batch !== undefined; batch = takeGathered()) {
+      const { update, triggerTimesMs, services, endpointSlices } = batch;
       await redirector?.flushed();
-    } catch {
-      // The agent ends before the kernel took it: nobody asks for health or metrics any more.
-      return;
+      update.done();
+      metrics.changesProgrammed({ services, endpointSlices, triggerTimesMs });
+      logger.debug("changes are in the kernel", { services, endpointSlices });
     }
-    update.done();
-    metrics.changesProgrammed({ ...batch, triggerTimesMs });
-    logger.debug("changes are in the kernel", { ...batch });
+    running = false;
+  }
+
+  function takeGathered(): Awaited | undefined {
+    const taken = gathered;
+    gathered = undefined;
+    return taken;
   }
 
   return {
     handedOver: (events, { triggerTimesMs }) => {
       const services = events.filter((event) => kindOf(event) === "Service").length;
-      void follow({ services, endpointSlices: events.length - services }, triggerTimesMs);
+      const batch: ChangeBatch = { services, endpointSlices: events.length - services };
+      metrics.changesQueued(batch);
+      gathered ??= { services: 0, endpointSlices: 0, triggerTimesMs: [], update: health.queued() };
+      gathered.services += batch.services;
+      gathered.endpointSlices += batch.endpointSlices;
+      gathered.triggerTimesMs.push(...triggerTimesMs);
+      // Rejects when the agent ends before the kernel took it: then nobody asks for health or metrics any more.
+      if (!running) follow().catch((error) => logger.debug("not programmed", { error: String(error) }));
     },
   };
 }

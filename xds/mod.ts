@@ -3,7 +3,8 @@
  * @module
  */
 export { AdsAddressError } from "./ads_address_error.ts";
-export { type AdsAddress, bootstrap, type BootstrapOptions, type Json, type XdsMode } from "./bootstrap.ts";
+export { type AdsAddress, bootstrap, type BootstrapOptions } from "./bootstrap.ts";
+export type { Json, XdsMode } from "./listeners.ts";
 export { type EnvoyState, runEnvoy, type RunEnvoyOptions } from "./envoy_process.ts";
 export { ENVOY_VERSION, sameMinor } from "./envoy_version.ts";
 export { EnvoyOrphanError } from "./envoy_orphan.ts";

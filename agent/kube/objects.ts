@@ -53,6 +53,8 @@ export interface Service extends ObjectMeta {
   readonly clusterIPs: readonly string[];
   readonly externalIPs: readonly string[];
   readonly loadBalancerIngress: readonly LoadBalancerIngress[];
+  /** `spec.loadBalancerSourceRanges`: who may use the load balancer's addresses; empty: everybody. */
+  readonly loadBalancerSourceRanges: readonly string[];
   readonly ports: readonly ServicePortSpec[];
   /** Label `service.kubernetes.io/service-proxy-name` (KEP-2447); empty when absent. */
   readonly proxyName: string;

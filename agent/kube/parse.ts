@@ -103,6 +103,7 @@ function readService(root: FieldReader, metadata: FieldReader): Body<Service> {
     clusterIPs: clusterIPs.length > 0 || clusterIP === "" ? clusterIPs : [clusterIP],
     externalIPs: spec.texts("externalIPs"),
     loadBalancerIngress: root.object("status").object("loadBalancer").objects("ingress").flatMap(readIngress),
+    loadBalancerSourceRanges: spec.texts("loadBalancerSourceRanges"),
     ports: spec.objects("ports").flatMap(readServicePort),
     proxyName: labels.text(SERVICE_PROXY_NAME_LABEL),
     headlessLabel: labels.has(HEADLESS_LABEL),

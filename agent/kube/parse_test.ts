@@ -45,6 +45,7 @@ Deno.test("parse: a full Service, reduced to what is read", () => {
         clusterIP: "10.96.0.7",
         clusterIPs: ["10.96.0.7", "fd00:96::7"],
         externalIPs: ["192.0.2.7"],
+        loadBalancerSourceRanges: ["198.51.100.0/24"],
         ports: [
           { name: "http", port: 80, targetPort: "http", nodePort: 30080, appProtocol: "kubernetes.io/h2c" },
           { name: "dns", protocol: "UDP", port: 53 },
@@ -66,6 +67,7 @@ Deno.test("parse: a full Service, reduced to what is read", () => {
       clusterIPs: ["10.96.0.7", "fd00:96::7"],
       externalIPs: ["192.0.2.7"],
       loadBalancerIngress: [{ ip: "192.0.2.8", ipMode: "VIP" }, { ip: "192.0.2.9", ipMode: "Proxy" }],
+      loadBalancerSourceRanges: ["198.51.100.0/24"],
       ports: [
         { name: "http", protocol: "TCP", port: 80, nodePort: 30080, appProtocol: "kubernetes.io/h2c" },
         { name: "dns", protocol: "UDP", port: 53, nodePort: 0, appProtocol: "" },
@@ -89,6 +91,7 @@ Deno.test("parse: a bare Service has the API's defaults", () => {
     clusterIPs: [],
     externalIPs: [],
     loadBalancerIngress: [],
+    loadBalancerSourceRanges: [],
     ports: [],
     proxyName: "",
     headlessLabel: false,

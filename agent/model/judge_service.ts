@@ -141,9 +141,15 @@ function wantedAddresses(service: Service, report: Report): readonly Address[] {
   };
   for (const text of service.clusterIPs) add(text, "clusterIP", "ClusterIP");
   for (const text of service.externalIPs) add(text, "externalIP", "ExternalIP");
-  for (const { ip, ipMode } of service.loadBalancerIngress) {
-    // With ipMode Proxy the load balancer wants to see the traffic itself (KEP-1860).
-    if (ipMode === "VIP") add(ip, "load balancer ingress IP", "LoadBalancerIP");
-  }
+  // With ipMode Proxy the load balancer wants to see the traffic itself (KEP-1860).
+  const loadBalancerIPs = service.loadBalancerIngress.filter(({ ipMode }) => ipMode === "VIP");
+  if (loadBalancerIPs.length > 0 && service.loadBalancerSourceRanges.length > 0) {
+    // To answer everybody would lift a firewall. Left alone, the traffic goes to the load balancer, which has one.
+    report(
+      "unsupported",
+      "loadBalancerSourceRanges cannot be enforced here yet, so its load balancer IPs are not answered on the node. " +
+        "Traffic to them goes to the load balancer itself.",
+    );
+  } else for (const { ip } of loadBalancerIPs) add(ip, "load balancer ingress IP", "LoadBalancerIP");
   return [...wanted.values()];
 }

@@ -325,6 +325,17 @@ Deno.test("reduce() serves load-balancer addresses of ipMode VIP only", () => {
   assertEquals(model.vipOwner("192.0.2.2", 80), undefined);
 });
 
+Deno.test("reduce() does not answer load-balancer addresses whose sources it cannot check", () => {
+  const model = newModel();
+  const { problemsAppeared } = model.reduce(apply(service({
+    loadBalancerIngress: [{ ip: "192.0.2.1", ipMode: "VIP" }],
+    loadBalancerSourceRanges: ["198.51.100.0/24"],
+  })));
+  assertEquals(model.vipOwner("192.0.2.1", 80), undefined);
+  assertEquals(model.vipOwner("10.96.0.10", 80)?.key, KEY);
+  assertEquals(problemsAppeared.map(({ kind }) => kind), ["unsupported"]);
+});
+
 Deno.test("reduce() hands on the trigger times of the slices that changed something", () => {
   const model = newModel();
   model.reduce(apply(service()));

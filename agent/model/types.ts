@@ -109,7 +109,8 @@ export type ProblemKind =
   | "unknown-protocol"
   | "vip-conflict"
   | "node-port-conflict"
-  | "duplicate-port";
+  | "duplicate-port"
+  | "unsupported";
 
 /** What one batch of events did to the model: exactly the touched ServicePorts, and the problems that came or went. */
 export interface ModelDelta {

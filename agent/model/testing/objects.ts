@@ -21,6 +21,7 @@ export function service(overrides: Partial<Service> = {}): Service {
     clusterIPs: ["10.96.0.10"],
     externalIPs: [],
     loadBalancerIngress: [],
+    loadBalancerSourceRanges: [],
     ports: [portSpec()],
     proxyName: "",
     headlessLabel: false,
