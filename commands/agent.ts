@@ -148,7 +148,7 @@ async function createSource({ config, logger }: CommandContext, metrics: Metrics
       onProblemResolved: () => metrics.problemResolved("manifest"),
     });
   }
-  const client = createKubeClient({
+  const client = await createKubeClient({
     kubeconfig: config.kubeconfig === "" ? undefined : config.kubeconfig,
     context: config.context === "" ? undefined : config.context,
   });

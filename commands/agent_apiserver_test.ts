@@ -49,6 +49,13 @@ if (etcd.path === undefined || kubeApiserver.path === undefined) {
       });
       await t.step("hands on what is written to the API", () => followsTheApi(plane, dir));
       assertEquals(await agent.end(), 0);
+      await t.step("finds the API server by its pod's service account", async () => {
+        await using inPod = await startAgentInPod(plane, dir);
+        await until("readiness", () => inPod.ready(), {
+          wanted: (reason) => reason.startsWith("envoyConnected"),
+        });
+        assertEquals(await inPod.end(), 0);
+      });
     } finally {
       await Deno.remove(dir, { recursive: true });
     }
@@ -112,28 +119,52 @@ async function applyRbac(plane: ControlPlane): Promise<void> {
   }
 }
 
+interface LoopbackAgent extends AsyncDisposable {
+  log(): string;
+  /** The first condition that is not met, with its reason; empty when ready. */
+  ready(): Promise<string>;
+  end(): Promise<number>;
+}
+
+async function startAgent(plane: ControlPlane, dir: string): Promise<LoopbackAgent> {
+  return spawnAgent(dir, LIGHTPATH, { flags: [`--kubeconfig=${await plane.kubeconfig("agent")}`] });
+}
+
+/** With the service account's files where a pod has them: /var/run is /run, which only this process sees. */
+async function startAgentInPod(plane: ControlPlane, dir: string): Promise<LoopbackAgent> {
+  const token = join(dir, "token");
+  await Deno.writeTextFile(token, "agent-token");
+  const folder = "/var/run/secrets/kubernetes.io/serviceaccount";
+  const script = `mount -t tmpfs tmpfs "$(readlink -f /var/run)" && mkdir -p ${folder} && ` +
+    `cp ${token} ${folder}/token && cp ${plane.caFile} ${folder}/ca.crt && exec "$@"`;
+  const unshare = ["unshare", ...(Deno.uid() === 0 ? [] : ["-U", "-r"]), "-m", "sh", "-c", script, "sh"];
+  return spawnAgent(dir, [...unshare, ...LIGHTPATH], {
+    env: { KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: String(plane.apiserverPort) },
+  });
+}
+
 /** An agent on loopback that leaves kernel and Envoy alone. */
-async function startAgent(plane: ControlPlane, dir: string): Promise<
-  AsyncDisposable & {
-    log(): string;
-    /** The first condition that is not met, with its reason; empty when ready. */
-    ready(): Promise<string>;
-    end(): Promise<number>;
-  }
-> {
+function spawnAgent(
+  dir: string,
+  [program = "", ...args]: readonly string[],
+  { flags = [], env = {} }: {
+    readonly flags?: readonly string[];
+    readonly env?: Readonly<Record<string, string>>;
+  },
+): LoopbackAgent {
   const [healthPort, metricsPort] = freePorts(2);
-  const [program = "", ...args] = LIGHTPATH;
   const child = new Deno.Command(program, {
     args: [
       ...args,
       "agent",
-      `--kubeconfig=${await plane.kubeconfig("agent")}`,
+      ...flags,
       "--redirect=none",
       "--envoy=external",
       `--run-dir=${dir}`,
       `--healthz-bind-address=127.0.0.1:${healthPort}`,
       `--metrics-bind-address=127.0.0.1:${metricsPort}`,
     ],
+    env: { ...env },
     stdin: "null",
     stdout: "null",
     stderr: "piped",

@@ -29,7 +29,7 @@ Deno.test("API source: the first batch is the complete state of both kinds, over
   withFake(async (fake, kubeconfig) => {
     for (let i = 0; i < 7; i++) fake.put("Service", rawService(`s${i}`));
     fake.put("EndpointSlice", rawSlice("e0"));
-    await using source = new RunningApiSource(kubeconfig, { settings: { ...QUICK, pageSize: 3 } });
+    await using source = await RunningApiSource.start(kubeconfig, { settings: { ...QUICK, pageSize: 3 } });
     await source.until(() => source.batches.length > 0);
     assertEquals(names(source.batches[0]!), [
       "+EndpointSlice/e0",
@@ -42,7 +42,7 @@ Deno.test("API source: the first batch is the complete state of both kinds, over
 
 Deno.test("API source: an empty cluster is an empty first batch", () =>
   withFake(async (_fake, kubeconfig) => {
-    await using source = new RunningApiSource(kubeconfig);
+    await using source = await RunningApiSource.start(kubeconfig);
     await source.until(() => source.batches.length > 0);
     assertEquals(source.batches, [[]]);
   }));
@@ -56,7 +56,7 @@ Deno.test("API source: nothing comes out while one kind may not be listed, then 
       kind === "EndpointSlice" && forbidden
         ? { status: 403, body: status(403, "Forbidden", "endpointslices is forbidden") }
         : undefined;
-    await using source = new RunningApiSource(kubeconfig);
+    await using source = await RunningApiSource.start(kubeconfig);
     await fake.until(() => fake.watchers === 1);
     fake.put("Service", rawService("a", 81));
     fake.delete("Service", "default/b");
@@ -74,7 +74,7 @@ Deno.test("API source: nothing comes out while one kind may not be listed, then 
 
 Deno.test("API source: changes arrive one by one, also cut inside a character", () =>
   withFake(async (fake, kubeconfig) => {
-    await using source = new RunningApiSource(kubeconfig);
+    await using source = await RunningApiSource.start(kubeconfig);
     await fake.watched();
     fake.chunkBytes = 1;
     const annotations = { "lightpath.cloud/note": "größer ☃ 🚀" };
@@ -89,7 +89,7 @@ Deno.test("API source: changes arrive one by one, also cut inside a character", 
 
 Deno.test("API source: after a dropped connection the watch resumes and nothing is listed again", () =>
   withFake(async (fake, kubeconfig) => {
-    await using source = new RunningApiSource(kubeconfig);
+    await using source = await RunningApiSource.start(kubeconfig);
     await fake.watched();
     fake.put("Service", rawService("a"));
     await source.until(() => source.view.Service.size === 1);
@@ -102,7 +102,7 @@ Deno.test("API source: after a dropped connection the watch resumes and nothing 
 
 Deno.test("API source: a watch resumes at the last bookmark", () =>
   withFake(async (fake, kubeconfig) => {
-    await using source = new RunningApiSource(kubeconfig);
+    await using source = await RunningApiSource.start(kubeconfig);
     await fake.watched();
     for (let i = 0; i < 5; i++) fake.put("EndpointSlice", rawSlice(`e${i}`));
     await source.until(() => source.view.EndpointSlice.size === 5);
@@ -122,7 +122,7 @@ for (const goneForm of ["status", "event"] as const) {
     withFake(async (fake, kubeconfig) => {
       fake.goneForm = goneForm;
       for (const name of ["same", "changed", "deleted"]) fake.put("Service", rawService(name));
-      await using source = new RunningApiSource(kubeconfig);
+      await using source = await RunningApiSource.start(kubeconfig);
       await fake.watched();
       fake.drop();
       fake.put("Service", rawService("changed", 81));
@@ -145,7 +145,7 @@ Deno.test("API source: a continue token that expires mid-list starts the list ag
       fake.delete("Service", "default/s0");
       return undefined;
     };
-    await using source = new RunningApiSource(kubeconfig, { settings: { ...QUICK, pageSize: 2 } });
+    await using source = await RunningApiSource.start(kubeconfig, { settings: { ...QUICK, pageSize: 2 } });
     await source.until(() => source.batches.length > 0);
     assertEquals(source.view.Service, fake.versions("Service"));
     const lists = fake.requests.filter((request) => request.verb === "list" && request.kind === "Service");
@@ -154,7 +154,7 @@ Deno.test("API source: a continue token that expires mid-list starts the list ag
 
 Deno.test("API source: a silent connection is dropped and the watch resumes", () =>
   withFake(async (fake, kubeconfig) => {
-    await using source = new RunningApiSource(kubeconfig, {
+    await using source = await RunningApiSource.start(kubeconfig, {
       http: { silenceTimeoutMs: 150, responseTimeoutMs: 150 },
     });
     await fake.watched();
@@ -172,7 +172,7 @@ Deno.test("API source: Retry-After of a 429 is honoured", () =>
     let refusals = 0;
     fake.refuse = ({ kind }) =>
       kind === "Service" && refusals++ === 0 ? { status: 429, headers: { "Retry-After": "1" } } : undefined;
-    await using source = new RunningApiSource(kubeconfig);
+    await using source = await RunningApiSource.start(kubeconfig);
     await source.until(() => source.batches.length > 0);
     assertEquals(source.failures.map(({ status, retryAfterMs }) => ({ status, retryAfterMs })), [
       { status: 429, retryAfterMs: 1000 },
@@ -181,7 +181,7 @@ Deno.test("API source: Retry-After of a 429 is honoured", () =>
 
 Deno.test("API source: garbage on the stream costs a reconnect and nothing else", () =>
   withFake(async (fake, kubeconfig) => {
-    await using source = new RunningApiSource(kubeconfig);
+    await using source = await RunningApiSource.start(kubeconfig);
     await fake.watched();
     fake.sendRaw("Service", "this is not JSON\n");
     await source.until(() => source.failures.length === 1);
@@ -199,7 +199,7 @@ Deno.test("API source: run() rejects when the consumer throws, and both loops en
   withFake(async (fake, kubeconfig) => {
     fake.put("Service", rawService("a"));
     const source = createApiSource({
-      client: createKubeClient({ kubeconfig }),
+      client: await createKubeClient({ kubeconfig }),
       logger: silentLogger,
       settings: QUICK,
     });
@@ -211,7 +211,9 @@ Deno.test("API source: run() rejects when the consumer throws, and both loops en
 
 Deno.test("API source: selectors travel with lists and watches", () =>
   withFake(async (fake, kubeconfig) => {
-    await using _source = new RunningApiSource(kubeconfig, { selectors: selectorsFor("lightpath.cloud") });
+    await using _source = await RunningApiSource.start(kubeconfig, {
+      selectors: selectorsFor("lightpath.cloud"),
+    });
     await fake.watched();
     assertEquals(
       new Set(fake.requests.map(({ verb, kind, query }) => `${verb} ${kind} ${query.get("labelSelector")}`)),
@@ -232,7 +234,7 @@ Deno.test("API source: any interleaving of changes, drops, 410 and refusals ends
       const random = seededRandom(seed);
       const pick = (count: number): number => Math.floor(random() * count);
       for (let i = 0; i < 10; i++) fake.put("Service", rawService(`o${i}`));
-      await using source = new RunningApiSource(kubeconfig, { settings: { ...QUICK, pageSize: 4 } });
+      await using source = await RunningApiSource.start(kubeconfig, { settings: { ...QUICK, pageSize: 4 } });
       fake.refuse = () => random() < 0.15 ? { status: [500, 503, 429, 403][pick(4)]! } : undefined;
       for (let turn = 0; turn < 120; turn++) {
         const kind = random() < 0.5 ? "Service" : "EndpointSlice";

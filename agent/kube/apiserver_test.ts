@@ -64,7 +64,9 @@ async function listsAndWatches(plane: ControlPlane): Promise<void> {
     service("before", { ports: [{ name: "http", port: 80 }, { name: "b", port: 81 }] }),
   );
   await plane.call("POST", SLICES, slice("before-1", "10.244.0.1"));
-  await using source = new RunningApiSource(await plane.kubeconfig("admin"), { settings: { pageSize: 1 } });
+  await using source = await RunningApiSource.start(await plane.kubeconfig("admin"), {
+    settings: { pageSize: 1 },
+  });
   await source.until(() => source.batches.length === 1);
   const first = source.batches[0]!;
   const before = objectsOf(first).find((object) => object.name === "before");
@@ -89,8 +91,8 @@ async function selectsByLabel(plane: ControlPlane): Promise<void> {
   await plane.call("POST", SERVICES, service("ours", {}, { [label]: "lightpath.cloud" }));
   await plane.call("POST", SERVICES, service("foreign", {}, { [label]: "other" }));
   const kubeconfig = await plane.kubeconfig("admin");
-  await using all = new RunningApiSource(kubeconfig, { selectors: selectorsFor("") });
-  await using ours = new RunningApiSource(kubeconfig, { selectors: selectorsFor("lightpath.cloud") });
+  await using all = await RunningApiSource.start(kubeconfig, { selectors: selectorsFor("") });
+  await using ours = await RunningApiSource.start(kubeconfig, { selectors: selectorsFor("lightpath.cloud") });
   await Promise.all([all.until(() => all.batches.length === 1), ours.until(() => ours.batches.length === 1)]);
   assertEquals([...ours.view.Service.keys()], ["default/ours"]);
   assert(all.view.Service.has("default/before"));
@@ -105,7 +107,7 @@ async function selectsByLabel(plane: ControlPlane): Promise<void> {
 async function resumesAfterCut(plane: ControlPlane): Promise<void> {
   for (const name of ["kept", "doomed"]) await plane.call("POST", SERVICES, service(name));
   await using proxy = new CuttableProxy(plane.apiserverPort);
-  await using source = new RunningApiSource(await plane.kubeconfig("admin", proxy.port));
+  await using source = await RunningApiSource.start(await plane.kubeconfig("admin", proxy.port));
   await source.until(() => source.batches.length === 1);
   proxy.cut();
   await source.until(() => source.failures.length >= 2);
@@ -122,7 +124,7 @@ async function resumesAfterCut(plane: ControlPlane): Promise<void> {
 async function relistsAfterCompaction(plane: ControlPlane): Promise<void> {
   for (const name of ["stays", "goes"]) await plane.call("POST", SERVICES, service(name));
   await using proxy = new CuttableProxy(plane.apiserverPort);
-  await using source = new RunningApiSource(await plane.kubeconfig("admin", proxy.port));
+  await using source = await RunningApiSource.start(await plane.kubeconfig("admin", proxy.port));
   await source.until(() => source.batches.length === 1);
   const before = new Set(source.view.Service.keys());
   proxy.cut();
@@ -147,7 +149,7 @@ async function relistsAfterCompaction(plane: ControlPlane): Promise<void> {
 
 async function understandsBookmarks(plane: ControlPlane): Promise<void> {
   // The server sends a bookmark 2 s before it ends a watch, if there is news that the watch itself was not told.
-  await using source = new RunningApiSource(await plane.kubeconfig("admin"), {
+  await using source = await RunningApiSource.start(await plane.kubeconfig("admin"), {
     selectors: { Service: "wanted", EndpointSlice: "wanted" },
     settings: { watchTimeoutSeconds: { min: 5, max: 5 } },
   });
@@ -167,14 +169,16 @@ async function acceptsClientCertificate(plane: ControlPlane, dir: string): Promi
     "client-certificate": join(TEST_KEYS, "client.crt"),
     "client-key": join(TEST_KEYS, "client.key"),
   };
-  await using source = new RunningApiSource(await writeKubeconfig(dir, "certificate", { cluster, user }));
+  await using source = await RunningApiSource.start(
+    await writeKubeconfig(dir, "certificate", { cluster, user }),
+  );
   await source.until(() => source.batches.length === 1);
   assert(source.view.Service.has("default/before"));
 }
 
 async function explainsRefusals(plane: ControlPlane, dir: string): Promise<void> {
   {
-    await using source = new RunningApiSource(await plane.kubeconfig("nobody"));
+    await using source = await RunningApiSource.start(await plane.kubeconfig("nobody"));
     await source.until(() => source.failures.length >= 2);
     const messages = source.failures.map((failure) => failure.message).sort();
     assertMatch(
@@ -190,7 +194,7 @@ async function explainsRefusals(plane: ControlPlane, dir: string): Promise<void>
   const tokenFile = join(dir, "token");
   await Deno.writeTextFile(tokenFile, "expired");
   const kubeconfig = await writeKubeconfig(dir, "rotated", { cluster, user: { tokenFile } });
-  await using source = new RunningApiSource(kubeconfig);
+  await using source = await RunningApiSource.start(kubeconfig);
   await source.until(() => source.failures.length >= 2);
   assertMatch(source.failures[0]!.message, /does not accept the agent's credentials .* renew the token/);
   // A token that is renewed in its file is picked up.

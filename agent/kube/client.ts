@@ -22,7 +22,7 @@ import {
   resourcePath,
   SilentConnectionError,
 } from "./kube_api_error.ts";
-import { KubeAccess, type KubeAccessOptions } from "./kubeconfig.ts";
+import { type KubeAccess, type KubeAccessOptions, openKubeAccess } from "./access.ts";
 import type { KubeObject } from "./objects.ts";
 import type { WatchEvent } from "./watch_protocol.ts";
 
@@ -68,11 +68,11 @@ export interface KubeClientOptions extends KubeAccessOptions {
 }
 
 /**
- * Loads the kubeconfig.
- * @throws {KubeConfigError} when there is none, or it names no cluster.
+ * Finds out where the API server is; does not connect yet.
+ * @throws {KubeConfigError} when nothing says so, or what does is of no use.
  */
-export function createKubeClient(options: KubeClientOptions = {}): KubeClient {
-  return new HttpKubeClient(options);
+export async function createKubeClient(options: KubeClientOptions = {}): Promise<KubeClient> {
+  return new HttpKubeClient(await openKubeAccess(options), options);
 }
 
 class HttpKubeClient implements KubeClient {
@@ -81,9 +81,9 @@ class HttpKubeClient implements KubeClient {
   readonly #silenceTimeoutMs: number;
   readonly #access: KubeAccess;
 
-  constructor(options: KubeClientOptions) {
-    this.#access = new KubeAccess(options);
-    this.server = this.#access.server;
+  constructor(access: KubeAccess, options: KubeClientOptions) {
+    this.#access = access;
+    this.server = access.server;
     this.#responseTimeoutMs = options.responseTimeoutMs ?? 30_000;
     this.#silenceTimeoutMs = options.silenceTimeoutMs ?? 90_000;
   }

@@ -1,9 +1,9 @@
 /**
- * Where the API server is and how to prove who we are: kubeconfig files, service accounts, credential plugins.
+ * Access as a kubeconfig says: certificates, tokens, credential plugins.
  *
  * In: `--kubeconfig` and `--context`, or nothing. Out: the server's URL, and TLS options and headers per request.
- * This is the only file that imports `@kubernetes/client-node`.
- * Source: Kubernetes "Organizing Cluster Access Using kubeconfig Files", "Accessing the API from a Pod".
+ * This is the only file that imports `@kubernetes/client-node`; `access.ts` says why it is imported only when needed.
+ * Source: Kubernetes "Organizing Cluster Access Using kubeconfig Files".
  * @module
  */
 import { existsSync, readFileSync } from "node:fs";
@@ -12,19 +12,11 @@ import { dirname, join, resolve } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { parse as parseYaml } from "yaml";
 import { FieldReader, isFields } from "./_fields.ts";
+import type { KubeAccess, KubeAccessOptions } from "./access.ts";
 import { KubeConfigError } from "./kube_api_error.ts";
 
-/** Which cluster and user. */
-export interface KubeAccessOptions {
-  /** @default the pod's service account, else `$KUBECONFIG`, else `~/.kube/config` */
-  readonly kubeconfig?: string | undefined;
-  /** @default the kubeconfig's current context */
-  readonly context?: string | undefined;
-}
-
-/** One cluster and one user of it. */
-export class KubeAccess {
-  /** The API server's URL. */
+/** One cluster and one user of a kubeconfig. */
+export class KubeconfigAccess implements KubeAccess {
   readonly server: string;
   readonly #options: KubeAccessOptions;
   #loaded: Loaded;
@@ -36,16 +28,11 @@ export class KubeAccess {
     this.server = this.#loaded.config.getCurrentCluster()?.server ?? "";
   }
 
-  /** Where the credentials come from, for messages. */
   get identity(): string {
     const user = this.#loaded.config.getCurrentUser()?.name ?? "";
     return `user ${JSON.stringify(user)} of ${nameOf(this.#options)}`;
   }
 
-  /**
-   * TLS options and headers for one request. Files are read and tokens asked for anew; may run a credential plugin.
-   * @throws {Error} when the credentials cannot be had.
-   */
   async requestOptions(): Promise<https.RequestOptions> {
     const options: https.RequestOptions = {};
     const { config, tokenFile } = this.#loaded;
@@ -80,16 +67,12 @@ interface Loaded {
   readonly tokenFile: string | undefined;
 }
 
-const SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-
 function load(options: KubeAccessOptions): Loaded {
   const config = new KubeConfig();
   let tokenFile: string | undefined;
   const from = nameOf(options);
   try {
     if (options.kubeconfig !== undefined) config.loadFromFile(options.kubeconfig);
-    // client-node prefers ~/.kube/config; in a pod, its service account is meant.
-    else if (inCluster()) config.loadFromCluster();
     else config.loadFromDefault();
     if (options.context !== undefined) useContext(config, options.context);
     tokenFile = findTokenFile(options, config);
@@ -144,18 +127,13 @@ function findTokenFile(options: KubeAccessOptions, config: KubeConfig): string |
 /** The files client-node loads, in its order. */
 function filesOf(options: KubeAccessOptions): string[] {
   if (options.kubeconfig !== undefined) return [options.kubeconfig];
-  if (inCluster()) return [];
   const listed = (Deno.env.get("KUBECONFIG") ?? "").split(":").filter((path) => path !== "");
   return listed.length > 0 ? listed : [join(Deno.env.get("HOME") ?? "/", ".kube", "config")];
 }
 
 function nameOf(options: KubeAccessOptions): string {
   if (options.kubeconfig !== undefined) return `kubeconfig ${options.kubeconfig}`;
-  return inCluster() ? "the pod's service account" : "the default kubeconfig";
-}
-
-function inCluster(): boolean {
-  return existsSync(SERVICE_ACCOUNT_TOKEN);
+  return "the default kubeconfig";
 }
 
 function useContext(config: KubeConfig, name: string): void {

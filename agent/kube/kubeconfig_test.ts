@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { KubeConfigError } from "./kube_api_error.ts";
-import { KubeAccess } from "./kubeconfig.ts";
+import { KubeconfigAccess } from "./kubeconfig.ts";
 
 async function withFile(
   content: unknown,
@@ -35,23 +35,26 @@ function config(parts: { cluster?: unknown; user?: unknown } = {}): unknown {
 
 Deno.test("kubeconfig: the current context counts, or the one that is named", () =>
   withFile(config(), (kubeconfig) => {
-    const access = new KubeAccess({ kubeconfig });
+    const access = new KubeconfigAccess({ kubeconfig });
     assertEquals([access.server, access.identity], [
       "https://127.0.0.1:6443",
       `user "u" of kubeconfig ${kubeconfig}`,
     ]);
-    assertEquals(new KubeAccess({ kubeconfig, context: "two" }).server, "https://127.0.0.1:7443/k8s/abc");
+    assertEquals(
+      new KubeconfigAccess({ kubeconfig, context: "two" }).server,
+      "https://127.0.0.1:7443/k8s/abc",
+    );
   }));
 
 Deno.test("kubeconfig: what is of no use is one clear sentence", async () => {
   assertThrows(
-    () => new KubeAccess({ kubeconfig: "/nowhere/config" }),
+    () => new KubeconfigAccess({ kubeconfig: "/nowhere/config" }),
     KubeConfigError,
     "cannot use kubeconfig /nowhere/config: ",
   );
   await withFile(config(), (kubeconfig) => {
     assertThrows(
-      () => new KubeAccess({ kubeconfig, context: "three" }),
+      () => new KubeconfigAccess({ kubeconfig, context: "three" }),
       KubeConfigError,
       `cannot use kubeconfig ${kubeconfig}: it has no context "three", only one, two`,
     );
@@ -65,14 +68,14 @@ Deno.test("kubeconfig: what is of no use is one clear sentence", async () => {
   ];
   for (const [content, sentence] of cases) {
     await withFile(content, (kubeconfig) => {
-      assertThrows(() => new KubeAccess({ kubeconfig }), KubeConfigError, sentence);
+      assertThrows(() => new KubeconfigAccess({ kubeconfig }), KubeConfigError, sentence);
     });
   }
 });
 
 Deno.test("kubeconfig: a tokenFile is read for each request, relative to the kubeconfig", () =>
   withFile(config({ user: { tokenFile: "token", token: "ignored" } }), async (kubeconfig, dir) => {
-    const access = new KubeAccess({ kubeconfig });
+    const access = new KubeconfigAccess({ kubeconfig });
     for (const token of ["first", "second"]) {
       await Deno.writeTextFile(`${dir}/token`, `${token}\n`);
       assertEquals((await access.requestOptions()).headers, { Authorization: `Bearer ${token}` });
@@ -83,7 +86,7 @@ Deno.test("kubeconfig: a renewed client certificate is used by the next request"
   withFile(
     config({ user: { "client-certificate": "cert", "client-key": "cert" } }),
     async (kubeconfig, dir) => {
-      const access = new KubeAccess({ kubeconfig });
+      const access = new KubeconfigAccess({ kubeconfig });
       for (const pem of ["first", "second"]) {
         await Deno.writeTextFile(`${dir}/cert`, pem);
         const { cert, agent } = await access.requestOptions();
@@ -95,7 +98,7 @@ Deno.test("kubeconfig: a renewed client certificate is used by the next request"
 
 Deno.test("kubeconfig: a renewed token in the file itself is seen after reload()", () =>
   withFile(config({ user: { token: "first" } }), async (kubeconfig) => {
-    const access = new KubeAccess({ kubeconfig });
+    const access = new KubeconfigAccess({ kubeconfig });
     await Deno.writeTextFile(kubeconfig, JSON.stringify(config({ user: { token: "second" } })));
     assertEquals((await access.requestOptions()).headers, { Authorization: "Bearer first" });
     access.reload();
@@ -123,6 +126,6 @@ Deno.test("kubeconfig: a credential plugin is run", () =>
       interactiveMode: "Never",
     };
     await Deno.writeTextFile(kubeconfig, JSON.stringify(config({ user: { exec } })));
-    const access = new KubeAccess({ kubeconfig });
+    const access = new KubeconfigAccess({ kubeconfig });
     assertEquals((await access.requestOptions()).headers, { Authorization: "Bearer t1" });
   }));

@@ -4,7 +4,7 @@
  */
 import { assert } from "@std/assert/assert";
 import { type ApiSourceOptions, createApiSource } from "../api_source.ts";
-import { createKubeClient, type KubeClientOptions } from "../client.ts";
+import { createKubeClient, type KubeClient, type KubeClientOptions } from "../client.ts";
 import { silentLogger } from "../../log.ts";
 import type { KubeObject, NamespacedName, ObjectEvent } from "../objects.ts";
 import { Awaiter } from "./awaiter.ts";
@@ -36,13 +36,18 @@ export class RunningApiSource implements AsyncDisposable {
   readonly #done: Promise<void>;
   readonly #awaiter = new Awaiter();
 
-  constructor(kubeconfig: string, options: RunningApiSourceOptions = {}) {
+  /** Starts a source. */
+  static async start(kubeconfig: string, options: RunningApiSourceOptions = {}): Promise<RunningApiSource> {
+    return new RunningApiSource(await createKubeClient({ ...options.http, kubeconfig }), options);
+  }
+
+  private constructor(client: KubeClient, options: RunningApiSourceOptions) {
     const wake = (): void => this.#awaiter.notify();
     const source = createApiSource({
       logger: silentLogger,
       settings: QUICK,
       ...options,
-      client: createKubeClient({ ...options.http, kubeconfig }),
+      client,
       observer: {
         onRelist: (_kind, reason) => (this.relists.push(reason), wake()),
         onWatchError: (_kind, failure) => (this.failures.push(failure), wake()),
