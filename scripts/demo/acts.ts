@@ -85,35 +85,48 @@ export async function throughEnvoy(stage: Stage, narrator: Narrator): Promise<vo
   );
 }
 
-/** An endpoint goes and comes back while clients are at work. */
+/** An endpoint goes and comes back: first with nothing else to do for the machine, then while clients are at work. */
 export async function endpointChange(stage: Stage, narrator: Narrator): Promise<void> {
-  narrator.chapter("An endpoint is removed and added while clients are at work");
+  narrator.chapter("An endpoint is removed and added, at rest and while clients are at work");
+  for (const pods of [OTHERS, BACKEND_NAMES]) {
+    await changeEndpoints(stage, narrator, { pods, when: "at rest" });
+  }
   const loads = await startLoads(stage);
-  const others = BACKEND_NAMES.slice(0, -1);
-  const leaving = BACKEND_NAMES.at(-1) ?? "";
-  // The acts before used both ports over IPv4, and HTTP over IPv6: that is all that Envoy has to be told about.
-  const inUse = stage.client.ipv6 === undefined ? 2 : 3;
-  for (const [what, pods] of [["removed", others], ["added", BACKEND_NAMES]] as const) {
-    const before = await stage.agent.metrics();
-    const sinceMs = await writeEndpoints(stage.manifests, pods);
-    const takenMs = await stage.agent.endpointsTaken({ sinceMs, count: inUse }) - sinceMs;
-    const after = await stage.agent.metrics();
-    const sent = (name: string, labels: Readonly<Record<string, string>> = {}): number =>
-      sumOf(after, name, labels) - sumOf(before, name, labels);
-    const resources = sent("lightpath_xds_resources_sent_total");
-    const endpoints = sent("lightpath_xds_resources_sent_total", { type: "ClusterLoadAssignment" });
-    narrator.claim(
-      resources === inUse && resources === endpoints,
-      `${leaving} ${what}: acknowledged by Envoy ${
-        duration(takenMs)
-      } after the file changed; sent over xDS: ` +
-        `the endpoints of the ${resources} ports in use, ${sent("lightpath_xds_sent_bytes_total")} bytes; ` +
-        `changes in the kernel: ${sent("lightpath_nft_elements_total")}`,
-    );
+  for (const pods of [OTHERS, BACKEND_NAMES]) {
+    await changeEndpoints(stage, narrator, { pods, when: "under load" });
     const report = await startLoad(stage.client.namespace, { url: HTTP_URL, requests: ENOUGH }).report();
     narrator.claim(servedBy(report, pods), `the next ${ENOUGH} requests: ${counts(report.byBackend)}`);
   }
   await reportLoads(loads, narrator);
+}
+
+const OTHERS: readonly string[] = BACKEND_NAMES.slice(0, -1);
+
+/** Writes other endpoints into the manifest, and tells what that costs. */
+async function changeEndpoints(
+  stage: Stage,
+  narrator: Narrator,
+  { pods, when }: { readonly pods: readonly string[]; readonly when: string },
+): Promise<void> {
+  // The acts before used both ports over IPv4, and HTTP over IPv6: that is all that Envoy has to be told about.
+  const inUse = stage.client.ipv6 === undefined ? 2 : 3;
+  const before = await stage.agent.metrics();
+  const sinceMs = await writeEndpoints(stage.manifests, pods);
+  const takenMs = await stage.agent.endpointsTaken({ sinceMs, count: inUse }) - sinceMs;
+  const after = await stage.agent.metrics();
+  const sent = (name: string, labels: Readonly<Record<string, string>> = {}): number =>
+    sumOf(after, name, labels) - sumOf(before, name, labels);
+  const resources = sent("lightpath_xds_resources_sent_total");
+  const endpoints = sent("lightpath_xds_resources_sent_total", { type: "ClusterLoadAssignment" });
+  const what = `${BACKEND_NAMES.at(-1)} ${pods === BACKEND_NAMES ? "added" : "removed"}, ${when}`;
+  narrator.claim(
+    resources === inUse && resources === endpoints,
+    `${what}: acknowledged by Envoy ${
+      duration(takenMs)
+    } after the file changed; sent over xDS: the endpoints of ` +
+      `the ${resources} ports in use, ${sent("lightpath_xds_sent_bytes_total")} bytes; ` +
+      `changes in the kernel: ${sent("lightpath_nft_elements_total")}`,
+  );
 }
 
 /** The agent goes and comes back while clients are at work. */
