@@ -28,7 +28,7 @@ import { createProblemReporter } from "../agent/problems.ts";
 import { createProxyHealthTracker } from "../agent/proxy_health.ts";
 import { createReadiness, type Readiness, renderReadiness } from "../agent/readiness.ts";
 import { VERSION } from "../agent/version.ts";
-import { createNft, createRedirector, type Redirector } from "../redirect/mod.ts";
+import { createNft, createRedirector, probeNft, type Redirector } from "../redirect/mod.ts";
 import {
   createAdsServer,
   ENVOY_VERSION,
@@ -181,7 +181,7 @@ async function prepareRedirector(
 ): Promise<Redirector | undefined> {
   if (config.redirect === "none") return undefined;
   const nft = createNft({ nftPath: config.nftBin });
-  await nft.list();
+  await probeNft(nft);
   return createRedirector({
     nft,
     ports: { tcp: config.tcpPort, http: config.httpPort },

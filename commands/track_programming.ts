@@ -41,6 +41,8 @@ interface Awaited {
 export function trackProgramming(
   { metrics, health, logger, redirector }: TrackProgrammingOptions,
 ): ProgrammingTracker {
+  // The first state has slices that changed hours ago: as in kube-proxy, only what happened since the start is timed.
+  const startedMs = Date.now();
   let running = false;
   let gathered: Awaited | undefined;
 
@@ -70,7 +72,7 @@ export function trackProgramming(
       gathered ??= { services: 0, endpointSlices: 0, triggerTimesMs: [], update: health.queued() };
       gathered.services += batch.services;
       gathered.endpointSlices += batch.endpointSlices;
-      gathered.triggerTimesMs.push(...triggerTimesMs);
+      gathered.triggerTimesMs.push(...triggerTimesMs.filter((timeMs) => timeMs > startedMs));
       // Rejects when the agent ends before the kernel took it: then nobody asks for health or metrics any more.
       if (!running) follow().catch((error) => logger.debug("not programmed", { error: String(error) }));
     },

@@ -6,6 +6,6 @@ export type { EnvoyPorts } from "./layout.ts";
 export { type Nft, NftError, type NftErrorKind, type NftErrorOptions } from "./nft.ts";
 export type { Applied, ApplyKind, RedirectObserver } from "./observer.ts";
 export type { Timers } from "./pause.ts";
-export { cleanup } from "./reconcile.ts";
+export { cleanup, probeNft } from "./reconcile.ts";
 export { createRedirector, type Redirector, type RedirectorOptions } from "./redirector.ts";
 export { createNft, type NftOptions } from "./run_nft.ts";

@@ -11,7 +11,7 @@
  */
 
 import { diffPlans, elementId, isEmptyDelta, type PlanDelta } from "./diff.ts";
-import { type Layout, layoutFingerprint } from "./layout.ts";
+import { type Layout, layoutFingerprint, TABLE } from "./layout.ts";
 import { halveScript, renderCleanup, renderDelta, renderReplacement } from "./nft_script.ts";
 import { type Nft, NftError } from "./nft.ts";
 import { parseRuleset } from "./parse_ruleset.ts";
@@ -154,6 +154,15 @@ export function foreignDifferences(found: Reconciliation, pending: PlanDelta): r
     return elements.map(elementId).filter((id) => !expected.has(id)).map((id) => `${verb}: ${id}`);
   }
   return [...lines("unexpected", found.delete), ...lines("missing", found.add)];
+}
+
+/**
+ * Finds out whether the kernel can be programmed at all, without changing or reading anything (a full table takes
+ * 0.4 s to read at 10,000 Services).
+ * @throws {NftError}
+ */
+export async function probeNft(nft: Nft): Promise<void> {
+  await nft.check(`add table ${TABLE}\n`);
 }
 
 /** Removes our table and nothing else; no error when it is absent. Throws `NftError`. */

@@ -11,7 +11,7 @@
 import { parseArgs } from "node:util";
 import { fromFileUrl } from "@std/path/from-file-url";
 import { agentRestart, endpointChange, firstConnection, removal, throughEnvoy } from "./demo/acts.ts";
-import { lightpathCommand } from "./demo/agent.ts";
+import { commandToTry } from "./demo/agent.ts";
 import { duration, Narrator } from "./demo/narrator.ts";
 import { BACKEND_NAMES, Stage, VIP } from "./demo/stage.ts";
 import { namespacesUnavailable } from "./lab/mod.ts";
@@ -125,7 +125,7 @@ Still running. To try, from another terminal${Deno.uid() === 0 ? ", as root" : "
   the agent's metrics  ${inNode("curl -s http://127.0.0.1:10249/metrics")}
   is it ready          ${inNode("curl -s http://127.0.0.1:10256/readyz")}
   change endpoints     edit ${stage.manifests}/endpointslice.yaml
-  its help             ${lightpathCommand(stage.lab.node, "--help")}
+  its help             ${commandToTry(stage.lab.node, "--help")}
 
 Ctrl-C ends it and cleans up.
 `);

@@ -29,9 +29,15 @@ export class FieldReader {
   /** A text, or undefined when unset or of another type. */
   optionalText(key: string): string | undefined {
     const value = this.#fields[key];
-    if (typeof value === "string") return intern(value);
+    if (typeof value === "string") return value;
     if (value !== undefined && value !== null) this.reject(key, value, "a text");
     return undefined;
+  }
+
+  /** As `text`, for fields that thousands of objects have in common (zones, nodes, protocols): one copy of each text. */
+  sharedText(key: string, fallback = ""): string {
+    const value = this.optionalText(key);
+    return value === undefined ? fallback : intern(value);
   }
 
   /** A number, or undefined when unset or of another type. */
@@ -87,7 +93,7 @@ export class FieldReader {
     const texts: string[] = [];
     for (const [index, value] of this.#list(key).entries()) {
       if (typeof value !== "string") this.reject(`${key}[${index}]`, value, "a text");
-      else if (value !== "") texts.push(intern(value));
+      else if (value !== "") texts.push(value);
     }
     return texts;
   }
@@ -145,7 +151,7 @@ const INTERN_LIMIT = 20_000;
 const INTERN_MAX_LENGTH = 64;
 const interned = new Map<string, string>();
 
-/** One copy of a text that repeats thousands of times (node names, zones, protocols) instead of one per object. */
+/** One copy of a text. Not for texts that are unique: they would only drive the others out. */
 function intern(text: string): string {
   if (text.length > INTERN_MAX_LENGTH) return text;
   const known = interned.get(text);

@@ -69,7 +69,7 @@ export function parseKubeObject(raw: unknown, kind?: KubeObject["kind"]): ParseR
   const metadata = root.object("metadata");
   const meta: ObjectMeta = {
     // As kubectl does for manifests; an API server always gives one.
-    namespace: metadata.text("namespace") || "default",
+    namespace: metadata.sharedText("namespace") || "default",
     name: metadata.text("name"),
     resourceVersion: metadata.text("resourceVersion"),
     creationTimestampMs: metadata.timeMs("creationTimestamp"),
@@ -99,7 +99,7 @@ function readService(root: FieldReader, metadata: FieldReader): Body<Service> {
   const clusterIPs = spec.texts("clusterIPs");
   const clusterIP = spec.text("clusterIP");
   return {
-    type: spec.text("type", "ClusterIP"),
+    type: spec.sharedText("type", "ClusterIP"),
     clusterIPs: clusterIPs.length > 0 || clusterIP === "" ? clusterIPs : [clusterIP],
     externalIPs: spec.texts("externalIPs"),
     loadBalancerIngress: root.object("status").object("loadBalancer").objects("ingress").flatMap(readIngress),
@@ -113,7 +113,7 @@ function readService(root: FieldReader, metadata: FieldReader): Body<Service> {
 
 function readIngress(reader: FieldReader): LoadBalancerIngress[] {
   const ip = reader.text("ip");
-  return ip === "" ? [] : [{ ip, ipMode: reader.text("ipMode", "VIP") }];
+  return ip === "" ? [] : [{ ip, ipMode: reader.sharedText("ipMode", "VIP") }];
 }
 
 function readServicePort(reader: FieldReader): ServicePortSpec[] {
@@ -123,11 +123,11 @@ function readServicePort(reader: FieldReader): ServicePortSpec[] {
     return [];
   }
   return [{
-    name: reader.text("name"),
-    protocol: reader.text("protocol", "TCP"),
+    name: reader.sharedText("name"),
+    protocol: reader.sharedText("protocol", "TCP"),
     port,
     nodePort: reader.number("nodePort") ?? 0,
-    appProtocol: reader.text("appProtocol"),
+    appProtocol: reader.sharedText("appProtocol"),
   }];
 }
 
@@ -144,7 +144,7 @@ function readAnnotations(reader: FieldReader): Record<string, string> {
 function readEndpointSlice(root: FieldReader, metadata: FieldReader): Body<EndpointSlice> {
   return {
     serviceName: metadata.object("labels").text(SERVICE_NAME_LABEL),
-    addressType: root.text("addressType"),
+    addressType: root.sharedText("addressType"),
     ports: root.objects("ports").flatMap(readSlicePort),
     endpoints: root.objects("endpoints").flatMap(readEndpoint),
     lastChangeTriggerTimeMs: metadata.object("annotations").timeMs(LAST_CHANGE_TRIGGER_TIME),
@@ -158,7 +158,7 @@ function readSlicePort(reader: FieldReader): EndpointSlicePort[] {
     if (!reader.has("port")) reader.missing("port", "the port is left out");
     return [];
   }
-  return [{ name: reader.text("name"), protocol: reader.text("protocol", "TCP"), port }];
+  return [{ name: reader.sharedText("name"), protocol: reader.sharedText("protocol", "TCP"), port }];
 }
 
 function readEndpoint(reader: FieldReader): SliceEndpoint[] {
@@ -174,7 +174,7 @@ function readEndpoint(reader: FieldReader): SliceEndpoint[] {
     ready,
     serving: conditions.boolean("serving") ?? ready,
     terminating: conditions.boolean("terminating") ?? false,
-    nodeName: reader.text("nodeName"),
-    zone: reader.text("zone"),
+    nodeName: reader.sharedText("nodeName"),
+    zone: reader.sharedText("zone"),
   }];
 }

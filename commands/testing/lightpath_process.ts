@@ -2,20 +2,14 @@
  * The real program as a child process in a namespace: its log as values, its health and its metrics.
  * @module
  */
-import { fromFileUrl } from "@std/path/from-file-url";
 import type { ExecResult, LabProcess, Namespace } from "../../scripts/lab/mod.ts";
+import { lightpathCommand } from "../../scripts/lightpath_command.ts";
 import { sumOf } from "../../scripts/demo/metrics_text.ts";
 import { until } from "./until.ts";
 import type { VantagePoint } from "./vantage_point.ts";
 
 /** How the program is started where nothing can be fetched. */
-export const LIGHTPATH: readonly string[] = [
-  Deno.execPath(),
-  "run",
-  "--allow-all",
-  "--cached-only",
-  fromFileUrl(new URL("../../mod.ts", import.meta.url)),
-];
+export const LIGHTPATH: readonly string[] = lightpathCommand();
 
 /** A command that has not ended by itself after so many seconds is killed, and its code is 137. */
 const LONGEST_RUN_S = "20";

@@ -8,17 +8,11 @@
  * @module
  */
 
-import { fromFileUrl } from "@std/path/from-file-url";
+import { lightpathCommand } from "../lightpath_command.ts";
 import { type LabProcess, type Namespace, request } from "../lab/mod.ts";
 
 const ENVOY_CONFIG = "/run/lightpath/envoy.json";
-const LIGHTPATH = [
-  Deno.execPath(),
-  "run",
-  "--allow-all",
-  "--cached-only", // There is no network in here to fetch from.
-  fromFileUrl(new URL("../../mod.ts", import.meta.url)),
-];
+const LIGHTPATH = lightpathCommand();
 
 /** A line of the agent's log. */
 export interface LogLine {
@@ -156,6 +150,6 @@ export async function cleanUp(node: Namespace): Promise<void> {
 }
 
 /** The command line that starts Lightpath in the node, for a person at a shell. */
-export function lightpathCommand(node: Namespace, ...args: string[]): string {
+export function commandToTry(node: Namespace, ...args: string[]): string {
   return node.enter([...LIGHTPATH, ...args]).join(" ");
 }

@@ -1,0 +1,65 @@
+/**
+ * `deno task bench`: measurements, each a command of its own. Without one it says which there are.
+ *
+ * Exit codes: 0 measured (whether or not targets are met), 1 could not measure, 2 asked for wrongly.
+ * @module
+ */
+import { fromFileUrl } from "@std/path/from-file-url";
+import { progress } from "../tool_path.ts";
+import { PEERS_USAGE, runPeers } from "./peers.ts";
+import { runScale, SCALE_USAGE } from "./scale.ts";
+
+interface BenchCommand {
+  readonly usage: string;
+  /** @throws {TypeError} when asked for wrongly @throws {Error} when it cannot measure */
+  run(args: readonly string[], print: (text: string) => void): Promise<void>;
+}
+
+const COMMANDS: ReadonlyMap<string, BenchCommand> = new Map([
+  ["scale", { usage: SCALE_USAGE, run: runScale }],
+  ["peers", { usage: PEERS_USAGE, run: runPeers }],
+]);
+
+async function main([name, ...args]: readonly string[]): Promise<number> {
+  if (name === undefined || name === "--help") {
+    print(usage());
+    return 0;
+  }
+  const command = COMMANDS.get(name);
+  if (command === undefined) {
+    progress(`there is no benchmark "${name}"\n\n${usage()}`);
+    return 2;
+  }
+  if (args.includes("--help")) {
+    print(`usage: ${command.usage}`);
+    return 0;
+  }
+  // In the namespaces there is no network to fetch packages from.
+  for (const entry of ["../../mod.ts", "./world_server.ts"]) {
+    const path = fromFileUrl(new URL(entry, import.meta.url));
+    const cache = new Deno.Command(Deno.execPath(), { args: ["cache", "--quiet", path] });
+    if (!(await cache.spawn().status).success) return 1;
+  }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => Deno.exit(130));
+  try {
+    await command.run(args, print);
+    return 0;
+  } catch (error) {
+    if (error instanceof TypeError) {
+      progress(`${error.message}\n\nusage: ${command.usage}`);
+      return 2;
+    }
+    progress(error instanceof Error ? error.message : String(error));
+    return 1;
+  }
+}
+
+function usage(): string {
+  return `usage:\n\n${[...COMMANDS.values()].map((command) => command.usage).join("\n")}`;
+}
+
+function print(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

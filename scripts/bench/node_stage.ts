@@ -1,0 +1,175 @@
+/**
+ * Where `scale` plays: a node with three backends and a client as pods, a world, and per repetition an Envoy.
+ *
+ * In: the programs' paths, the world wanted. Out: all of it; disposing it ends and removes everything.
+ * Invariant: nothing of it is on the host but processes and one temporary folder; no packet leaves its namespaces.
+ * @module
+ */
+import { Lab, type LabProcess, type Pod, startEchoServerIn } from "../lab/mod.ts";
+import { type AgentOptions, lightpath } from "./measured_agent.ts";
+import { fromFileUrl } from "@std/path/from-file-url";
+import type { VipReport } from "./vip_probe.ts";
+import { BACKEND_PORT, type WorldShape } from "./world.ts";
+import { World } from "./world_client.ts";
+
+/** What the node is called in the world. */
+export const NODE_NAME = "bench-node";
+
+const ENVOY_CONFIG = "/run/lightpath/envoy.json";
+const ADMIN_SOCKET = "/run/lightpath/envoy-admin.sock";
+const VIP_PROBE = fromFileUrl(new URL("./vip_probe.ts", import.meta.url));
+
+/** When Envoy learns of a Service. */
+export type Mode = "on-demand" | "eager";
+/** What kind of API server holds the world. */
+export type Source = "api" | "synthetic";
+
+/** Paths of the programs. */
+export interface Programs {
+  readonly envoy: string;
+  readonly nft: string;
+  /** Needed for source `api`. */
+  readonly etcd?: string;
+  readonly kubeApiserver?: string;
+}
+
+/** What a stage is made for. */
+export interface NodeStageOptions {
+  readonly services: number;
+  readonly mode: Mode;
+  readonly source: Source;
+  readonly programs: Programs;
+  /** See {@linkcode AgentOptions}. */
+  readonly denoFlags: readonly string[];
+  readonly onProgress: (line: string) => void;
+}
+
+/** The stage; see the module's comment. */
+export class NodeStage implements AsyncDisposable {
+  readonly lab: Lab;
+  readonly client: Pod;
+  readonly shape: WorldShape;
+  readonly world: World;
+  /** For further files of a run. */
+  readonly dir: string;
+  readonly #options: NodeStageOptions;
+  readonly #backend: string;
+  readonly #made: AsyncDisposableStack;
+
+  private constructor(
+    options: NodeStageOptions,
+    parts: {
+      readonly lab: Lab;
+      readonly client: Pod;
+      readonly shape: WorldShape;
+      readonly world: World;
+      readonly dir: string;
+      readonly made: AsyncDisposableStack;
+    },
+  ) {
+    this.#options = options;
+    this.lab = parts.lab;
+    this.client = parts.client;
+    this.shape = parts.shape;
+    this.world = parts.world;
+    this.dir = parts.dir;
+    this.#backend = `${parts.shape.backends[0]}:${BACKEND_PORT}`;
+    this.#made = parts.made;
+  }
+
+  /** Builds it; the world is complete, and neither agent nor Envoy run. */
+  static async create(options: NodeStageOptions): Promise<NodeStage> {
+    await using made = new AsyncDisposableStack();
+    const dir = await Deno.makeTempDir({ prefix: "lightpath-bench-" });
+    const removeDir = (): void => Deno.removeSync(dir, { recursive: true });
+    // Processes and namespaces end with this process, however it ends; a folder has to be removed by hand.
+    globalThis.addEventListener("unload", removeDir);
+    made.defer(() => {
+      globalThis.removeEventListener("unload", removeDir);
+      removeDir();
+    });
+    const lab = made.use(await Lab.create());
+    // So that what is not served yet is answered as unreachable each time, not only the first few times.
+    await lab.outside.sysctl({ "net/ipv4/icmp_ratelimit": "0" });
+    const backends: Pod[] = [];
+    for (const host of [11, 12, 13]) backends.push(await lab.addPod({ name: `backend-${host}`, host }));
+    const client = await lab.addPod({ name: "client", host: 100 });
+    await Promise.all(
+      backends.map(({ name, namespace }) => startEchoServerIn(namespace, { name, httpPort: BACKEND_PORT })),
+    );
+    const shape: WorldShape = { services: options.services, backends: backends.map(({ ipv4 }) => ipv4) };
+    const { onProgress, programs: { etcd, kubeApiserver } } = options;
+    const world = made.use(
+      await World.start(lab.node, {
+        dir,
+        onProgress,
+        shape,
+        ...(options.source === "synthetic" ? { source: "synthetic" } : {
+          source: "api",
+          etcd: etcd ?? "etcd",
+          kubeApiserver: kubeApiserver ?? "kube-apiserver",
+          node: { name: NODE_NAME, address: lab.nodeAddresses.ipv4 },
+        }),
+      }),
+    );
+    return new NodeStage(options, { lab, client, shape, world, dir, made: made.move() });
+  }
+
+  /** How the agent is started on this stage. */
+  get agentOptions(): AgentOptions {
+    const { mode, programs, denoFlags } = this.#options;
+    const flags = [
+      `--kubeconfig=${this.world.kubeconfig}`,
+      `--node-name=${NODE_NAME}`,
+      "--envoy=external",
+      `--mode=${mode}`,
+      `--nft-bin=${programs.nft}`,
+    ];
+    return { flags, denoFlags };
+  }
+
+  /** Starts an Envoy with the constant configuration; it waits for an agent. */
+  async startEnvoy(): Promise<LabProcess> {
+    const { node } = this.lab;
+    await node.run(["mkdir", "-p", "-m", "700", "/run/lightpath"]);
+    await node.run(["rm", "-f", ADMIN_SOCKET]);
+    const flags = [`--node-name=${NODE_NAME}`, `--mode=${this.#options.mode}`, "--format=json"];
+    await node.run([...lightpath(), "bootstrap", ...flags, `--output=${ENVOY_CONFIG}`]);
+    return node.spawn([
+      this.#options.programs.envoy,
+      ...["-c", ENVOY_CONFIG, "-l", "warning", "--concurrency", "2", "--disable-hot-restart"],
+    ]);
+  }
+
+  /** Removes what an agent left in the kernel. */
+  async cleanUp(): Promise<void> {
+    await this.lab.node.run([...lightpath(), "cleanup", `--nft-bin=${this.#options.programs.nft}`]);
+  }
+
+  /** Asks destinations from the client's pod, until all have answered. @throws {Error} when one never does */
+  async askAll(
+    destinations: readonly string[],
+    { giveUpMs = 20_000 }: { readonly giveUpMs?: number } = {},
+  ): Promise<VipReport> {
+    const flags = ["run", "--allow-all", "--no-config", VIP_PROBE];
+    const output = await this.client.namespace.run([
+      Deno.execPath(),
+      ...flags,
+      String(giveUpMs),
+      this.#backend,
+      ...destinations,
+    ]);
+    const report = JSON.parse(output) as VipReport;
+    if (report.unanswered.length === 0) return report;
+    throw new Error(
+      `${report.unanswered.length} of ${destinations.length} VIPs never answered, ${
+        report.unanswered[0]
+      } for one: ` +
+        JSON.stringify(report.failures),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#made.disposeAsync();
+  }
+}

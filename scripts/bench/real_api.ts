@@ -1,0 +1,187 @@
+/**
+ * A real etcd and kube-apiserver that hold a world.
+ *
+ * In: a shape, changes, the two programs. Out: as every WorldHost; the objects are created before it is handed out.
+ * Invariants: only loopback of the namespace this runs in; at most {@linkcode PARALLEL} requests at a time.
+ * @module
+ */
+import type { ControlPlane } from "../lab/control_plane.ts";
+import { startControlPlane } from "../lab/control_plane.ts";
+import {
+  namespaces,
+  type RawObject,
+  serviceObject,
+  sliceObject,
+  UNCHANGED,
+  type WorldShape,
+} from "./world.ts";
+import { type Change, Generations, type WorldHost } from "./world_host.ts";
+
+const PARALLEL = 48;
+
+/** What it needs. */
+export interface RealApiOptions {
+  readonly shape: WorldShape;
+  readonly etcd: string;
+  readonly kubeApiserver: string;
+  /** A Node object, which kube-proxy wants to see. */
+  readonly node: { readonly name: string; readonly address: string };
+  /** An empty folder. */
+  readonly dir: string;
+}
+
+/** The two programs with the world in them. */
+export class RealApi implements WorldHost {
+  readonly kubeconfig: string;
+  readonly #shape: WorldShape;
+  readonly #plane: ControlPlane;
+  readonly #writer: Writer;
+  readonly #generations = new Generations();
+
+  private constructor(
+    shape: WorldShape,
+    parts: { readonly plane: ControlPlane; readonly kubeconfig: string; readonly writer: Writer },
+  ) {
+    this.#shape = shape;
+    this.#plane = parts.plane;
+    this.kubeconfig = parts.kubeconfig;
+    this.#writer = parts.writer;
+  }
+
+  /** Starts both and creates all objects. `onProgress` is told how far it is. */
+  static async start(options: RealApiOptions, onProgress: (line: string) => void): Promise<RealApi> {
+    const { shape, etcd, kubeApiserver, dir, node } = options;
+    await using made = new AsyncDisposableStack();
+    const plane = made.use(
+      await startControlPlane({
+        etcd,
+        kubeApiserver,
+        dir,
+        signal: AbortSignal.timeout(120_000),
+        // The benchmark is one client and does not want to be queued; events of the past are not looked at.
+        apiserverFlags: ["--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000"],
+      }),
+    );
+    const kubeconfig = await plane.kubeconfig("admin");
+    const writer = made.use(await Writer.create(plane, kubeconfig));
+    await writer.all([
+      {
+        method: "POST",
+        path: "/api/v1/nodes",
+        body: {
+          metadata: { name: node.name },
+          spec: { podCIDR: "10.244.0.0/24", podCIDRs: ["10.244.0.0/24"] },
+          status: { addresses: [{ type: "InternalIP", address: node.address }] },
+        },
+      },
+      ...namespaces(shape).map((name): Write => ({
+        method: "POST",
+        path: "/api/v1/namespaces",
+        body: { metadata: { name } },
+      })),
+    ]);
+    const startMs = performance.now();
+    for (let from = 0; from < shape.services; from += 5_000) {
+      const length = Math.min(5_000, shape.services - from);
+      const objects = Array.from({ length }, (_, offset) => from + offset).flatMap((index) => [
+        serviceObject(index, UNCHANGED),
+        sliceObject(shape, index, UNCHANGED),
+      ]);
+      await writer.all(objects.map((object) => write("POST", object)));
+      const seconds = Math.round((performance.now() - startMs) / 1000);
+      onProgress(`${from + length} of ${shape.services} Services created after ${seconds} s`);
+    }
+    made.move();
+    return new RealApi(shape, { plane, kubeconfig, writer });
+  }
+
+  stage(changes: readonly Change[]): () => Promise<void> {
+    const writes = changes.map((change) => {
+      const generation = this.#generations.advance(change);
+      return write(
+        "PUT",
+        change.kind === "port"
+          ? serviceObject(change.index, generation)
+          : sliceObject(this.#shape, change.index, generation),
+      );
+    });
+    return () => this.#writer.all(writes);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#writer[Symbol.dispose]();
+    await this.#plane[Symbol.asyncDispose]();
+  }
+}
+
+interface Write {
+  readonly method: "POST" | "PUT";
+  readonly path: string;
+  readonly body: unknown;
+}
+
+/** Managed fields and uid are the server's to give. */
+function write(method: Write["method"], object: RawObject): Write {
+  const { managedFields: _managed, uid: _uid, creationTimestamp: _time, ...metadata } = object.metadata;
+  const plural = object.kind === "Service" ? "services" : "endpointslices";
+  const group = object.kind === "Service" ? "/api/v1" : "/apis/discovery.k8s.io/v1";
+  const collection = `${group}/namespaces/${metadata["namespace"]}/${plural}`;
+  return {
+    method,
+    path: method === "POST" ? collection : `${collection}/${metadata["name"]}`,
+    body: { ...object, metadata },
+  };
+}
+
+/** Sends writes over connections that are kept, unlike `ControlPlane.call`. */
+class Writer implements Disposable {
+  readonly #client: Deno.HttpClient;
+  readonly #origin: string;
+  readonly #token: string;
+
+  private constructor(client: Deno.HttpClient, to: { readonly origin: string; readonly token: string }) {
+    this.#client = client;
+    this.#origin = to.origin;
+    this.#token = to.token;
+  }
+
+  static async create(plane: ControlPlane, kubeconfig: string): Promise<Writer> {
+    const { users } = JSON.parse(await Deno.readTextFile(kubeconfig)) as {
+      readonly users: readonly [{ readonly user: { readonly token: string } }];
+    };
+    // Over HTTP/2, Deno 2.9 sends a body in pieces that wait for the server's delayed ACK: 40 ms for each slice.
+    const client = Deno.createHttpClient({
+      caCerts: [await Deno.readTextFile(plane.caFile)],
+      http2: false,
+    });
+    return new Writer(client, {
+      origin: `https://127.0.0.1:${plane.apiserverPort}`,
+      token: users[0].user.token,
+    });
+  }
+
+  /** @throws {Error} With the server's words at the first refusal. */
+  async all(writes: readonly Write[]): Promise<void> {
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      while (next < writes.length) await this.#send(writes[next++]!);
+    };
+    await Promise.all(Array.from({ length: Math.min(PARALLEL, writes.length) }, worker));
+  }
+
+  async #send({ method, path, body }: Write): Promise<void> {
+    const response = await fetch(`${this.#origin}${path}`, {
+      client: this.#client,
+      method,
+      headers: { Authorization: `Bearer ${this.#token}`, "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(60_000),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+  }
+}

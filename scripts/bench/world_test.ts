@@ -1,0 +1,61 @@
+import { assertEquals } from "@std/assert/equals";
+import { assert } from "@std/assert/assert";
+import { parseKubeObject } from "../../agent/kube/parse.ts";
+import { ServiceModel } from "../../agent/model/mod.ts";
+import {
+  endpointsOf,
+  MAX_SERVICES,
+  serviceObject,
+  sliceObject,
+  UNCHANGED,
+  vipOf,
+  type WorldShape,
+} from "./world.ts";
+
+const SHAPE: WorldShape = { services: MAX_SERVICES, backends: ["10.244.0.11", "10.244.0.12", "10.244.0.13"] };
+
+Deno.test("every Service of the largest world has a VIP and endpoints of its own", () => {
+  const vips = new Set<string>();
+  const endpoints = new Set<string>();
+  for (let index = 0; index < MAX_SERVICES; index++) {
+    vips.add(vipOf(index));
+    if (index < 100) continue;
+    for (const generation of [0, 1]) {
+      for (const address of endpointsOf(SHAPE, index, { endpoints: generation, port: 0 })) {
+        endpoints.add(address);
+      }
+    }
+  }
+  assertEquals(vips.size, MAX_SERVICES);
+  assertEquals(endpoints.size, (MAX_SERVICES - 100) * 3);
+  for (const address of endpoints) {
+    const [a, b, c, d] = address.split(".").map(Number) as [number, number, number, number];
+    assert(a === 10 && b >= 128 && b < 256 && c < 256 && d > 0 && d < 255, address);
+  }
+});
+
+Deno.test("the agent's model takes the objects without a problem, and each change changes one thing", () => {
+  const model = new ServiceModel({ serviceProxyName: "", families: ["IPv4"] });
+  for (const [index, path] of [[0, "http"], [101, "tcp"]] as const) {
+    const apply = (generation = UNCHANGED): unknown[] => {
+      const events = [serviceObject(index, generation), sliceObject(SHAPE, index, generation)].map((raw) => {
+        const result = parseKubeObject(raw);
+        if (!("object" in result)) throw new Error(JSON.stringify(result));
+        return { type: "apply", object: result.object } as const;
+      });
+      return [...model.reduce(events).changes.values()].map(({ before, after }) => ({
+        port: [before?.vips[0]?.port, after?.vips[0]?.port],
+        kept: after?.endpoints.IPv4.filter(({ address }) =>
+          before?.endpoints.IPv4.some((other) => other.address === address)
+        ).length,
+        endpoints: after?.endpoints.IPv4.length,
+        path: after?.appProtocol,
+      }));
+    };
+    assertEquals(apply(), [{ port: [undefined, 80], kept: 0, endpoints: 2, path }]);
+    assertEquals(apply({ endpoints: 1, port: 0 }), [{ port: [80, 80], kept: 1, endpoints: 2, path }]);
+    assertEquals(apply({ endpoints: 1, port: 1 }), [{ port: [80, 8001], kept: 2, endpoints: 2, path }]);
+    assertEquals(apply({ endpoints: 1, port: 2 }), [{ port: [8001, 80], kept: 2, endpoints: 2, path }]);
+  }
+  assertEquals([...model.problems()], []);
+});
