@@ -3,7 +3,7 @@
  * the kernel never sends a connection to a listener that has nothing to answer it with.
  *
  * In: a ServicePort and a family. Out: a `Path`. Pure.
- * Source: issue 3, items 4 and 6. Envoy carries TCP only; kube-proxy refuses at once what has no usable endpoint.
+ * Source: Envoy carries TCP only; kube-proxy refuses at once what has no usable endpoint.
  * @module
  */
 
