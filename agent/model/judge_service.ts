@@ -58,9 +58,7 @@ export function judgeService(service: Service, served: readonly IPFamily[]): Jud
   for (const sentence of service.malformed) report("malformed", sentence);
 
   const addresses = wantedAddresses(service, report).filter(({ family }) => served.includes(family));
-  const families = IP_FAMILIES.filter((family) =>
-    addresses.some((address) => address.kind === "ClusterIP" && address.family === family)
-  );
+  const families = familiesOf(addresses);
   const ports = new Map<ServicePortKey, WantedPort>();
   for (const spec of service.ports) {
     const port = wantedPort(service, spec, { addresses, families, report });
@@ -72,7 +70,24 @@ export function judgeService(service: Service, served: readonly IPFamily[]): Jud
       );
     } else ports.set(port.key, port);
   }
-  return { ports: [...ports.values()].sort((a, b) => (a.key < b.key ? -1 : 1)), problems };
+  return {
+    ports: [...ports.values()].sort((a, b) => (a.key < b.key ? -1 : 1)),
+    problems: problems.length === 0 ? NO_PROBLEMS : problems,
+  };
+}
+
+/** Shared by all: thousands of Services have the same few lists. */
+const NO_PROBLEMS: readonly Problem[] = [];
+const NO_FAMILIES: readonly IPFamily[] = [];
+const IPV4_ONLY: readonly IPFamily[] = ["IPv4"];
+const IPV6_ONLY: readonly IPFamily[] = ["IPv6"];
+
+/** The families of the ClusterIPs. */
+function familiesOf(addresses: readonly Address[]): readonly IPFamily[] {
+  const has = (family: IPFamily): boolean =>
+    addresses.some((address) => address.kind === "ClusterIP" && address.family === family);
+  if (has("IPv4")) return has("IPv6") ? IP_FAMILIES : IPV4_ONLY;
+  return has("IPv6") ? IPV6_ONLY : NO_FAMILIES;
 }
 
 function wantedPort(

@@ -28,6 +28,7 @@ import type {
   ServicePort,
   ServicePortChange,
   ServicePortKey,
+  VIP,
 } from "./types.ts";
 import { type PortedEndpoint, usableEndpoints } from "./usable_endpoints.ts";
 
@@ -222,13 +223,15 @@ export class ServiceModel implements ModelView {
       });
       return false;
     };
-    const vips = wanted.vips.filter((vip) =>
+    const ownsVIP = (vip: VIP): boolean =>
       owns(
         vipClaim(vip.address, vip.port, name.protocol),
         "vip-conflict",
         `${vip.kind} ${vip.address} port ${vip.port}/${name.protocol}`,
-      )
-    );
+      );
+    const owned = wanted.vips.filter(ownsVIP);
+    // Nearly always all of them: then the list is shared instead of kept twice.
+    const vips = owned.length === wanted.vips.length ? wanted.vips : owned;
     const ownsNodePort = wanted.nodePort !== 0 && owns(
       nodePortClaim(wanted.nodePort, name.protocol),
       "node-port-conflict",
