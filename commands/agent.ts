@@ -6,7 +6,7 @@
  *
  * Order of the start: what can fail for a reason an operator must mend (nft, ports, sockets, kubeconfig, Envoy's
  * binary) comes before anything is changed. Streams and kernel get nothing before the first complete state is in.
- * Order of the end: sources, then Envoy if the agent runs it, then the servers. The kernel's table stays, so a
+ * Order of the end: sources, then Envoy if the agent runs it, then the servers, then the nft that is kept running. The kernel's table stays, so a
  * restarted agent finds traffic as it left it.
  * @module
  */
@@ -28,7 +28,7 @@ import { createProblemReporter } from "../agent/problems.ts";
 import { createProxyHealthTracker } from "../agent/proxy_health.ts";
 import { createReadiness, type Readiness, renderReadiness } from "../agent/readiness.ts";
 import { VERSION } from "../agent/version.ts";
-import { createNft, createRedirector, probeNft, type Redirector } from "../redirect/mod.ts";
+import { createNftSession, createRedirector, type Nft, probeNft, type Redirector } from "../redirect/mod.ts";
 import {
   createAdsServer,
   ENVOY_VERSION,
@@ -65,7 +65,12 @@ export async function runAgent(context: CommandContext): Promise<void> {
 
   const source = await createSource(context, metrics);
   const envoy = config.envoy === "run" ? await prepareEnvoy(context) : undefined;
-  const redirector = await prepareRedirector(context, { metrics, readiness });
+  await using nft = config.redirect === "none"
+    ? undefined
+    : createNftSession({ nftPath: config.nftBin, logger });
+  const redirector = nft === undefined
+    ? undefined
+    : await prepareRedirector(context, { nft, metrics, readiness });
   const addressSelection = { cidrs: config.nodeportAddresses, families };
   let nodeAddresses: NodeAddresses = selectNodeAddresses(Deno.networkInterfaces(), addressSelection);
 
@@ -177,10 +182,12 @@ async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise
 /** Asks the kernel once before anything else happens: no nft or no right to use it must end the agent at once. */
 async function prepareRedirector(
   { config, logger }: CommandContext,
-  { metrics, readiness }: { readonly metrics: Metrics; readonly readiness: Readiness },
-): Promise<Redirector | undefined> {
-  if (config.redirect === "none") return undefined;
-  const nft = createNft({ nftPath: config.nftBin });
+  { nft, metrics, readiness }: {
+    readonly nft: Nft;
+    readonly metrics: Metrics;
+    readonly readiness: Readiness;
+  },
+): Promise<Redirector> {
   await probeNft(nft);
   return createRedirector({
     nft,

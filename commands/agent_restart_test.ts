@@ -42,12 +42,18 @@ async function whileClientsLoop(from: Namespace, happening: () => Promise<void>)
   }
 }
 
-/** How many Envoys run; one that has ended but was not waited for has no command line. */
-async function envoysOn(node: Namespace): Promise<number> {
+const ENVOY_COMMAND = "[e]nvoy-bootstrap.json";
+const KEPT_NFT_COMMAND = "[n]ft -i ";
+
+/**
+ * How many processes run whose command line matches, which is to be written so that it does not match itself; one that
+ * has ended but was not waited for has no command line.
+ */
+async function processesOn(node: Namespace, commandLine: string): Promise<number> {
   const { stdout } = await node.exec([
     "sh",
     "-c",
-    "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '[e]nvoy-bootstrap.json' | wc -l",
+    `cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '${commandLine}' | wc -l`,
   ]);
   return Number(stdout.trim());
 }
@@ -96,11 +102,25 @@ testUnless("an agent that is restarted disturbs nothing", { unavailable: fixture
     assertEquals(await running.metric("lightpath_xds_resources_sent_total"), 2);
   });
 
+  await t.step("the nft it keeps goes with it, also when it is killed", async () => {
+    assertEquals(await processesOn(fixture.lab.node, KEPT_NFT_COMMAND), 1);
+    await running.kill();
+    await until("nft's end", () => processesOn(fixture.lab.node, KEPT_NFT_COMMAND), {
+      wanted: (count) => count === 0,
+    });
+    running = await fixture.startAgent("--envoy=external").ready();
+    await fixture.manifests.remove("empty-slice.yaml");
+    await until("nft's start", () => processesOn(fixture.lab.node, KEPT_NFT_COMMAND), {
+      wanted: (count) => count === 1,
+    });
+  });
+
   await t.step(
     "SIGTERM ends it with 0 and leaves the table; cleanup removes it, and nothing else",
     async () => {
       await fixture.nftByHand("add table inet stranger");
       assertEquals(await running.stop(), 0);
+      assertEquals(await processesOn(fixture.lab.node, KEPT_NFT_COMMAND), 0);
       assertMatch(await fixture.ruleset(), /table inet lightpath/);
       for (let times = 0; times < 2; times++) {
         const { code, stderr } = await runLightpath(fixture.lab.node, ["cleanup", `--nft-bin=${NFT}`]);
@@ -117,7 +137,7 @@ testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnav
   await writeServices(fixture);
   const agent = await fixture.startAgent().ready();
   const { node } = fixture.lab;
-  assertEquals(await envoysOn(node), 1);
+  assertEquals(await processesOn(node, ENVOY_COMMAND), 1);
 
   await t.step("a second agent of the same sockets ends with a sentence; the first is unharmed", async () => {
     const before = await fixture.ruleset();
@@ -143,7 +163,7 @@ testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnav
 
   await t.step("SIGTERM ends both, and the sockets go", async () => {
     assertEquals(await agent.stop(), 0);
-    assertEquals(await envoysOn(node), 0);
+    assertEquals(await processesOn(node, ENVOY_COMMAND), 0);
     assertMatch(await fixture.ruleset(), /table inet lightpath/);
     assertEquals(await node.run(["sh", "-c", "ls /run/lightpath | grep sock; true"]), "");
     // Nobody listens any more, and the kernel says so at once.
@@ -154,9 +174,9 @@ testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnav
     const killed = await fixture.startAgent().ready();
     await killed.kill();
     const next = await fixture.startAgent().ready();
-    assertEquals(await envoysOn(node), 1);
+    assertEquals(await processesOn(node, ENVOY_COMMAND), 1);
     assertMatch(await fixture.pod.who(`${VIP}:80`), /^backend-/);
     assertEquals(await next.stop(), 0);
-    assertEquals(await envoysOn(node), 0);
+    assertEquals(await processesOn(node, ENVOY_COMMAND), 0);
   });
 });

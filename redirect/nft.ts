@@ -1,13 +1,14 @@
 /**
  * What the redirect side needs of the kernel, as an interface, and how a refusal is told.
  *
- * Implementations: `run_nft.ts` (the real tool), `testing/fake_nft.ts` (in memory).
+ * Implementations: `run_nft.ts` (the real tool, once for each call), `nft_session.ts` (one that keeps running),
+ * `testing/fake_nft.ts` (in memory).
  * @module
  */
 
 /** The few things that are asked of `nft`. Each method throws `NftError` and nothing else. */
 export interface Nft {
-  /** Performs a script as one transaction. When it throws (other than with kind `timeout`), nothing was changed. */
+  /** Performs a script as one transaction. When it throws (other than with kind `timeout` or `unknown`), nothing was changed. */
   apply(script: string): Promise<void>;
   /** Whether the kernel would take the script; changes nothing. Throws what `apply` would throw. */
   check(script: string): Promise<void>;
@@ -23,6 +24,7 @@ export interface Nft {
  * - `busy`: someone else's change came in between.
  * - `permission`, `missing-binary`, `unsupported`: someone has to mend the machine or the manifest.
  * - `timeout`: nft did not end in time; whether the change was made is unknown.
+ * - `unknown`: nft ended before it told whether the change was made; reading the table tells.
  * - `unreadable`: what nft printed is not what this version expects.
  * - `other`: anything else, a refused value included.
  */
@@ -35,13 +37,14 @@ export type NftErrorKind =
   | "missing-binary"
   | "unsupported"
   | "timeout"
+  | "unknown"
   | "unreadable"
   | "other";
 
 /** Details of an `NftError`. */
 export interface NftErrorOptions {
   readonly kind: NftErrorKind;
-  /** What nft printed, whole; empty when it did not run. */
+  /** What nft printed, without its echo of the script; empty when it did not run. */
   readonly stderr?: string;
   /** The script's line the first error points at, cut to a readable length. */
   readonly line?: string;

@@ -54,20 +54,30 @@ for port in (1667, 1668):
     except PermissionError:
         pass`;
 
-function testInLab(name: string, fn: () => Promise<void>): void {
-  testUnless(`kernel: ${name}`, { unavailable: labUnavailable }, fn);
+/** Registers a test for both ways of running nft. */
+function testInLab(
+  name: string,
+  fn: (create: (...ports: readonly number[]) => Promise<NodeLab>) => Promise<void>,
+): void {
+  for (const how of ["started", "kept"] as const) {
+    testUnless(
+      `kernel, nft ${how}: ${name}`,
+      { unavailable: labUnavailable },
+      () => fn((...ports) => NodeLab.createWith(how, ...ports)),
+    );
+  }
 }
 
-testInLab("the table is taken as written, and read back as the same", async () => {
-  await using lab = await NodeLab.create();
+testInLab("the table is taken as written, and read back as the same", async (create) => {
+  await using lab = await create();
   await using _agent = await lab.agent([WEB, DATABASE, EMPTY]);
   const kernel = parseRuleset(await lab.nft.list());
   assertEquals(kernel.layout, layoutFingerprint(createLayout({ tcp: 1666, http: 1667 })));
   assertEquals(kernel.elements.length, 15);
 });
 
-testInLab("connections to VIPs from pods and the host reach Envoy, which learns the VIP", async () => {
-  await using lab = await NodeLab.create(1666, 1667);
+testInLab("connections to VIPs from pods and the host reach Envoy, which learns the VIP", async (create) => {
+  await using lab = await create(1666, 1667);
   await using _agent = await lab.agent([WEB, DATABASE, EMPTY]);
   for (const from of [lab.pod, lab.barePod, lab.node]) {
     assertEquals(await lab.dial(from, "10.96.0.10", 80), "1667 10.96.0.10:80", from.name);
@@ -77,8 +87,8 @@ testInLab("connections to VIPs from pods and the host reach Envoy, which learns 
   }
 });
 
-testInLab("Envoy's own connections go to the endpoint itself, even where that is a VIP", async () => {
-  await using lab = await NodeLab.create(1666, 1667, 80);
+testInLab("Envoy's own connections go to the endpoint itself, even where that is a VIP", async (create) => {
+  await using lab = await create(1666, 1667, 80);
   // As with an external IP that is a node's address, and a host-network endpoint on that very port.
   const atNode = servicePort({ vips: ["192.168.77.2 80", "2001:db8:77::2 80"], families: ["IPv4", "IPv6"] });
   await using _agent = await lab.agent([atNode]);
@@ -87,8 +97,8 @@ testInLab("Envoy's own connections go to the endpoint itself, even where that is
   assertEquals(await lab.dial(lab.node, "2001:db8:77::2", 80, ENVOY_SOCKET_PRIORITY), "80 itself");
 });
 
-testInLab("without known node addresses the interface's own address leads to Envoy", async () => {
-  await using lab = await NodeLab.create(1666, 1667);
+testInLab("without known node addresses the interface's own address leads to Envoy", async (create) => {
+  await using lab = await create(1666, 1667);
   await using _agent = await lab.agent([WEB], { nodeAddresses: { IPv4: [], IPv6: [] } });
   for (const from of [lab.pod, lab.node]) {
     assertEquals(await lab.dial(from, "10.96.0.10", 80), "1667 10.96.0.10:80", from.name);
@@ -96,8 +106,8 @@ testInLab("without known node addresses the interface's own address leads to Env
   }
 });
 
-testInLab("what has no endpoint is refused at once; what is not served is left alone", async () => {
-  await using lab = await NodeLab.create(1666, 1667);
+testInLab("what has no endpoint is refused at once; what is not served is left alone", async (create) => {
+  await using lab = await create(1666, 1667);
   await lab.listen(lab.outside, [8081]);
   await lab.outside.ip(["addr add 10.96.0.10/32 dev node"]);
   await using agent = await lab.agent([WEB, EMPTY]);
@@ -120,8 +130,8 @@ testInLab("what has no endpoint is refused at once; what is not served is left a
   assertEquals(agent.applied.map(({ kind }) => kind), ["start", "update", "update", "update"]);
 });
 
-testInLab("NodePorts answer on this node's addresses, to everyone, and not on loopback", async () => {
-  await using lab = await NodeLab.create(1666, 1667, 30080);
+testInLab("NodePorts answer on this node's addresses, to everyone, and not on loopback", async (create) => {
+  await using lab = await create(1666, 1667, 30080);
   await using _agent = await lab.agent([WEB]);
   for (const from of [lab.outside, lab.pod, lab.barePod, lab.node]) {
     assertEquals(await lab.dial(from, "192.168.77.2", 30080), "1667 192.168.77.2:30080", from.name);
@@ -133,8 +143,8 @@ testInLab("NodePorts answer on this node's addresses, to everyone, and not on lo
   assertEquals(await lab.dial(lab.node, "::1", 30080), "30080 itself");
 });
 
-testInLab("Envoy's ports are no open proxy: who connects to them directly is reset", async () => {
-  await using lab = await NodeLab.create(1666, 1667);
+testInLab("Envoy's ports are no open proxy: who connects to them directly is reset", async (create) => {
+  await using lab = await create(1666, 1667);
   assertEquals(await lab.dial(lab.pod, "192.168.77.2", 1667), "1667 itself", "reachable without the table");
   await using _agent = await lab.agent([WEB]);
   for (const port of [1666, 1667]) {
@@ -153,8 +163,8 @@ testInLab("Envoy's ports are no open proxy: who connects to them directly is res
   }
 });
 
-testInLab("a program of the host may use one of Envoy's ports as its source", async () => {
-  await using lab = await NodeLab.create();
+testInLab("a program of the host may use one of Envoy's ports as its source", async (create) => {
+  await using lab = await create();
   await lab.listen(lab.outside, [9000]);
   await using _agent = await lab.agent([WEB]);
   const script =
@@ -163,8 +173,8 @@ print(c.recv(99).decode().strip())`;
   assertEquals((await lab.node.run(["python3", "-c", script])).trim(), "9000 itself");
 });
 
-testInLab("a packet of Envoy's that conntrack gave up on does not leave untranslated", async () => {
-  await using lab = await NodeLab.create();
+testInLab("a packet of Envoy's that conntrack gave up on does not leave untranslated", async (create) => {
+  await using lab = await create();
   await using _agent = await lab.agent([WEB]);
   const sniffer = lab.outside.spawn(["python3", "-u", "-c", SNIFF]);
   await sniffer.waitForLine(/listening/);
@@ -173,8 +183,8 @@ testInLab("a packet of Envoy's that conntrack gave up on does not leave untransl
   assertEquals(await sniffer.waitForLine(/^source port/), "source port 1668");
 });
 
-testInLab("a VIP of ours is ours also where kube-proxy's rules stand beside", async () => {
-  await using lab = await NodeLab.create(1666, 1667);
+testInLab("a VIP of ours is ours also where kube-proxy's rules stand beside", async (create) => {
+  await using lab = await create(1666, 1667);
   await lab.nftByHand(`
     table ip kube-proxy {
       chain nat-prerouting { type nat hook prerouting priority -100; ip daddr 10.96.0.10 dnat to 192.168.77.1; }
@@ -188,8 +198,8 @@ testInLab("a VIP of ours is ours also where kube-proxy's rules stand beside", as
 
 testInLab(
   "a restart writes nothing; another layout replaces the table; connections go on through both",
-  async () => {
-    await using lab = await NodeLab.create(1666, 1667, 1777);
+  async (create) => {
+    await using lab = await create(1666, 1667, 1777);
     const first = await lab.agent([WEB, DATABASE]);
     const conversations = [lab.talk(lab.pod, "10.96.0.10", 80), lab.talk(lab.node, "fd00:96::10", 80)];
     for (const conversation of conversations) await conversation.goesOn();
@@ -207,8 +217,8 @@ testInLab(
   },
 );
 
-testInLab("a running connection goes on when the last endpoint goes, or the Service", async () => {
-  await using lab = await NodeLab.create(1666, 1667);
+testInLab("a running connection goes on when the last endpoint goes, or the Service", async (create) => {
+  await using lab = await create(1666, 1667);
   await using agent = await lab.agent([WEB]);
   const conversation = lab.talk(lab.pod, "10.96.0.10", 80);
   await conversation.goesOn();
@@ -220,7 +230,7 @@ testInLab("a running connection goes on when the last endpoint goes, or the Serv
   await conversation.goesOn();
 });
 
-testInLab("drift is mended: a flushed map, a foreign rule, a deleted table", async () => {
+testInLab("drift is mended: a flushed map, a foreign rule, a deleted table", async (create) => {
   for (
     const tampering of [
       ["flush", "map", "inet", "lightpath", "service-ips-4"],
@@ -228,7 +238,7 @@ testInLab("drift is mended: a flushed map, a foreign rule, a deleted table", asy
       ["delete", "table", "inet", "lightpath"],
     ]
   ) {
-    await using lab = await NodeLab.create(1666, 1667);
+    await using lab = await create(1666, 1667);
     {
       await using _agent = await lab.agent([WEB]);
       await lab.nftByHand(...tampering);
@@ -243,8 +253,8 @@ testInLab("drift is mended: a flushed map, a foreign rule, a deleted table", asy
   }
 });
 
-testInLab("a change that meets a tampered table mends it at once", async () => {
-  await using lab = await NodeLab.create(1666, 1667);
+testInLab("a change that meets a tampered table mends it at once", async (create) => {
+  await using lab = await create(1666, 1667);
   await using agent = await lab.agent([WEB]);
   await lab.nftByHand("flush", "map", "inet", "lightpath", "service-ips-4");
   const retyped = { ...WEB, appProtocol: "tcp" as const };
@@ -255,8 +265,8 @@ testInLab("a change that meets a tampered table mends it at once", async () => {
   assertEquals(await lab.dial(lab.pod, "10.96.0.10", 80), "1667 10.96.0.10:80");
 });
 
-testInLab("an element the kernel refuses keeps out no other", async () => {
-  await using lab = await NodeLab.create(1666, 1667);
+testInLab("an element the kernel refuses keeps out no other", async (create) => {
+  await using lab = await create(1666, 1667);
   const lines: string[] = [];
   const logger = createLogger({ level: "warn", format: "text", write: (line) => lines.push(line) });
   const bad = servicePort({ name: "bad", vips: ["10.96.0.66 70000"] });
@@ -268,8 +278,8 @@ testInLab("an element the kernel refuses keeps out no other", async () => {
   assertEquals(await lab.dial(lab.pod, "10.96.0.20", 5432), "1666 10.96.0.20:5432");
 });
 
-testInLab("cleanup leaves the ruleset byte for byte as it was", async () => {
-  await using lab = await NodeLab.create();
+testInLab("cleanup leaves the ruleset byte for byte as it was", async (create) => {
+  await using lab = await create();
   await lab.nftByHand(`
     table inet other {
       set s { type ipv4_addr; elements = { 10.0.0.1 }; }
@@ -292,8 +302,8 @@ testInLab("cleanup leaves the ruleset byte for byte as it was", async () => {
   assertEquals(await lab.nftByHand("list", "ruleset"), before);
 });
 
-testInLab("50,000 elements load; a change among them is one element for each VIP", async () => {
-  await using lab = await NodeLab.create(1666, 1667);
+testInLab("50,000 elements load; a change among them is one element for each VIP", async (create) => {
+  await using lab = await create(1666, 1667);
   const many = Array.from(
     { length: 50_000 },
     (_, index) =>
@@ -313,8 +323,8 @@ testInLab("50,000 elements load; a change among them is one element for each VIP
   assertEquals(parseRuleset(await lab.nft.list()).elements.length, 50_008);
 });
 
-testInLab("without CAP_NET_ADMIN nft's refusal is one clear sentence", async () => {
-  await using lab = await NodeLab.create();
+testInLab("without CAP_NET_ADMIN nft's refusal is one clear sentence", async (create) => {
+  await using lab = await create();
   const prefix = lab.node.enter(["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"]);
   const nft = createNft({ nftPath: lab.nftPath, argvPrefix: prefix });
   const error = await nft.list().then(() => undefined, (error) => error);

@@ -18,7 +18,7 @@ import type { ModelView, NodeAddresses, ServicePortChange, ServicePortKey } from
 import { diffChanges, diffPlans, isEmptyDelta, mergeChanges, type PlanDelta } from "./diff.ts";
 import { createLayout, type EnvoyPorts, type Layout } from "./layout.ts";
 import { renderDelta } from "./nft_script.ts";
-import { type Nft, NftError } from "./nft.ts";
+import { type Nft, NftError, type NftErrorKind } from "./nft.ts";
 import { planNodeAddresses, planServicePort } from "./plan.ts";
 import { foreignDifferences, reconcile, type Reconciliation } from "./reconcile.ts";
 import type { ApplyKind, RedirectObserver } from "./observer.ts";
@@ -59,6 +59,7 @@ export interface Redirector {
 /** Delay before the first repetition after a failure; doubles up to the longest. */
 const SHORTEST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
+const MENDED_BY_READING: ReadonlySet<NftErrorKind> = new Set(["not-found", "exists", "unknown"]);
 /** How many differences one log line spells out. */
 const LOGGED_DIFFERENCES = 5;
 
@@ -275,8 +276,8 @@ class NftRedirector implements Redirector {
   }
 
   #retryDelayMs(error: NftError): number {
-    // The kernel held something else than assumed: reading it mends that, and waiting would not.
-    if (this.#failures === 1 && (error.kind === "not-found" || error.kind === "exists")) return 0;
+    // What the kernel holds is not what was assumed, or not known: reading it mends that, and waiting would not.
+    if (this.#failures === 1 && MENDED_BY_READING.has(error.kind)) return 0;
     const delayMs = Math.min(LONGEST_RETRY_MS, SHORTEST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));
     return delayMs * (0.5 + 0.5 * this.#random());
   }

@@ -216,6 +216,34 @@ Deno.test("a kernel that holds something else than assumed is read and mended wi
   ]);
 });
 
+for (const happened of [true, false]) {
+  Deno.test(`a change that ${happened ? "was" : "was not"} made, which nft did not tell: read, no delay`, async () => {
+    await using bench = new Bench();
+    const before = servicePort();
+    let current = before;
+    bench.redirector.start({ servicePorts: () => [current] }, NODE);
+    await bench.redirector.flushed();
+    bench.nft.beforeApply = async (script) => {
+      bench.nft.beforeApply = () => Promise.resolve();
+      if (happened) await bench.nft.apply(script);
+      throw new NftError("nft died", { kind: "unknown" });
+    };
+    current = servicePort({ appProtocol: "tcp" });
+    bench.redirector.update(changes([before, current]));
+    await settle();
+    await bench.timers.advance(0);
+    await bench.redirector.flushed();
+    assertEquals(bench.errors, ["unknown"]);
+    assertEquals(bench.applied.map(({ kind, transactions }) => [kind, transactions]), [
+      ["start", 1],
+      ["repair", happened ? 0 : 1],
+    ]);
+    assertEquals(bench.nft.elements().filter((line) => line.startsWith("service")), [
+      "service-ips-4 10.96.0.10 . tcp . 80 : goto envoy-tcp",
+    ]);
+  });
+}
+
 Deno.test("failures are repeated with growing delays up to 5 s; changes meanwhile do not hurry them", async () => {
   await using bench = new Bench();
   let ports = [servicePort()];
@@ -300,7 +328,7 @@ Deno.test("random changes, random faults: the kernel ends up as a rebuild would"
     bench.nft.beforeApply = () =>
       random.chance(0.2)
         ? Promise.reject(
-          new NftError("no", { kind: random.pick(["busy", "timeout", "exists", "permission"]) }),
+          new NftError("no", { kind: random.pick(["busy", "timeout", "unknown", "exists", "permission"]) }),
         )
         : Promise.resolve();
     bench.redirector.start(model, NODE);

@@ -1,5 +1,5 @@
 /**
- * Runs the `nft` program: the only file that does.
+ * Runs the `nft` program once for each call. (`interactive_nft.ts` keeps one running; both are behind `Nft`.)
  *
  * In: scripts on standard input. Out: nothing, or decoded JSON. Faults become `NftError`s with a kind and a sentence.
  * Invariants: one process per call, none outlives its timeout; output is read in the C locale, so that messages are
@@ -8,6 +8,7 @@
  * @module
  */
 
+import { killChild } from "./child_process.ts";
 import { TABLE } from "./layout.ts";
 import { type Nft, NftError, type NftErrorKind } from "./nft.ts";
 
@@ -50,7 +51,8 @@ export function nftErrorKind(stderr: string): NftErrorKind {
   return KIND_BY_MESSAGE.find(([pattern]) => pattern.test(stderr))?.[1] ?? "other";
 }
 
-function sentence(kind: NftErrorKind, nftPath: string, stderr: string): string {
+/** What an operator is told about a refusal. */
+export function nftErrorSentence(kind: NftErrorKind, nftPath: string, stderr: string): string {
   const first = stderr.trim().split("\n")[0] ?? "";
   switch (kind) {
     case "permission":
@@ -65,6 +67,7 @@ function sentence(kind: NftErrorKind, nftPath: string, stderr: string): string {
     case "busy":
     case "too-large":
     case "timeout":
+    case "unknown":
     case "unreadable":
     case "other":
       return `nft refused: ${first}`;
@@ -79,9 +82,13 @@ function sentence(kind: NftErrorKind, nftPath: string, stderr: string): string {
 function blamedLine(stderr: string, script: string): string | undefined {
   const place = /^[^:\n]*:(\d+):(\d+)-(\d+): /m.exec(stderr);
   const line = place === null ? undefined : script.split("\n")[Number(place[1]) - 1];
-  if (line === undefined || place === null) return undefined;
+  return line === undefined || place === null ? undefined : quoteLine(line, Number(place[2]));
+}
+
+/** A script's line, cut to a readable length around a column. */
+export function quoteLine(line: string, column: number): string {
   if (line.length <= QUOTED_LENGTH) return line;
-  const start = Math.max(0, Number(place[2]) - QUOTED_LENGTH / 2);
+  const start = Math.max(0, column - QUOTED_LENGTH / 2);
   return `…${line.slice(start, start + QUOTED_LENGTH)}…`;
 }
 
@@ -105,7 +112,7 @@ export function createNft(options: NftOptions = {}): Nft {
       }).spawn();
       const ended = exchange(child, stdin);
       timer = setTimeout(() => {
-        kill(child);
+        killChild(child);
         // Not even SIGKILL ends a process that waits in the kernel: its end is not waited for much longer.
         timer = setTimeout(() => tooLate.reject(timeout()), KILL_GRACE_MS);
       }, timeoutMs);
@@ -115,7 +122,10 @@ export function createNft(options: NftOptions = {}): Nft {
     } catch (cause) {
       if (cause instanceof NftError) throw cause;
       if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.PermissionDenied) {
-        throw new NftError(sentence("missing-binary", program, ""), { kind: "missing-binary", cause });
+        throw new NftError(nftErrorSentence("missing-binary", program, ""), {
+          kind: "missing-binary",
+          cause,
+        });
       }
       throw new NftError(`nft could not be run: ${String(cause)}`, { kind: "other", cause });
     } finally {
@@ -130,7 +140,7 @@ export function createNft(options: NftOptions = {}): Nft {
   function failure({ stderr, code }: RunResult, script: string): NftError {
     const kind = nftErrorKind(stderr);
     const line = blamedLine(stderr, script);
-    return new NftError(sentence(kind, nftPath, stderr || `exit code ${code}`), {
+    return new NftError(nftErrorSentence(kind, nftPath, stderr || `exit code ${code}`), {
       kind,
       stderr,
       ...(line === undefined ? {} : { line }),
@@ -162,15 +172,6 @@ export function createNft(options: NftOptions = {}): Nft {
       }
     },
   };
-}
-
-function kill(child: Deno.ChildProcess): void {
-  try {
-    child.kill("SIGKILL");
-  } catch (error) {
-    // It has ended this very moment, which is what is wanted.
-    if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }
 
 /** Feeds a process and reads it to its end. */

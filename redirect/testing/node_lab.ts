@@ -11,6 +11,7 @@ import { type Logger, silentLogger } from "../../agent/log.ts";
 import { connect, type LabProcess, Namespace, namespacesUnavailable } from "../../scripts/lab/mod.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
 import type { Nft } from "../nft.ts";
+import { createNftSession } from "../nft_session.ts";
 import type { Applied } from "../observer.ts";
 import { createRedirector, type Redirector } from "../redirector.ts";
 import { createNft } from "../run_nft.ts";
@@ -33,6 +34,9 @@ export const NODE: NodeAddresses = {
   IPv6: ["2001:db8:77::2", "fd00:244::1"],
 };
 
+/** How the lab's `Nft` works: a program for each call, or one that is kept running. */
+export type LabNft = "started" | "kept";
+
 /** See the module's comment. */
 export class NodeLab implements AsyncDisposable {
   readonly node: Namespace;
@@ -46,18 +50,32 @@ export class NodeLab implements AsyncDisposable {
   /** The program itself. */
   readonly nftPath = nftTool.path ?? "nft";
 
-  private constructor(namespaces: Record<"node" | "pod" | "barePod" | "outside", Namespace>) {
+  readonly #made = new AsyncDisposableStack();
+
+  private constructor(
+    namespaces: Record<"node" | "pod" | "barePod" | "outside", Namespace>,
+    labNft: LabNft,
+  ) {
     this.node = namespaces.node;
     this.pod = namespaces.pod;
     this.barePod = namespaces.barePod;
     this.outside = namespaces.outside;
+    this.#made.use(this.node);
+    const options = { nftPath: this.nftPath, argvPrefix: this.node.enter([]) };
     this.nft = new CountingNft(
-      createNft({ nftPath: this.nftPath, argvPrefix: this.node.enter([]) }),
+      labNft === "started"
+        ? createNft(options)
+        : this.#made.use(createNftSession({ ...options, logger: silentLogger })),
     );
   }
 
   /** Builds it, with the stand-in listening on these ports of the node. */
-  static async create(...ports: readonly number[]): Promise<NodeLab> {
+  static create(...ports: readonly number[]): Promise<NodeLab> {
+    return NodeLab.createWith("started", ...ports);
+  }
+
+  /** The same, with a choice of how nft is run. */
+  static async createWith(labNft: LabNft, ...ports: readonly number[]): Promise<NodeLab> {
     const node = await Namespace.create({ name: "node" });
     try {
       const pod = await node.child({ name: "pod" });
@@ -88,7 +106,7 @@ export class NodeLab implements AsyncDisposable {
       await outside.ip(["route add 10.244.0.0/16 via 192.168.77.2"]);
       await pod.ip(["route add default via 10.244.0.1", "route add ::/0 via fd00:244::1"]);
       await barePod.ip(["route add default dev node", "route add ::/0 via fe80::1 dev node"]);
-      const lab = new NodeLab({ node, pod, barePod, outside });
+      const lab = new NodeLab({ node, pod, barePod, outside }, labNft);
       if (ports.length > 0) await lab.listen(node, ports);
       return lab;
     } catch (error) {
@@ -128,7 +146,7 @@ export class NodeLab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.node[Symbol.asyncDispose]();
+    await this.#made.disposeAsync();
   }
 }
 
