@@ -191,8 +191,10 @@ envoyTest("a restarted agent sends nothing that did not change, and then what di
   assertEquals(fixture.recorded.subscribed, []);
 
   fixture.apply(...slicesFor("two", "http", [b]));
+  // Envoy asks type by type when it is back: all may look settled before it has asked for endpoints.
+  await until("the change is in place", async () => await get(fixture, 12) === "200 b");
   await fixture.settled();
-  assertEquals([await get(fixture, 11), await get(fixture, 12)], ["200 a", "200 b"]);
+  assertEquals(await get(fixture, 11), "200 a");
   assertEquals([sent(fixture, "Cluster"), sent(fixture, "ClusterLoadAssignment")], [0, 1]);
 });
 
@@ -210,7 +212,7 @@ envoyTest("what changed while the agent was away arrives, deletions too", async 
   await until("Envoy is back", () => fixture.recorded.opened.length > 0);
   await fixture.settled();
   await until("the deletion is in place", async () => (await get(fixture, 12)).startsWith("503"));
-  assertEquals(await get(fixture, 11), "200 b");
+  await until("the new endpoint is in place", async () => await get(fixture, 11) === "200 b");
 });
 
 envoyTest("a restarted Envoy is fed what it is used for again", async () => {

@@ -70,7 +70,7 @@ export async function createAdsServer(options: AdsServerOptions): Promise<AdsSer
     "grpc.enable_channelz": 0,
   });
   server.addService(ADS_SERVICE, {
-    DeltaAggregatedResources: createDeltaHandler(options, streams),
+    DeltaAggregatedResources: createDeltaHandler(options, streams, () => closing !== undefined),
     StreamAggregatedResources: refuseStateOfTheWorld,
   });
   const places: SocketPlace[] = [];
@@ -84,11 +84,13 @@ export async function createAdsServer(options: AdsServerOptions): Promise<AdsSer
 
   async function shutDown(): Promise<void> {
     options.signal?.removeEventListener("abort", onAbort);
+    // First of all nobody can come any more: Envoy connects again as soon as its stream ends, and a connection taken by
+    // a server that closes is never answered.
+    for (const place of places) await place.remove();
     for (const stream of [...streams.values()]) {
-      stream.end({ code: "UNAVAILABLE", details: "the agent stops" });
+      stream.end({ code: "UNAVAILABLE", details: STOPPING });
     }
     await stopServer(server, options.shutdownGraceMs ?? DEFAULT_SHUTDOWN_GRACE_MS);
-    for (const place of places) await place.remove();
   }
 
   function onAbort(): void {
@@ -116,14 +118,23 @@ export async function createAdsServer(options: AdsServerOptions): Promise<AdsSer
   };
 }
 
+/** Said to streams when the server closes. */
+const STOPPING = "the agent stops";
+
 type DeltaServerCall = grpc.ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
 function createDeltaHandler(
   options: AdsServerOptions,
   streams: Map<number, DeltaStream>,
+  isClosing: () => boolean,
 ): (call: DeltaServerCall) => void {
   let lastStreamId = 0;
   return (call) => {
+    if (isClosing()) {
+      // Envoy asks again at once, on the connection it has. A stream taken now would outlive the server unanswered.
+      call.emit("error", { code: grpc.status.UNAVAILABLE, details: STOPPING });
+      return;
+    }
     const streamId = ++lastStreamId;
     const stream = new DeltaStream({
       streamId,
