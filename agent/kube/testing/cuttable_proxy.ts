@@ -26,7 +26,7 @@ export class CuttableProxy implements AsyncDisposable {
   /** Breaks all connections and refuses new ones. */
   cut(): void {
     this.#isCut = true;
-    for (const connection of this.#connections) connection.close();
+    for (const connection of this.#connections) close(connection);
     this.#connections.clear();
   }
 
@@ -55,7 +55,7 @@ export class CuttableProxy implements AsyncDisposable {
       server = await Deno.connect({ hostname: "127.0.0.1", port: this.#target });
     } catch {
       // The server is not there: the client sees its connection end.
-      if (this.#connections.delete(client)) client.close();
+      if (this.#connections.delete(client)) close(client);
       return;
     }
     if (this.#isCut) return server.close();
@@ -72,5 +72,14 @@ export class CuttableProxy implements AsyncDisposable {
   #track(work: Promise<void>): void {
     const tracked = work.finally(() => this.#running.delete(tracked));
     this.#running.add(tracked);
+  }
+}
+
+/** A pipe that has just ended has closed its connection already, and is forgotten only in a later turn. */
+function close(connection: Deno.TcpConn): void {
+  try {
+    connection.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
