@@ -6,8 +6,8 @@
  *
  * Order of the start: what can fail for a reason an operator must mend (nft, ports, sockets, kubeconfig, Envoy's
  * binary) comes before anything is changed. Streams and kernel get nothing before the first complete state is in.
- * Order of the end: sources, then Envoy if the agent runs it, then the servers, then the nft that is kept running. The kernel's table stays, so a
- * restarted agent finds traffic as it left it.
+ * Order of the end: sources, then Envoy if the agent runs it, then the servers, then the nft that is kept running. The
+ * kernel's table stays, so a restarted agent finds traffic as it left it.
  * @module
  */
 import type { Config } from "../agent/config.ts";
