@@ -16,7 +16,7 @@ import {
   createApiSource,
   createKubeClient,
   createManifestSource,
-  type ObjectEvent,
+  type ObjectSink,
   type ObjectSource,
   resolveRoot,
   selectorsFor,
@@ -78,18 +78,22 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const store = new ResourceStore({ view: model, nodeAddresses });
   const programming = trackProgramming({ metrics, health, logger, redirector });
 
-  const takeBatch = (events: readonly ObjectEvent[]): void => {
-    const delta = model.reduce(events);
-    problems.report(delta);
-    metrics.modelChanged(delta.changes.values());
-    store.update(delta.changes);
-    if (store.ready) redirector?.update(delta.changes);
-    else {
+  const sink: ObjectSink = {
+    take: (events) => {
+      const delta = model.reduce(events);
+      problems.report(delta);
+      metrics.modelChanged(delta.changes.values());
+      store.update(delta.changes);
+      // Before that the model is a part of the state; the redirector gets it whole when it is complete.
+      if (store.ready) redirector?.update(delta.changes);
+      programming.handedOver(events, delta);
+    },
+    synced: () => {
       store.markReady();
       redirector?.start(model, nodeAddresses);
       readiness.met("synced");
-    }
-    programming.handedOver(events, delta);
+      programming.synced();
+    },
   };
   const takeNodeAddresses = (addresses: NodeAddresses): void => {
     nodeAddresses = addresses;
@@ -123,7 +127,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   );
 
   await runTogether([
-    (signal) => source.run(takeBatch, signal),
+    (signal) => source.run(sink, signal),
     (signal) => watchNodeAddresses({ ...addressSelection, onChange: takeNodeAddresses, logger }, signal),
     ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal)]),
     ...(envoy === undefined ? [] : [async (signal: AbortSignal) => {

@@ -4,6 +4,8 @@
  * In: batches as they are handed to the data planes. Out: calls of the health tracker and the metrics. Envoy has its own
  * figures (`lightpath_xds_ack_duration_seconds`): whether it needs to know of a change at all depends on what the
  * node uses.
+ * Invariants: what comes before the state is complete waits for the first plan, however many batches it is. What is
+ * kept is bounded, however long the kernel refuses.
  * @module
  */
 import type { ObjectEvent } from "../agent/kube/mod.ts";
@@ -20,14 +22,19 @@ export interface TrackProgrammingOptions {
   /** Told at level debug of each batch that is in the kernel: what a change took can be read from the log. */
   readonly logger: Logger;
   /** Undefined when the kernel is left alone: then a batch is in place at once. */
-  readonly redirector: Redirector | undefined;
+  readonly redirector: Pick<Redirector, "flushed"> | undefined;
 }
 
 /** Takes batches. */
 export interface ProgrammingTracker {
   /** The data planes were given this batch. */
-  handedOver(events: readonly ObjectEvent[], delta: ModelDelta): void;
+  handedOver(events: readonly ObjectEvent[], delta: Pick<ModelDelta, "triggerTimesMs">): void;
+  /** The state is complete, and so the first plan on its way: as in kube-proxy an update, also of an empty cluster. */
+  synced(): void;
 }
+
+/** Beyond them, changes are counted but not timed: at one a millisecond the histogram has seen enough. */
+const MAX_TIMED = 10_000;
 
 /** Batches that are waited for together. */
 interface Awaited {
@@ -37,12 +44,13 @@ interface Awaited {
   readonly update: QueuedUpdate;
 }
 
-/** Creates a tracker. However long the kernel refuses, at most two waits are kept: one that runs, one that gathers. */
+/** Creates a tracker. At most two waits are kept: one that runs, one that gathers. */
 export function trackProgramming(
   { metrics, health, logger, redirector }: TrackProgrammingOptions,
 ): ProgrammingTracker {
   // The first state has slices that changed hours ago: as in kube-proxy, only what happened since the start is timed.
   const startedMs = Date.now();
+  let isSynced = false;
   let running = false;
   let gathered: Awaited | undefined;
 
@@ -64,17 +72,34 @@ export function trackProgramming(
     return taken;
   }
 
+  function gather(): Awaited {
+    return gathered ??= { services: 0, endpointSlices: 0, triggerTimesMs: [], update: health.queued() };
+  }
+
+  function followUnlessRunning(): void {
+    // Rejects when the agent ends before the kernel took it: then nobody asks for health or metrics any more.
+    if (!running) follow().catch((error) => logger.debug("not programmed", { error: String(error) }));
+  }
+
   return {
     handedOver: (events, { triggerTimesMs }) => {
       const services = events.filter((event) => kindOf(event) === "Service").length;
       const batch: ChangeBatch = { services, endpointSlices: events.length - services };
       metrics.changesQueued(batch);
-      gathered ??= { services: 0, endpointSlices: 0, triggerTimesMs: [], update: health.queued() };
-      gathered.services += batch.services;
-      gathered.endpointSlices += batch.endpointSlices;
-      gathered.triggerTimesMs.push(...triggerTimesMs.filter((timeMs) => timeMs > startedMs));
-      // Rejects when the agent ends before the kernel took it: then nobody asks for health or metrics any more.
-      if (!running) follow().catch((error) => logger.debug("not programmed", { error: String(error) }));
+      const awaited = gather();
+      awaited.services += batch.services;
+      awaited.endpointSlices += batch.endpointSlices;
+      for (const timeMs of triggerTimesMs) {
+        if (timeMs > startedMs && awaited.triggerTimesMs.length < MAX_TIMED) {
+          awaited.triggerTimesMs.push(timeMs);
+        }
+      }
+      if (isSynced) followUnlessRunning();
+    },
+    synced: () => {
+      isSynced = true;
+      gather();
+      followUnlessRunning();
     },
   };
 }

@@ -116,7 +116,7 @@ Deno.test("ResourceStore: UDP ports have no Clusters", () => {
 Deno.test("ResourceStore: a deleted Service's Cluster becomes the empty one, and comes back as it was", () => {
   const fixture = new Fixture(service(), slice({ endpoints: [endpoint("10.244.0.5")] }));
   const version = fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version;
-  fixture.reduce([{ type: "delete", kind: "Service", namespace: "default", name: "echo" }]);
+  fixture.reduce([{ type: "delete", kind: "Service", namespacedName: "default/echo" }]);
   assertEquals(fixture.takeChanged(), [
     "Cluster 10.96.0.10:80",
     "ClusterLoadAssignment default/echo:http/IPv4",
@@ -134,7 +134,7 @@ Deno.test("ResourceStore: keeps nothing of a Service that lost its endpoints and
   fixture.apply(slice());
   const name = "default/echo:http/IPv4";
   assert(fixture.store.get("ClusterLoadAssignment", name, "wildcard") !== undefined);
-  fixture.reduce([{ type: "delete", kind: "Service", namespace: "default", name: "echo" }]);
+  fixture.reduce([{ type: "delete", kind: "Service", namespacedName: "default/echo" }]);
   assertEquals(fixture.store.get("ClusterLoadAssignment", name, "wildcard"), undefined);
 });
 

@@ -2,9 +2,9 @@
  * The Kubernetes API as a source of objects: runs one list+watch per kind and joins them.
  *
  * In: a `KubeClient`. Out: batches of `ObjectEvent`s, as the contract of `ObjectSource` says.
- * Invariants: the first batch is sent when both kinds are synced, and holds each object once; from then on what one
- * read of a stream brought is one batch, forwarded in the same turn; a relist is one batch of differences. Failures
- * are retried for ever: each kind on its own, so that a right that is missing for one does not stop the other.
+ * Invariants: what one read of an answer brought is one batch, forwarded in the same turn; nothing is held back until
+ * both kinds are synced, which is only told. Failures are retried for ever: each kind on its own, so that a right that
+ * is missing for one does not stop the other.
  * The protocol itself is decided in `watch.ts`; this loop only performs its effects.
  * @module
  */
@@ -12,7 +12,7 @@ import { delay } from "@std/async/delay";
 import type { Logger } from "../log.ts";
 import type { KubeClient } from "./client.ts";
 import { KubeApiError, resourceName, SilentConnectionError } from "./kube_api_error.ts";
-import type { KubeObject, ObjectEvent, ObjectSource } from "./objects.ts";
+import type { KubeObject, ObjectEvent, ObjectSink, ObjectSource } from "./objects.ts";
 import { HEADLESS_LABEL, SERVICE_PROXY_NAME_LABEL } from "./parse.ts";
 import { ObjectStore } from "./store.ts";
 import { start, step, type StepContext } from "./watch.ts";
@@ -93,38 +93,23 @@ export function createApiSource(options: ApiSourceOptions): ObjectSource {
 
 const KINDS: readonly KubeObject["kind"][] = ["Service", "EndpointSlice"];
 
-/** Holds everything back until both kinds are synced, then passes changes through. */
+/** Passes the changes of both kinds on, and tells when the last of them is complete for the first time. */
 class Join {
-  readonly #sink: (events: readonly ObjectEvent[]) => void;
+  readonly #sink: ObjectSink;
   readonly #unsynced = new Set(KINDS);
-  /** The state so far, one event per object; undefined once the first batch is sent. */
-  #held: Map<string, ObjectEvent> | undefined = new Map();
 
-  constructor(sink: (events: readonly ObjectEvent[]) => void) {
+  constructor(sink: ObjectSink) {
     this.#sink = sink;
   }
 
-  deliver(kind: KubeObject["kind"], changes: readonly ObjectEvent[], synced: boolean): void {
-    if (this.#held === undefined) {
-      if (changes.length > 0) this.#sink(changes);
-      return;
-    }
-    for (const event of changes) {
-      if (event.type === "apply") this.#held.set(heldKey(event.object), event);
-      else this.#held.delete(heldKey(event));
-    }
-    if (synced) this.#unsynced.delete(kind);
-    if (this.#unsynced.size > 0) return;
-    const first = [...this.#held.values()];
-    this.#held = undefined;
-    this.#sink(first);
+  take(changes: readonly ObjectEvent[]): void {
+    if (changes.length > 0) this.#sink.take(changes);
   }
-}
 
-function heldKey(
-  object: { readonly kind: string; readonly namespace: string; readonly name: string },
-): string {
-  return `${object.kind}/${object.namespace}/${object.name}`;
+  synced(kind: KubeObject["kind"]): void {
+    this.#unsynced.delete(kind);
+    if (this.#unsynced.size === 0) this.#sink.synced();
+  }
 }
 
 async function runKind(
@@ -153,12 +138,12 @@ async function runKind(
         options.observer?.onRelist?.(kind, result.relistReason);
       }
       const wasSynced = store.synced;
-      const changes = store.apply(result.events);
+      run.join.take(store.apply(result.events));
       if (store.synced && !wasSynced) {
         logger.info("synced", { objects: store.size });
         options.observer?.onSynced?.(kind, store.size);
+        run.join.synced(kind);
       }
-      run.join.deliver(kind, changes, store.synced);
       if (result.effect !== undefined) {
         effect = result.effect;
         break;

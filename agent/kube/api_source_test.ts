@@ -7,6 +7,7 @@ import { createApiSource, selectorsFor } from "./api_source.ts";
 import { createKubeClient } from "./client.ts";
 import type { ObjectEvent } from "./objects.ts";
 import { FakeApiserver, rawService, rawSlice, type SeenRequest, status } from "./testing/fake_apiserver.ts";
+import { RecordingSink } from "./testing/recording_sink.ts";
 import { QUICK, RunningApiSource } from "./testing/running_api_source.ts";
 
 async function withFake(test: (fake: FakeApiserver, kubeconfig: string) => Promise<void>): Promise<void> {
@@ -21,33 +22,35 @@ async function withFake(test: (fake: FakeApiserver, kubeconfig: string) => Promi
 
 function names(events: readonly ObjectEvent[]): string[] {
   return events.map((event) =>
-    event.type === "apply" ? `+${event.object.kind}/${event.object.name}` : `-${event.kind}/${event.name}`
+    event.type === "apply"
+      ? `+${event.object.kind} ${event.object.namespacedName}`
+      : `-${event.kind} ${event.namespacedName}`
   ).sort();
 }
 
-Deno.test("API source: the first batch is the complete state of both kinds, over all pages", () =>
+Deno.test("API source: what is synced is the complete state of both kinds, over all pages", () =>
   withFake(async (fake, kubeconfig) => {
     for (let i = 0; i < 7; i++) fake.put("Service", rawService(`s${i}`));
     fake.put("EndpointSlice", rawSlice("e0"));
     await using source = await RunningApiSource.start(kubeconfig, { settings: { ...QUICK, pageSize: 3 } });
     await source.until(() => source.batches.length > 0);
     assertEquals(names(source.batches[0]!), [
-      "+EndpointSlice/e0",
-      ...[0, 1, 2, 3, 4, 5, 6].map((i) => `+Service/s${i}`),
+      "+EndpointSlice default/e0",
+      ...[0, 1, 2, 3, 4, 5, 6].map((i) => `+Service default/s${i}`),
     ]);
     const pages = fake.requests.filter((request) => request.verb === "list" && request.kind === "Service");
     assertEquals(pages.map((page) => page.query.get("limit")), ["3", "3", "3"]);
     assertEquals(pages.map((page) => page.query.has("continue")), [false, true, true]);
   }));
 
-Deno.test("API source: an empty cluster is an empty first batch", () =>
+Deno.test("API source: an empty cluster is synced without a batch", () =>
   withFake(async (_fake, kubeconfig) => {
     await using source = await RunningApiSource.start(kubeconfig);
     await source.until(() => source.batches.length > 0);
     assertEquals(source.batches, [[]]);
   }));
 
-Deno.test("API source: nothing comes out while one kind may not be listed, then each object once", () =>
+Deno.test("API source: not synced while one kind may not be listed, though the other goes on", () =>
   withFake(async (fake, kubeconfig) => {
     fake.put("Service", rawService("a"));
     fake.put("Service", rawService("b"));
@@ -68,7 +71,11 @@ Deno.test("API source: nothing comes out while one kind may not be listed, then 
     );
     forbidden = false;
     await source.until(() => source.batches.length > 0);
-    assertEquals(names(source.batches[0]!), ["+Service/a"]);
+    assertEquals(source.parts.map(names), [
+      ["+Service default/a", "+Service default/b"],
+      ["+Service default/a"],
+      ["-Service default/b"],
+    ]);
     assertEquals(source.view.Service, fake.versions("Service"));
   }));
 
@@ -130,7 +137,11 @@ for (const goneForm of ["status", "event"] as const) {
       fake.delete("Service", "default/deleted");
       fake.compact();
       await source.until(() => source.batches.length === 2);
-      assertEquals(names(source.batches[1]!), ["+Service/changed", "+Service/new", "-Service/deleted"]);
+      assertEquals(names(source.batches[1]!), [
+        "+Service default/changed",
+        "+Service default/new",
+        "-Service default/deleted",
+      ]);
       assertEquals(source.view.Service, fake.versions("Service"));
       assert(source.relists.length >= 1);
     }));
@@ -203,9 +214,12 @@ Deno.test("API source: run() rejects when the consumer throws, and both loops en
       logger: silentLogger,
       settings: QUICK,
     });
-    const run = source.run(() => {
-      throw new RangeError("a fault in the consumer");
-    }, new AbortController().signal);
+    const run = source.run(
+      new RecordingSink(() => {
+        throw new RangeError("a fault in the consumer");
+      }),
+      new AbortController().signal,
+    );
     await assertRejects(() => run, RangeError, "a fault in the consumer");
   }));
 

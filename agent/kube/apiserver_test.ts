@@ -139,9 +139,9 @@ async function relistsAfterCompaction(plane: ControlPlane): Promise<void> {
   before.add("default/came");
   assertEquals(new Set(source.view.Service.keys()), before);
   const differences = source.batches.slice(1).map((batch) =>
-    batch.map((event) => event.type === "apply" ? `+${event.object.name}` : `-${event.name}`)
+    batch.map((event) => event.type === "apply" ? `+${event.object.name}` : `-${event.namespacedName}`)
   );
-  assertEquals(differences, [["-goes", "+came"]]);
+  assertEquals(differences, [["-default/goes", "+came"]]);
   // It has not only caught up, it watches.
   await plane.call("POST", SERVICES, service("afterwards"));
   await source.until(() => source.view.Service.has("default/afterwards"));

@@ -93,8 +93,7 @@ export class ManifestSet {
       if (after !== undefined) {
         if (after.resourceVersion !== before?.resourceVersion) applied.push({ type: "apply", object: after });
       } else if (before !== undefined) {
-        const { kind, namespace, name } = before;
-        deleted.push({ type: "delete", kind, namespace, name });
+        deleted.push({ type: "delete", kind: before.kind, namespacedName: before.namespacedName });
       }
     }
     // Deletions first: a VIP that moved from one object to another must not look claimed twice.
@@ -137,5 +136,5 @@ export class ManifestSet {
 }
 
 function keyOf(object: KubeObject): string {
-  return `${object.kind}/${object.namespace}/${object.name}`;
+  return `${object.kind}/${object.namespacedName}`;
 }

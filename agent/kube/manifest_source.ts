@@ -24,7 +24,7 @@ import {
   resolveRoot,
 } from "./manifest_paths.ts";
 import { ManifestSet } from "./manifest_set.ts";
-import type { ObjectEvent, ObjectSource } from "./objects.ts";
+import type { ObjectEvent, ObjectSink, ObjectSource } from "./objects.ts";
 
 /** What {@linkcode createManifestSource} needs. */
 export interface ManifestSourceOptions {
@@ -77,17 +77,19 @@ class ManifestFollower implements AsyncDisposable {
     this.#signal = signal;
   }
 
-  async run(sink: (events: readonly ObjectEvent[]) => void): Promise<void> {
+  async run(sink: ObjectSink): Promise<void> {
     if (this.#signal.aborted) return;
     this.#roots = await Promise.all(this.#options.paths.map(resolveRoot));
     // Watching starts before the first look, so that nothing falls between the two.
     await this.#openWatcher();
-    sink(await this.#readChanges());
+    const first = await this.#readChanges();
+    if (first.length > 0) sink.take(first);
+    sink.synced();
     for (;;) {
       await this.#nextChange();
       if (this.#signal.aborted) return;
       const events = await this.#readChanges();
-      if (events.length > 0) sink(events);
+      if (events.length > 0) sink.take(events);
     }
   }
 

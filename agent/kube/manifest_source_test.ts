@@ -1,4 +1,3 @@
-import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
@@ -8,13 +7,13 @@ import { ManifestPathError } from "./manifest_paths.ts";
 import { createManifestSource, type ManifestSourceOptions } from "./manifest_source.ts";
 import type { ObjectEvent } from "./objects.ts";
 import { Awaiter } from "./testing/awaiter.ts";
+import { RecordingSink } from "./testing/recording_sink.ts";
 
 /** A source running on paths, with what came out of it. No look at everything unless a test asks for it. */
 class Running implements AsyncDisposable {
-  readonly batches: string[][] = [];
   readonly problems: ManifestProblem[] = [];
   readonly resolved: ManifestProblem[] = [];
-  readonly view = new Map<string, string>();
+  readonly #sink = new RecordingSink(() => this.#awaiter.notify());
   readonly #abort = new AbortController();
   readonly #done: Promise<void>;
   readonly #awaiter = new Awaiter();
@@ -28,18 +27,25 @@ class Running implements AsyncDisposable {
       onProblem: (problem) => (this.problems.push(problem), this.#awaiter.notify()),
       onProblemResolved: (problem) => (this.resolved.push(problem), this.#awaiter.notify()),
     });
-    this.#done = source.run((events) => {
-      this.batches.push(events.map(describe));
-      for (const event of events) {
-        if (event.type === "delete") this.view.delete(event.name);
-        else this.view.set(event.object.name, describePorts(event));
-      }
-      this.#awaiter.notify();
-    }, this.#abort.signal);
+    this.#done = source.run(this.#sink, this.#abort.signal);
     this.#done.then(
       () => this.#awaiter.fail(new Error("the source has ended")),
       (error) => this.#awaiter.fail(error),
     );
+  }
+
+  get batches(): string[][] {
+    return this.#sink.batches.map((batch) => batch.map(describe));
+  }
+
+  /** The ports of each Service. */
+  get view(): ReadonlyMap<string, string> {
+    const view = new Map<string, string>();
+    for (const event of this.#sink.batches.flat()) {
+      if (event.type === "delete") view.delete(nameOf(event));
+      else view.set(nameOf(event), describePorts(event));
+    }
+    return view;
   }
 
   until(condition: () => boolean): Promise<void> {
@@ -53,7 +59,11 @@ class Running implements AsyncDisposable {
 }
 
 function describe(event: ObjectEvent): string {
-  return event.type === "apply" ? `+${event.object.name}` : `-${event.name}`;
+  return `${event.type === "apply" ? "+" : "-"}${nameOf(event)}`;
+}
+
+function nameOf(event: ObjectEvent): string {
+  return event.type === "apply" ? event.object.name : event.namespacedName.replace(/^.*\//, "");
 }
 
 function describePorts(event: ObjectEvent & { type: "apply" }): string {
@@ -74,7 +84,7 @@ async function inFolder(test: (dir: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("manifests: the first batch is everything in the folder, without subfolders and other files", () =>
+Deno.test("manifests: what is synced is everything in the folder, without subfolders and other files", () =>
   inFolder(async (dir) => {
     await Deno.writeTextFile(`${dir}/a.yaml`, `${service("a")}---\n${service("b")}`);
     await Deno.writeTextFile(
@@ -90,7 +100,7 @@ Deno.test("manifests: the first batch is everything in the folder, without subfo
     assertEquals(source.batches, [["+a", "+b", "+c"]]);
   }));
 
-Deno.test("manifests: an empty folder is an empty first batch", () =>
+Deno.test("manifests: an empty folder is synced without a batch", () =>
   inFolder(async (dir) => {
     await using source = new Running([dir]);
     await source.until(() => source.batches.length === 1);
@@ -100,7 +110,7 @@ Deno.test("manifests: an empty folder is an empty first batch", () =>
 Deno.test("manifests: a path that does not exist is one clear sentence", async () => {
   const source = createManifestSource({ paths: ["/nowhere/at/all"], logger: silentLogger });
   await assertRejects(
-    () => source.run(() => {}, new AbortController().signal),
+    () => source.run(new RecordingSink(() => {}), new AbortController().signal),
     ManifestPathError,
     "cannot read manifests from /nowhere/at/all: there is no such file or folder",
   );
@@ -301,12 +311,9 @@ Deno.test("manifests: an aborted source ends", () =>
   inFolder(async (dir) => {
     const abort = new AbortController();
     const source = createManifestSource({ paths: [dir], logger: silentLogger });
-    let batches = 0;
-    await source.run(() => {
-      batches++;
-      abort.abort();
-    }, abort.signal);
-    assertEquals(batches, 1);
-    await source.run(() => batches++, abort.signal);
-    assert(batches === 1, "an aborted signal starts nothing");
+    const sink = new RecordingSink(() => abort.abort());
+    await source.run(sink, abort.signal);
+    assertEquals(sink.batches, [[]]);
+    // A source that started would tell it again.
+    await source.run(sink, abort.signal);
   }));

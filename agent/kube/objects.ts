@@ -18,6 +18,8 @@ export type NamespacedName = string;
 export interface ObjectMeta {
   readonly namespace: string;
   readonly name: string;
+  /** The key of every table that knows the object: one text for all of them, so that it is kept once. */
+  readonly namespacedName: NamespacedName;
   /** Opaque; compared for equality only. Empty for manifests that carry none. */
   readonly resourceVersion: string;
   /** Milliseconds since the epoch; 0 when the object carries none (manifests). */
@@ -113,20 +115,22 @@ export type KubeObject = Service | EndpointSlice;
 /** What a source says about one object. `apply` means: it exists and looks like this. */
 export type ObjectEvent =
   | { readonly type: "apply"; readonly object: KubeObject }
-  | {
-    readonly type: "delete";
-    readonly kind: KubeObject["kind"];
-    readonly namespace: string;
-    readonly name: string;
-  };
+  | { readonly type: "delete"; readonly kind: KubeObject["kind"]; readonly namespacedName: NamespacedName };
+
+/** Who takes what a source says. Both are called in order, and finish before the source goes on. */
+export interface ObjectSink {
+  /** A batch of events, never empty. Before `synced` they are a part of the state, from which nothing may be served. */
+  take(events: readonly ObjectEvent[]): void;
+  /** What was taken so far is the complete state of both kinds, possibly none. Called once. */
+  synced(): void;
+}
 
 /**
- * Where objects come from. The sink is called with batches in order; the *first* batch is the complete state of
- * both kinds (possibly empty), so that nothing can be served from half of it. Later batches are changes; a
- * relist arrives as one batch that holds exactly the differences, missed deletions included.
+ * Where objects come from. After `synced` each batch is a change; a relist arrives as exactly the differences, missed
+ * deletions included.
  *
  * `run` returns when the signal aborts and rejects only for a fault that no retry can mend.
  */
 export interface ObjectSource {
-  run(sink: (events: readonly ObjectEvent[]) => void, signal: AbortSignal): Promise<void>;
+  run(sink: ObjectSink, signal: AbortSignal): Promise<void>;
 }

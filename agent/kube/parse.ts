@@ -67,16 +67,19 @@ export function parseKubeObject(raw: unknown, kind?: KubeObject["kind"]): ParseR
   const malformed: string[] = [];
   const root = new FieldReader(raw, "", malformed);
   const metadata = root.object("metadata");
+  // As kubectl does for manifests; an API server always gives one.
+  const namespace = metadata.sharedText("namespace") || "default";
+  const name = metadata.text("name");
   const meta: ObjectMeta = {
-    // As kubectl does for manifests; an API server always gives one.
-    namespace: metadata.sharedText("namespace") || "default",
-    name: metadata.text("name"),
+    namespace,
+    name,
+    namespacedName: `${namespace}/${name}`,
     resourceVersion: metadata.text("resourceVersion"),
     creationTimestampMs: metadata.timeMs("creationTimestamp"),
   };
-  if (meta.name === "") return { invalid: `${claimedKind} without metadata.name` };
-  if (meta.name.includes("/") || meta.namespace.includes("/")) {
-    return { invalid: `${claimedKind} ${meta.namespace}/${meta.name}: a name cannot hold a slash` };
+  if (name === "") return { invalid: `${claimedKind} without metadata.name` };
+  if (name.includes("/") || namespace.includes("/")) {
+    return { invalid: `${claimedKind} ${namespace}/${name}: a name cannot hold a slash` };
   }
   switch (claimedKind) {
     case "Service":

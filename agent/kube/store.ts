@@ -2,19 +2,29 @@
  * What is known of one kind of object: turns store events into exactly the changes.
  *
  * In: `StoreEvent`s of the step machine. Out: `ObjectEvent`s.
- * Invariants: between `Init` and `InitDone` nothing comes out; `InitDone` yields the difference between the complete
- * list and what was known, missed deletions included, and an `Init` in between starts the list afresh. Objects
- * themselves are not kept (the model does that), only their resourceVersions, which are compared for equality.
+ * Invariants: an object that is already known in this version yields nothing. `InitDone` yields a deletion for each
+ * object that was known and that the list has not shown, whichever attempt brought it. Objects are not kept (the model
+ * does that), only their names and versions, which are compared for equality.
+ *
+ * Nobody serves from the first list before it is complete, so its objects pass at once. In a later list only objects
+ * known already do; new names wait until the deletions are known, because an address that moved from a deleted object
+ * to a new one must not look claimed twice. So what is held is what is new, not what is there.
  * @module
  */
 import type { KubeObject, NamespacedName, ObjectEvent } from "./objects.ts";
 import type { StoreEvent } from "./watch_protocol.ts";
 
+/** A resourceVersion: a number where that says the same, because it is smaller; else the text. */
+type Version = number | string;
+
 /** One kind's store. */
 export class ObjectStore {
   readonly #kind: KubeObject["kind"];
-  #versions: Map<NamespacedName, string> = new Map();
-  #list: Map<NamespacedName, KubeObject> | undefined;
+  readonly #versions = new Map<NamespacedName, Version>();
+  /** What is known and has not been seen in the list that is under way. */
+  #unseen: Set<NamespacedName> = new Set();
+  /** Objects of the list under way that were not known before it. */
+  #newcomers: KubeObject[] = [];
   #synced = false;
 
   constructor(kind: KubeObject["kind"]) {
@@ -31,25 +41,26 @@ export class ObjectStore {
     return this.#versions.size;
   }
 
-  /** Takes events in order and returns what changed. Cost: proportional to the events; for `InitDone` to all objects. */
+  /** Takes events in order and returns what changed. Cost: that of the events; for `Init` that of all objects. */
   apply(events: readonly StoreEvent[]): ObjectEvent[] {
     const changes: ObjectEvent[] = [];
     for (const event of events) {
       switch (event.type) {
         case "Init":
-          this.#list = new Map();
+          this.#unseen = new Set(this.#versions.keys());
+          this.#newcomers = [];
           break;
         case "InitApply":
-          this.#list?.set(keyOf(event.object), event.object);
+          for (const object of event.objects) this.#list(object, changes);
           break;
         case "InitDone":
-          this.#swap(changes);
+          this.#finishList(changes);
           break;
         case "Apply":
           this.#put(event.object, changes);
           break;
         case "Delete":
-          if (this.#versions.delete(keyOf(event.object))) changes.push(deletion(event.object));
+          this.#delete(event.namespacedName, changes);
           break;
         default: {
           const unreachable: never = event;
@@ -60,37 +71,38 @@ export class ObjectStore {
     return changes;
   }
 
-  #swap(changes: ObjectEvent[]): void {
-    const list = this.#list ?? new Map<NamespacedName, KubeObject>();
-    this.#list = undefined;
+  #list(object: KubeObject, changes: ObjectEvent[]): void {
+    this.#unseen.delete(object.namespacedName);
+    if (this.#synced && !this.#versions.has(object.namespacedName)) this.#newcomers.push(object);
+    else this.#put(object, changes);
+  }
+
+  #finishList(changes: ObjectEvent[]): void {
+    for (const name of this.#unseen) this.#delete(name, changes);
+    for (const object of this.#newcomers) this.#put(object, changes);
+    this.#unseen = new Set();
+    this.#newcomers = [];
     this.#synced = true;
-    // Deletions first: an address that moved from a deleted object to a new one must not look claimed twice.
-    for (const key of this.#versions.keys()) {
-      if (list.has(key)) continue;
-      const [namespace, name] = splitKey(key);
-      this.#versions.delete(key);
-      changes.push({ type: "delete", kind: this.#kind, namespace, name });
-    }
-    for (const object of list.values()) this.#put(object, changes);
   }
 
   #put(object: KubeObject, changes: ObjectEvent[]): void {
-    const key = keyOf(object);
-    if (object.resourceVersion !== "" && this.#versions.get(key) === object.resourceVersion) return;
-    this.#versions.set(key, object.resourceVersion);
+    const { namespacedName } = object;
+    const version = compactVersion(object.resourceVersion);
+    if (version !== "" && this.#versions.get(namespacedName) === version) return;
+    this.#versions.set(namespacedName, version);
     changes.push({ type: "apply", object });
+  }
+
+  #delete(namespacedName: NamespacedName, changes: ObjectEvent[]): void {
+    if (this.#versions.delete(namespacedName)) {
+      changes.push({ type: "delete", kind: this.#kind, namespacedName });
+    }
   }
 }
 
-function keyOf(object: KubeObject): NamespacedName {
-  return `${object.namespace}/${object.name}`;
-}
-
-function splitKey(key: NamespacedName): [namespace: string, name: string] {
-  const slash = key.indexOf("/");
-  return [key.slice(0, slash), key.slice(slash + 1)];
-}
-
-function deletion(object: KubeObject): ObjectEvent {
-  return { type: "delete", kind: object.kind, namespace: object.namespace, name: object.name };
+/** Two texts have the same compact version only if they are equal: `007` and whatever a double rounds stay texts. */
+function compactVersion(text: string): Version {
+  const number = Number(text);
+  const isCanonical = number > 0 && number <= Number.MAX_SAFE_INTEGER && /^[1-9][0-9]*$/.test(text);
+  return isCanonical ? number : text;
 }

@@ -97,7 +97,7 @@ function stepListing(
   switch (input.kind) {
     case "page": {
       const events: StoreEvent[] = state.continueToken === "" ? [{ type: "Init" }] : [];
-      for (const object of input.objects) events.push({ type: "InitApply", object });
+      events.push({ type: "InitApply", objects: input.objects });
       if (input.continueToken !== "") {
         const next: ListingState = { ...state, continueToken: input.continueToken };
         return { ...enter(next, state.failures, context), events };
@@ -165,7 +165,7 @@ function stepEvents(
         resourceVersion = event.object.resourceVersion || resourceVersion;
         break;
       case "DELETED":
-        out.push({ type: "Delete", object: event.object });
+        out.push({ type: "Delete", namespacedName: event.object.namespacedName });
         // The version of the deletion itself, not of the object's last state.
         resourceVersion = event.object.resourceVersion || resourceVersion;
         break;

@@ -4,7 +4,7 @@
  * Source: Kubernetes "API Concepts", Efficient detection of changes; the store's words after kube-rs' `watcher`.
  * @module
  */
-import type { KubeObject } from "./objects.ts";
+import type { KubeObject, NamespacedName } from "./objects.ts";
 
 /** One line of a watch stream. */
 export type WatchEvent =
@@ -44,13 +44,13 @@ export type WatchInput =
   /** The pause is over. */
   | { readonly kind: "waited" };
 
-/** What the store is told. `Init` to `InitDone` is a complete list, to be swapped in at once. */
+/** What the store is told. `Init` to `InitDone` is a complete list; an `Init` in between starts it again. */
 export type StoreEvent =
   | { readonly type: "Init" }
-  | { readonly type: "InitApply"; readonly object: KubeObject }
+  | { readonly type: "InitApply"; readonly objects: readonly KubeObject[] }
   | { readonly type: "InitDone" }
   | { readonly type: "Apply"; readonly object: KubeObject }
-  | { readonly type: "Delete"; readonly object: KubeObject };
+  | { readonly type: "Delete"; readonly namespacedName: NamespacedName };
 
 /** What is to be done next. */
 export type WatchEffect =

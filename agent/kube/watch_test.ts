@@ -48,9 +48,18 @@ function watchFrom(resourceVersion: string): WatchEffect {
 }
 
 function brief(told: Told): string[] {
-  return told.last.events.map((event) =>
-    "object" in event ? `${event.type} ${event.object.name}` : event.type
-  );
+  return told.last.events.map((event) => {
+    switch (event.type) {
+      case "InitApply":
+        return [event.type, ...event.objects.map((object) => object.name)].join(" ");
+      case "Apply":
+        return `${event.type} ${event.object.name}`;
+      case "Delete":
+        return `${event.type} ${event.namespacedName}`;
+      default:
+        return event.type;
+    }
+  });
 }
 
 Deno.test("watch: the first thing is a list from the beginning", () => {
@@ -95,7 +104,7 @@ Deno.test("watch: changes go to the store, and a closed stream resumes at the la
       { type: "DELETED", object: service("a", "12") },
     ],
   });
-  assertEquals(brief(told), ["Apply a", "Apply a", "Delete a"]);
+  assertEquals(brief(told), ["Apply a", "Apply a", "Delete d/a"]);
   assertEquals(told.last.effect, undefined);
   assertEquals(told.tell(CLOSED).effect, watchFrom("12"));
 });

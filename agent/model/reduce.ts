@@ -102,13 +102,13 @@ export class ServiceModel implements ModelView {
     switch (event.type) {
       case "apply":
         if (event.object.kind === "Service") {
-          this.#setService(`${event.object.namespace}/${event.object.name}`, event.object, touched);
+          this.#setService(event.object.namespacedName, event.object, touched);
         } else this.#applySlice(event.object, touched);
         break;
       case "delete": {
-        const name = `${event.namespace}/${event.name}`;
-        if (event.kind === "Service") this.#setService(name, undefined, touched);
-        else this.#removeSlice(name, touched);
+        const { kind, namespacedName } = event;
+        if (kind === "Service") this.#setService(namespacedName, undefined, touched);
+        else this.#removeSlice(namespacedName, touched);
         break;
       }
       default:
@@ -143,7 +143,7 @@ export class ServiceModel implements ModelView {
   }
 
   #applySlice(slice: EndpointSlice, touched: Touched): void {
-    const name = `${slice.namespace}/${slice.name}`;
+    const name = slice.namespacedName;
     const service = `${slice.namespace}/${slice.serviceName}`;
     const judged = judgeSlice(slice);
     if (this.#sliceService.get(name) !== service) this.#removeSlice(name, touched);

@@ -14,7 +14,7 @@ function apply(...objects: readonly KubeObject[]): ObjectEvent[] {
 }
 
 function remove(kind: KubeObject["kind"], name: string): ObjectEvent {
-  return { type: "delete", kind, namespace: "default", name };
+  return { type: "delete", kind, namespacedName: `default/${name}` };
 }
 
 function newModel(serviceProxyName = ""): ServiceModel {

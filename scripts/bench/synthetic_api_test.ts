@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { createApiSource, createKubeClient, type ObjectEvent } from "../../agent/kube/mod.ts";
+import { RecordingSink } from "../../agent/kube/testing/recording_sink.ts";
 import { silentLogger } from "../../agent/log.ts";
 import { SyntheticApi } from "./synthetic_api.ts";
 import { nameOf, namespaceOf, type WorldShape } from "./world.ts";
@@ -8,7 +9,7 @@ const SHAPE: WorldShape = { services: 1_200, backends: ["10.244.0.11", "10.244.0
 
 /** What an event is about, in a few words. */
 function describe(event: ObjectEvent): string {
-  if (event.type === "delete") return `delete ${event.name}`;
+  if (event.type === "delete") return `delete ${event.namespacedName}`;
   const { object } = event;
   return object.kind === "Service"
     ? `${object.name} port ${object.ports[0]?.port}`
@@ -19,17 +20,15 @@ Deno.test("SyntheticApi shows the agent's own client the world, then each change
   const dir = await Deno.makeTempDir({ prefix: "lightpath-bench-test-" });
   try {
     await using api = await SyntheticApi.start(SHAPE, dir);
-    const batches: (readonly ObjectEvent[])[] = [];
     let arrived = Promise.withResolvers<void>();
     const stop = new AbortController();
     const source = createApiSource({
       client: await createKubeClient({ kubeconfig: api.kubeconfig }),
       logger: silentLogger,
     });
-    const running = source.run((events) => {
-      batches.push(events);
-      arrived.resolve();
-    }, stop.signal);
+    const sink = new RecordingSink(() => sink.isSynced && arrived.resolve());
+    const { batches } = sink;
+    const running = source.run(sink, stop.signal);
     running.catch(() => {});
 
     await arrived.promise;
@@ -69,15 +68,13 @@ Deno.test("SyntheticApi shows the agent's own client the world, then each change
     await running.catch(() => {});
 
     // Who comes later gets the state as it is now, and none of its history.
-    const later: (readonly ObjectEvent[])[] = [];
+    const laterSink = new RecordingSink(() => laterSink.isSynced && arrived.resolve());
+    const { batches: later } = laterSink;
     const stopLater = new AbortController();
     const follower = createApiSource({
       client: await createKubeClient({ kubeconfig: api.kubeconfig }),
       logger: silentLogger,
-    }).run((events) => {
-      later.push(events);
-      arrived.resolve();
-    }, stopLater.signal);
+    }).run(laterSink, stopLater.signal);
     follower.catch(() => {});
     arrived = Promise.withResolvers();
     await arrived.promise;

@@ -42,15 +42,12 @@ Deno.test("the example is a Service without problems, and its endpoints can be t
 async function read(folder: string): Promise<ServicePort[]> {
   const problems: unknown[] = [];
   const stop = new AbortController();
-  let events: readonly ObjectEvent[] = [];
+  const events: ObjectEvent[] = [];
   await createManifestSource({
     paths: [folder],
     logger: silentLogger,
     onProblem: (problem) => problems.push(problem),
-  }).run((first) => {
-    events = first;
-    stop.abort();
-  }, stop.signal);
+  }).run({ take: (batch) => events.push(...batch), synced: () => stop.abort() }, stop.signal);
   const model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES });
   problems.push(...model.reduce(events).problemsAppeared);
   assertEquals(problems, []);

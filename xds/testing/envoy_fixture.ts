@@ -87,7 +87,7 @@ export class EnvoyFixture implements AsyncDisposable {
 
   /** Deletes a Service of namespace `default`. */
   deleteService(name: string): void {
-    this.reduce([{ type: "delete", kind: "Service", namespace: "default", name }]);
+    this.reduce([{ type: "delete", kind: "Service", namespacedName: `default/${name}` }]);
   }
 
   reduce(events: readonly ObjectEvent[]): void {

@@ -2,13 +2,12 @@
  * A running API source and what came out of it, for tests.
  * @module
  */
-import { assert } from "@std/assert/assert";
 import { type ApiSourceOptions, createApiSource } from "../api_source.ts";
 import { createKubeClient, type KubeClient, type KubeClientOptions } from "../client.ts";
 import { silentLogger } from "../../log.ts";
-import type { KubeObject, NamespacedName, ObjectEvent } from "../objects.ts";
-import { Awaiter } from "./awaiter.ts";
 import type { WatchFailure } from "../watch_protocol.ts";
+import { Awaiter } from "./awaiter.ts";
+import { RecordingSink } from "./recording_sink.ts";
 
 /** Quick enough for tests that wait for retries. */
 export const QUICK = { minBackoffMs: 1, maxBackoffMs: 4 };
@@ -20,18 +19,13 @@ export interface RunningApiSourceOptions extends Partial<Omit<ApiSourceOptions, 
 
 /** Runs the source until disposal. */
 export class RunningApiSource implements AsyncDisposable {
-  readonly batches: (readonly ObjectEvent[])[] = [];
   readonly relists: string[] = [];
   readonly failures: WatchFailure[] = [];
   readonly unreadable: string[] = [];
   silences = 0;
   /** Events of watch streams, bookmarks included. */
   bookmarksAndEvents = 0;
-  /** What a consumer of the batches knows. */
-  readonly view: Record<KubeObject["kind"], Map<NamespacedName, string>> = {
-    Service: new Map(),
-    EndpointSlice: new Map(),
-  };
+  readonly #sink = new RecordingSink(() => this.#awaiter.notify());
   readonly #abort = new AbortController();
   readonly #done: Promise<void>;
   readonly #awaiter = new Awaiter();
@@ -56,15 +50,26 @@ export class RunningApiSource implements AsyncDisposable {
         onEvents: (_kind, events) => (this.bookmarksAndEvents += events, wake()),
       },
     });
-    this.#done = source.run((events) => {
-      this.batches.push(events);
-      for (const event of events) this.#apply(event);
-      wake();
-    }, this.#abort.signal);
+    this.#done = source.run(this.#sink, this.#abort.signal);
     this.#done.then(
       () => this.#awaiter.fail(new Error("the source has ended")),
       (error) => this.#awaiter.fail(error),
     );
+  }
+
+  /** As in `RecordingSink`. */
+  get parts(): RecordingSink["parts"] {
+    return this.#sink.parts;
+  }
+
+  /** As in `RecordingSink`. */
+  get batches(): RecordingSink["batches"] {
+    return this.#sink.batches;
+  }
+
+  /** As in `RecordingSink`. */
+  get view(): RecordingSink["view"] {
+    return this.#sink.view;
   }
 
   /** Resolves when `condition` holds; it is looked at whenever something came out. */
@@ -75,15 +80,5 @@ export class RunningApiSource implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#abort.abort();
     await this.#done;
-  }
-
-  #apply(event: ObjectEvent): void {
-    if (event.type === "apply") {
-      const { kind, namespace, name, resourceVersion } = event.object;
-      this.view[kind].set(`${namespace}/${name}`, resourceVersion);
-    } else {
-      const known = this.view[event.kind].delete(`${event.namespace}/${event.name}`);
-      assert(known, `deletion of ${event.name}, which was never applied`);
-    }
   }
 }

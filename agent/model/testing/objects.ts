@@ -2,7 +2,13 @@
  * Builders of Services and EndpointSlices for tests: everything defaulted, each test names only what it is about.
  * @module
  */
-import type { EndpointSlice, Service, ServicePortSpec, SliceEndpoint } from "../../kube/objects.ts";
+import type {
+  EndpointSlice,
+  NamespacedName,
+  Service,
+  ServicePortSpec,
+  SliceEndpoint,
+} from "../../kube/objects.ts";
 
 /** A port named `http`, 80/TCP, unless said otherwise. */
 export function portSpec(overrides: Partial<ServicePortSpec> = {}): ServicePortSpec {
@@ -11,7 +17,7 @@ export function portSpec(overrides: Partial<ServicePortSpec> = {}): ServicePortS
 
 /** `default/echo` with ClusterIP 10.96.0.10 and the port of `portSpec()`, unless said otherwise. */
 export function service(overrides: Partial<Service> = {}): Service {
-  return {
+  return named({
     kind: "Service",
     namespace: "default",
     name: "echo",
@@ -28,7 +34,7 @@ export function service(overrides: Partial<Service> = {}): Service {
     annotations: {},
     malformed: [],
     ...overrides,
-  };
+  });
 }
 
 /** A ready endpoint in no zone. */
@@ -38,7 +44,7 @@ export function endpoint(address: string, overrides: Partial<SliceEndpoint> = {}
 
 /** `default/echo-1` of Service `echo`: IPv4, port `http` at 8080, no endpoints, unless said otherwise. */
 export function slice(overrides: Partial<EndpointSlice> = {}): EndpointSlice {
-  return {
+  return named({
     kind: "EndpointSlice",
     namespace: "default",
     name: "echo-1",
@@ -51,5 +57,11 @@ export function slice(overrides: Partial<EndpointSlice> = {}): EndpointSlice {
     lastChangeTriggerTimeMs: 0,
     malformed: [],
     ...overrides,
-  };
+  });
+}
+
+function named<T extends { readonly namespace: string; readonly name: string }>(
+  object: T,
+): T & { readonly namespacedName: NamespacedName } {
+  return { ...object, namespacedName: `${object.namespace}/${object.name}` };
 }
