@@ -22,7 +22,7 @@ import {
   selectorsFor,
 } from "../agent/kube/mod.ts";
 import { createMetrics, type Metrics } from "../agent/metrics.ts";
-import { type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
+import { type NodeAddresses, ServiceModel, type ServicePortChange } from "../agent/model/mod.ts";
 import { selectNodeAddresses, watchNodeAddresses } from "../agent/node_addresses.ts";
 import { createProblemReporter } from "../agent/problems.ts";
 import { createProxyHealthTracker } from "../agent/proxy_health.ts";
@@ -80,15 +80,21 @@ export async function runAgent(context: CommandContext): Promise<void> {
 
   const sink: ObjectSink = {
     take: (events) => {
+      if (!store.ready) {
+        // A part of the state: both sides get the whole when it is complete.
+        model.load(events);
+        return void programming.handedOver(events, { triggerTimesMs: [] });
+      }
       const delta = model.reduce(events);
       problems.report(delta);
       metrics.modelChanged(delta.changes.values());
       store.update(delta.changes);
-      // Before that the model is a part of the state; the redirector gets it whole when it is complete.
-      if (store.ready) redirector?.update(delta.changes);
+      redirector?.update(delta.changes);
       programming.handedOver(events, delta);
     },
     synced: () => {
+      problems.report(model.loaded());
+      metrics.modelChanged(everythingOf(model));
       store.markReady();
       redirector?.start(model, nodeAddresses);
       readiness.met("synced");
@@ -144,6 +150,11 @@ export async function runAgent(context: CommandContext): Promise<void> {
     }]),
   ], context);
   logger.info("ended as asked; the kernel's table stays, so that the next agent finds it");
+}
+
+/** The first state as changes from nothing. */
+function* everythingOf(model: ServiceModel): Generator<ServicePortChange> {
+  for (const after of model.servicePorts()) yield { before: undefined, after };
 }
 
 async function createSource({ config, logger }: CommandContext, metrics: Metrics): Promise<ObjectSource> {

@@ -1,16 +1,20 @@
 /**
  * Judges a Service: which ports and VIPs it asks for, and what of it cannot be served.
  *
- * In: a Service that is this agent's (`isServed`). Out: one WantedPort for each servable port, in the order of the
- * keys, and a Problem for each thing left out. Nothing here knows of other Services: who owns a VIP that two ask for
- * is decided in `claims.ts`.
+ * In: a Service that is this agent's (`isServed`). Out: a JudgedService with one WantedPort for each servable port, in
+ * the order of the keys, and a Problem for each thing left out. Nothing here knows of other Services: who owns a VIP that
+ * two ask for is decided in `claims.ts`.
+ *
+ * This is what is kept of every Service of the cluster, so nothing stands in it twice: names, addresses and families are
+ * the Service's, and a VIP is one of its addresses with the port of one of its ports.
  *
  * Source: Service API reference; KEP-1860 (ipMode); kube-proxy serves external and load-balancer addresses only in
  * the families of the Service.
  * @module
  */
-import type { Service, ServicePortSpec } from "../kube/objects.ts";
+import type { NamespacedName, Service, ServicePortSpec } from "../kube/objects.ts";
 import { appProtocolOf } from "./app_protocol.ts";
+import { exactly } from "./exactly.ts";
 import { parseIPAddress, unusableAddress } from "./ip_address.ts";
 import { isPortNumber, parseProtocol } from "./port.ts";
 import { servicePortKey } from "./service_port_name.ts";
@@ -20,6 +24,7 @@ import {
   type IPFamily,
   type Problem,
   type ProblemKind,
+  type Protocol,
   type ServicePortKey,
   type ServicePortName,
   type VIP,
@@ -28,52 +33,92 @@ import {
 
 /** What a Service asks for, for one of its ports. */
 export interface WantedPort {
-  readonly key: ServicePortKey;
-  readonly name: ServicePortName;
-  readonly appProtocol: AppProtocol;
-  /** Sorted by kind in the order of `VIPKind`, then as written; without duplicates. */
-  readonly vips: readonly VIP[];
+  readonly service: JudgedService;
+  /** Empty for the single unnamed port. */
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly port: number;
   /** 0 when there is none. */
   readonly nodePort: number;
-  readonly families: readonly IPFamily[];
+  readonly appProtocol: AppProtocol;
 }
+
+/** An address that all ports of a Service ask for. */
+export type WantedAddress = Omit<VIP, "port">;
 
 /** The outcome of judging a Service. */
 export interface JudgedService {
+  readonly namespace: string;
+  readonly name: string;
+  readonly namespacedName: NamespacedName;
+  /** Seconds since the epoch, as exact as the API: V8 keeps it in the object, and milliseconds in one of their own. */
+  readonly creationTimestamp: number;
+  /** Sorted by kind in the order of `VIPKind`, then as written; each address once. */
+  readonly addresses: readonly WantedAddress[];
+  /** Those of the ClusterIPs, in the order of `IP_FAMILIES`. */
+  readonly families: readonly IPFamily[];
   readonly ports: readonly WantedPort[];
   readonly problems: readonly Problem[];
 }
 
 type Report = (kind: ProblemKind, message: string) => void;
-type Address = Omit<VIP, "port">;
+
+/** The name of a wanted port, spelled out. */
+export function servicePortNameOf({ service, name, protocol }: WantedPort): ServicePortName {
+  return { namespace: service.namespace, name: service.name, port: name, protocol };
+}
+
+/** The key of a wanted port. */
+export function keyOf(port: WantedPort): ServicePortKey {
+  return servicePortKey(servicePortNameOf(port));
+}
 
 /**
  * Judges one Service for a node that serves these families. Never throws.
  * Cost: its own ports times its own addresses.
+ *
+ * @param namespacedName The Service's, in the copy that is kept.
  */
-export function judgeService(service: Service, served: readonly IPFamily[]): JudgedService {
-  const object = `Service ${service.namespace}/${service.name}`;
+export function judgeService(
+  service: Service,
+  { namespacedName, served }: {
+    readonly namespacedName: NamespacedName;
+    readonly served: readonly IPFamily[];
+  },
+): JudgedService {
+  const object = `Service ${namespacedName}`;
   const problems: Problem[] = [];
   const report: Report = (kind, message) => void problems.push({ object, kind, message });
   for (const sentence of service.malformed) report("malformed", sentence);
 
-  const addresses = wantedAddresses(service, report).filter(({ family }) => served.includes(family));
-  const families = familiesOf(addresses);
-  const ports = new Map<ServicePortKey, WantedPort>();
+  const addresses = exactly(
+    wantedAddresses(service, report).filter(({ family }) => served.includes(family)),
+  );
+  const judged: { -readonly [field in keyof JudgedService]: JudgedService[field] } = {
+    namespace: service.namespace,
+    name: service.name,
+    namespacedName,
+    creationTimestamp: Math.floor(service.creationTimestampMs / 1000),
+    addresses,
+    families: familiesOf(addresses),
+    ports: [],
+    problems: NO_PROBLEMS,
+  };
+  const wanted = new Map<ServicePortKey, WantedPort>();
   for (const spec of service.ports) {
-    const port = wantedPort(service, spec, { addresses, families, report });
+    const port = wantedPort(judged, spec, report);
     if (port === undefined) continue;
-    if (ports.has(port.key)) {
+    const key = keyOf(port);
+    if (wanted.has(key)) {
       report(
         "duplicate-port",
         `port "${spec.name}" (${spec.protocol}) stands twice; the first one is served.`,
       );
-    } else ports.set(port.key, port);
+    } else wanted.set(key, port);
   }
-  return {
-    ports: [...ports.values()].sort((a, b) => (a.key < b.key ? -1 : 1)),
-    problems: problems.length === 0 ? NO_PROBLEMS : problems,
-  };
+  judged.ports = [...wanted.keys()].sort().map((key) => wanted.get(key)!);
+  if (problems.length > 0) judged.problems = problems;
+  return judged;
 }
 
 /** Shared by all: thousands of Services have the same few lists. */
@@ -83,22 +128,14 @@ const IPV4_ONLY: readonly IPFamily[] = ["IPv4"];
 const IPV6_ONLY: readonly IPFamily[] = ["IPv6"];
 
 /** The families of the ClusterIPs. */
-function familiesOf(addresses: readonly Address[]): readonly IPFamily[] {
+function familiesOf(addresses: readonly WantedAddress[]): readonly IPFamily[] {
   const has = (family: IPFamily): boolean =>
     addresses.some((address) => address.kind === "ClusterIP" && address.family === family);
   if (has("IPv4")) return has("IPv6") ? IP_FAMILIES : IPV4_ONLY;
   return has("IPv6") ? IPV6_ONLY : NO_FAMILIES;
 }
 
-function wantedPort(
-  service: Service,
-  spec: ServicePortSpec,
-  { addresses, families, report }: {
-    readonly addresses: readonly Address[];
-    readonly families: readonly IPFamily[];
-    readonly report: Report;
-  },
-): WantedPort | undefined {
+function wantedPort(service: JudgedService, spec: ServicePortSpec, report: Report): WantedPort | undefined {
   const label = spec.name === "" ? "the port" : `port "${spec.name}"`;
   const protocol = parseProtocol(spec.protocol);
   if (protocol === undefined) {
@@ -117,25 +154,19 @@ function wantedPort(
     report("invalid-port", `${label} has nodePort ${nodePort}; the NodePort is not served. Use 1 to 65535.`);
     nodePort = 0;
   }
-  const name: ServicePortName = {
-    namespace: service.namespace,
-    name: service.name,
-    port: spec.name,
-    protocol,
-  };
   return {
-    key: servicePortKey(name),
-    name,
-    appProtocol: protocol === "TCP" ? appProtocolOf(spec) : "tcp",
-    vips: addresses.map(({ address, family, kind }) => ({ address, family, port: spec.port, kind })),
+    service,
+    name: spec.name,
+    protocol,
+    port: spec.port,
     nodePort,
-    families,
+    appProtocol: protocol === "TCP" ? appProtocolOf(spec) : "tcp",
   };
 }
 
 /** The Service's addresses in the order ClusterIP, ExternalIP, LoadBalancerIP; each address once. */
-function wantedAddresses(service: Service, report: Report): readonly Address[] {
-  const wanted = new Map<string, Address>();
+function wantedAddresses(service: Service, report: Report): readonly WantedAddress[] {
+  const wanted = new Map<string, WantedAddress>();
   const add = (text: string, field: string, kind: VIPKind): void => {
     const parsed = parseIPAddress(text);
     const unusable = parsed === undefined ? "is no IP address" : unusableAddress(parsed);

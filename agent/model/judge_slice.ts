@@ -8,7 +8,8 @@
  * ports", which no proxy can serve; `FQDN` slices are for consumers other than proxies).
  * @module
  */
-import type { EndpointSlice, SliceEndpoint } from "../kube/objects.ts";
+import type { EndpointSlice, NamespacedName, SliceEndpoint } from "../kube/objects.ts";
+import { exactly } from "./exactly.ts";
 import { parseIPAddress, unusableAddress } from "./ip_address.ts";
 import { isPortNumber, parseProtocol } from "./port.ts";
 import type { IPFamily, Problem, ProblemKind, Protocol } from "./types.ts";
@@ -31,21 +32,21 @@ export interface JudgedSlicePort {
 
 /** What of a slice can be served. */
 export interface JudgedSlice {
-  readonly namespace: string;
-  readonly name: string;
-  /** Empty when the slice belongs to no Service. */
-  readonly serviceName: string;
+  readonly namespacedName: NamespacedName;
+  /** The Service it names; with an empty name when it names none. */
+  readonly service: NamespacedName;
   /** Undefined for `FQDN` and unknown address types: such a slice has no endpoints here. */
   readonly family: IPFamily | undefined;
   readonly ports: readonly JudgedSlicePort[];
   readonly endpoints: readonly JudgedEndpoint[];
-  readonly lastChangeTriggerTimeMs: number;
-  readonly problems: readonly Problem[];
 }
 
-/** Judges one slice. Never throws. */
-export function judgeSlice(slice: EndpointSlice): JudgedSlice {
-  const object = `EndpointSlice ${slice.namespace}/${slice.name}`;
+/** Judges one slice of the Service of that name. Never throws. */
+export function judgeSlice(
+  slice: EndpointSlice,
+  service: NamespacedName,
+): { readonly judged: JudgedSlice; readonly problems: readonly Problem[] } {
+  const object = `EndpointSlice ${slice.namespacedName}`;
   const problems: Problem[] = [];
   const report = (kind: ProblemKind, message: string): void => void problems.push({ object, kind, message });
   for (const sentence of slice.malformed) report("malformed", sentence);
@@ -59,16 +60,14 @@ export function judgeSlice(slice: EndpointSlice): JudgedSlice {
         `Use IPv4 or IPv6.`,
     );
   }
-  return {
-    namespace: slice.namespace,
-    name: slice.name,
-    serviceName: slice.serviceName,
+  const judged: JudgedSlice = {
+    namespacedName: slice.namespacedName,
+    service,
     family,
     ports: judgePorts(slice, report),
     endpoints: family === undefined ? [] : judgeEndpoints(slice.endpoints, family, report),
-    lastChangeTriggerTimeMs: slice.lastChangeTriggerTimeMs,
-    problems,
   };
+  return { judged, problems };
 }
 
 type Report = (kind: ProblemKind, message: string) => void;
@@ -89,7 +88,22 @@ function judgePorts(slice: EndpointSlice, report: Report): readonly JudgedSliceP
       );
     } else ports.push({ name, protocol, port });
   }
-  return exactly(ports);
+  return shared(ports);
+}
+
+/** More distinct lists than a cluster has charts; beyond it the table starts afresh. */
+const SHARED_LIMIT = 5_000;
+const sharedPorts = new Map<string, readonly JudgedSlicePort[]>();
+
+/** One copy of a list: the slices of a Service have the same ports, and so do those of most Services. */
+function shared(ports: readonly JudgedSlicePort[]): readonly JudgedSlicePort[] {
+  const text = ports.map(({ name, protocol, port }) => `${name}/${protocol}/${port}`).join();
+  const known = sharedPorts.get(text);
+  if (known !== undefined) return known;
+  if (sharedPorts.size >= SHARED_LIMIT) sharedPorts.clear();
+  const kept = exactly(ports);
+  sharedPorts.set(text, kept);
+  return kept;
 }
 
 function judgeEndpoints(
@@ -120,9 +134,4 @@ function judgeEndpoints(
     judged.push({ address: parsed.address, ready, serving, terminating, zone });
   }
   return exactly(judged);
-}
-
-/** The same list without room to grow: V8 reserves 17 places at the first `push`, and most lists here hold one or two. */
-function exactly<T>(list: readonly T[]): readonly T[] {
-  return list.slice();
 }

@@ -17,6 +17,7 @@ export class ProblemTable {
 
   /** Replaces all problems of an object. */
   set(object: string, problems: readonly Problem[]): void {
+    if (problems.length === 0 && this.#standing.size === 0) return;
     const before = this.#standing.get(object) ?? NONE;
     if (before.length === 0 && problems.length === 0) return;
     if (!this.#before.has(object)) this.#before.set(object, before);

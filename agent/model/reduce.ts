@@ -9,16 +9,31 @@
  * that cannot be served in part is served in the rest. State is updated in place, because a copy per change would
  * make each change cost as much as the cluster.
  *
+ * What is kept of the cluster is what was judged of its objects, once. ServicePorts are built from that when somebody
+ * asks, and twice for a change (before and after): building one takes microseconds, while keeping all of them took as much
+ * memory again as everything else, for Services of which a node uses few.
+ *
+ * The first state comes in parts, of which nothing is served yet: `load` takes them in without comparing anything, and
+ * `loaded` says what is wrong with the whole.
+ *
  * Cost of a batch: the Services it names, times their own ports and endpoints.
  * @module
  */
 import type { EndpointSlice, NamespacedName, ObjectEvent, Service } from "../kube/objects.ts";
-import { claimsOf, ClaimTable, nodePortClaim, vipClaim } from "./claims.ts";
+import { type Claim, claimsOf, ClaimTable, nodePortClaim, vipClaim } from "./claims.ts";
 import { equalServicePorts } from "./equality.ts";
-import { type JudgedService, judgeService, type WantedPort } from "./judge_service.ts";
+import { exactly } from "./exactly.ts";
+import {
+  type JudgedService,
+  judgeService,
+  keyOf,
+  servicePortNameOf,
+  type WantedPort,
+} from "./judge_service.ts";
 import { type JudgedSlice, judgeSlice } from "./judge_slice.ts";
 import { ProblemTable } from "./problem_table.ts";
 import { isServed, type ServiceSelection } from "./selection.ts";
+import { serviceOfKey, servicePortKey } from "./service_port_name.ts";
 import type {
   Endpoint,
   IPFamily,
@@ -32,25 +47,33 @@ import type {
 } from "./types.ts";
 import { type PortedEndpoint, usableEndpoints } from "./usable_endpoints.ts";
 
-/** What one batch has touched so far. */
-interface Touched {
-  /** Services to build again, with the ports they had when the batch began. */
-  readonly services: Map<NamespacedName, readonly WantedPort[]>;
-  /** Trigger times of the applied slices, by the Service they belong to. */
-  readonly triggerTimesMs: Map<NamespacedName, number[]>;
+/** What is known under the name of a Service. */
+interface Known {
+  /** The one copy of the name. */
+  readonly name: NamespacedName;
+  /** Undefined where there is no such Service, or it is not this agent's. */
+  service: JudgedService | undefined;
+  /** The slices that name it, whether or not it exists. */
+  slices: readonly JudgedSlice[];
 }
+
+/** What one batch has touched so far: Services to build again. */
+type Touched = Map<NamespacedName, {
+  /** Its ports when the batch began. */
+  readonly before: readonly ServicePort[];
+  /** Trigger times of the applied slices. */
+  readonly triggerTimesMs: number[];
+}>;
+
+const NO_SLICES: readonly JudgedSlice[] = [];
 
 /** The model. One owner applies events; everybody else holds it as a `ModelView`. */
 export class ServiceModel implements ModelView {
   readonly #selection: ServiceSelection;
-  /** The Services that are this agent's, as judged. */
-  readonly #services = new Map<NamespacedName, JudgedService>();
-  /** Slices by the Service they name, whether or not that Service exists; then by slice name. */
-  readonly #slices = new Map<NamespacedName, Map<string, JudgedSlice>>();
+  readonly #known = new Map<NamespacedName, Known>();
   /** Which Service a slice named when it was last seen: the label may change. */
-  readonly #sliceService = new Map<NamespacedName, NamespacedName>();
+  readonly #slices = new Map<NamespacedName, JudgedSlice>();
   readonly #claims = new ClaimTable();
-  readonly #ports = new Map<ServicePortKey, ServicePort>();
   readonly #problems = new ProblemTable();
 
   /** An empty model that serves what `selection` selects. */
@@ -59,20 +82,24 @@ export class ServiceModel implements ModelView {
   }
 
   servicePort(key: ServicePortKey): ServicePort | undefined {
-    return this.#ports.get(key);
+    const wanted = this.#known.get(serviceOfKey(key))?.service?.ports.find((port) => keyOf(port) === key);
+    return wanted && this.#build(wanted);
   }
 
-  servicePorts(): Iterable<ServicePort> {
-    return this.#ports.values();
+  *servicePorts(): Generator<ServicePort> {
+    for (const { service } of this.#known.values()) {
+      for (const wanted of service?.ports ?? []) yield this.#build(wanted);
+    }
   }
 
   vipOwner(address: string, port: number): ServicePort | undefined {
-    return this.#owner(this.#claims.ownerOf(vipClaim(address, port, "TCP")));
+    const owner = this.#claims.ownerOf(vipClaim(address, port, "TCP"));
+    return owner && this.#build(owner);
   }
 
   nodePortOwner(family: IPFamily, port: number): ServicePort | undefined {
-    const owner = this.#owner(this.#claims.ownerOf(nodePortClaim(port, "TCP")));
-    return owner?.families.includes(family) ? owner : undefined;
+    const owner = this.#claims.ownerOf(nodePortClaim(port, "TCP"));
+    return owner?.service.families.includes(family) ? this.#build(owner) : undefined;
   }
 
   /** All problems that stand now; for the status command and tests. */
@@ -80,192 +107,243 @@ export class ServiceModel implements ModelView {
     return this.#problems.all();
   }
 
+  /** Takes in a part of the first state. */
+  load(events: readonly ObjectEvent[]): void {
+    for (const event of events) this.#take(event, undefined);
+  }
+
+  /** Ends the loading, after which there are changes. Cost: all Services that have a problem; all, if any claim is disputed. */
+  loaded(): Pick<ModelDelta, "problemsAppeared" | "problemsResolved"> {
+    for (const { name, service } of this.#known.values()) {
+      if (service === undefined || service.problems.length === 0 && !this.#claims.hasDisputes) continue;
+      const problems = [...service.problems];
+      for (const wanted of service.ports) this.#build(wanted, problems);
+      this.#problems.set(`Service ${name}`, problems);
+    }
+    return this.#problems.takeDelta();
+  }
+
   /** Takes a batch in and says what it changed. */
   reduce(events: readonly ObjectEvent[]): ModelDelta {
-    const touched: Touched = { services: new Map(), triggerTimesMs: new Map() };
+    const touched: Touched = new Map();
     for (const event of events) this.#take(event, touched);
 
     const changes = new Map<ServicePortKey, ServicePortChange>();
     const triggerTimesMs: number[] = [];
-    for (const [name, before] of touched.services) {
-      const changed = this.#rebuild(name, before, changes);
-      if (changed) triggerTimesMs.push(...touched.triggerTimesMs.get(name) ?? []);
+    for (const [name, { before, triggerTimesMs: times }] of touched) {
+      if (this.#compare(name, before, changes)) triggerTimesMs.push(...times);
     }
     return { changes, triggerTimesMs, ...this.#problems.takeDelta() };
   }
 
-  #owner(key: ServicePortKey | undefined): ServicePort | undefined {
-    return key === undefined ? undefined : this.#ports.get(key);
-  }
-
-  #take(event: ObjectEvent, touched: Touched): void {
+  #take(event: ObjectEvent, touched: Touched | undefined): void {
     switch (event.type) {
       case "apply":
         if (event.object.kind === "Service") {
           this.#setService(event.object.namespacedName, event.object, touched);
         } else this.#applySlice(event.object, touched);
         break;
-      case "delete": {
-        const { kind, namespacedName } = event;
-        if (kind === "Service") this.#setService(namespacedName, undefined, touched);
-        else this.#removeSlice(namespacedName, touched);
+      case "delete":
+        if (event.kind === "Service") this.#setService(event.namespacedName, undefined, touched);
+        else this.#removeSlice(event.namespacedName, touched);
         break;
-      }
       default:
         event satisfies never;
     }
   }
 
-  #touch(name: NamespacedName, touched: Touched): void {
-    if (!touched.services.has(name)) touched.services.set(name, this.#services.get(name)?.ports ?? []);
+  /**
+   * To be called before anything changes that a Service's ports are built from.
+   * Returns where trigger times of its slices go.
+   */
+  #touch(name: NamespacedName, touched: Touched | undefined): number[] {
+    if (touched === undefined) return [];
+    let touch = touched.get(name);
+    if (touch === undefined) {
+      const before = (this.#known.get(name)?.service?.ports ?? []).map((wanted) => this.#build(wanted));
+      touched.set(name, touch = { before, triggerTimesMs: [] });
+    }
+    return touch.triggerTimesMs;
   }
 
   /** Replaces a Service and moves its claims; whoever disputes one of them is touched too. */
-  #setService(name: NamespacedName, service: Service | undefined, touched: Touched): void {
+  #setService(name: NamespacedName, service: Service | undefined, touched: Touched | undefined): void {
+    const before = this.#known.get(name)?.service;
+    const after = service === undefined || !isServed(service, this.#selection)
+      ? undefined
+      : judgeService(service, { namespacedName: this.#shared(name), served: this.#selection.families });
+    if (before === undefined && after === undefined) return;
     this.#touch(name, touched);
-    for (const port of this.#services.get(name)?.ports ?? []) {
-      for (const { claim } of claimsOf(port)) {
-        for (const other of this.#claims.remove(claim, port.key)) this.#touch(other.service, touched);
+    const given: readonly [Claim, WantedPort][] = claimsIn(before);
+    const asked: readonly [Claim, WantedPort][] = claimsIn(after);
+    for (const [claim] of [...given, ...asked]) {
+      for (const claimant of this.#claims.claimants(claim)) {
+        this.#touch(claimant.service.namespacedName, touched);
       }
     }
-    this.#services.delete(name);
-    if (service === undefined || !isServed(service, this.#selection)) return;
-
-    const { ports, problems } = judgeService(service, this.#selection.families);
-    this.#services.set(name, { ports, problems });
-    const { creationTimestampMs } = service;
-    for (const port of ports) {
-      for (const { claim, kind } of claimsOf(port)) {
-        const claimant = { key: port.key, service: name, kind, creationTimestampMs };
-        for (const other of this.#claims.add(claim, claimant)) this.#touch(other.service, touched);
-      }
-    }
+    for (const [claim, port] of given) this.#claims.remove(claim, port);
+    for (const [claim, port] of asked) this.#claims.add(claim, port);
+    this.#know(name, { service: after });
   }
 
-  #applySlice(slice: EndpointSlice, touched: Touched): void {
-    const name = slice.namespacedName;
-    const service = `${slice.namespace}/${slice.serviceName}`;
-    const judged = judgeSlice(slice);
-    if (this.#sliceService.get(name) !== service) this.#removeSlice(name, touched);
-    let siblings = this.#slices.get(service);
-    if (siblings === undefined) this.#slices.set(service, siblings = new Map());
-    siblings.set(slice.name, judged);
-    this.#sliceService.set(name, service);
-    this.#problems.set(`EndpointSlice ${name}`, judged.problems);
-    this.#touch(service, touched);
-    if (judged.lastChangeTriggerTimeMs !== 0) {
-      const times = touched.triggerTimesMs.get(service) ?? [];
-      times.push(judged.lastChangeTriggerTimeMs);
-      touched.triggerTimesMs.set(service, times);
-    }
+  #applySlice(slice: EndpointSlice, touched: Touched | undefined): void {
+    const { namespacedName: name } = slice;
+    const { judged, problems } = judgeSlice(slice, this.#shared(`${slice.namespace}/${slice.serviceName}`));
+    const before = this.#slices.get(name);
+    if (before !== undefined && before.service !== judged.service) this.#removeSlice(name, touched);
+    this.#problems.set(`EndpointSlice ${name}`, problems);
+    // It may have been left without a Service, or never have had one.
+    if (slice.serviceName === "") return;
+    const triggerTimesMs = this.#touch(judged.service, touched);
+    if (slice.lastChangeTriggerTimeMs !== 0) triggerTimesMs.push(slice.lastChangeTriggerTimeMs);
+    const siblings = this.#known.get(judged.service)?.slices ?? NO_SLICES;
+    this.#know(judged.service, {
+      slices: exactly([...siblings.filter((sibling) => sibling.namespacedName !== name), judged]),
+    });
+    this.#slices.set(judged.namespacedName, judged);
   }
 
-  #removeSlice(name: NamespacedName, touched: Touched): void {
-    const service = this.#sliceService.get(name);
-    if (service === undefined) return;
-    const siblings = this.#slices.get(service);
-    siblings?.delete(name.slice(name.indexOf("/") + 1));
-    if (siblings?.size === 0) this.#slices.delete(service);
-    this.#sliceService.delete(name);
+  #removeSlice(name: NamespacedName, touched: Touched | undefined): void {
     this.#problems.set(`EndpointSlice ${name}`, []);
-    this.#touch(service, touched);
+    const slice = this.#slices.get(name);
+    if (slice === undefined) return;
+    this.#touch(slice.service, touched);
+    const siblings = this.#known.get(slice.service)?.slices ?? NO_SLICES;
+    this.#know(slice.service, { slices: exactly(siblings.filter((sibling) => sibling !== slice)) });
+    this.#slices.delete(name);
   }
 
-  /** Builds a Service's ports again and records what differs. Returns whether anything did. */
-  #rebuild(
+  #know(name: NamespacedName, what: Partial<Known>): void {
+    let known = this.#known.get(name);
+    if (known === undefined) this.#known.set(name, known = { name, service: undefined, slices: NO_SLICES });
+    Object.assign(known, what);
+    if (known.service === undefined && known.slices.length === 0) this.#known.delete(name);
+  }
+
+  /** The copy of a Service's name that is kept already, if there is one. */
+  #shared(name: NamespacedName): NamespacedName {
+    return this.#known.get(name)?.name ?? name;
+  }
+
+  /** Compares a Service's ports with what they were, and records what differs. Returns whether anything does. */
+  #compare(
     name: NamespacedName,
-    wantedBefore: readonly WantedPort[],
+    before: readonly ServicePort[],
     changes: Map<ServicePortKey, ServicePortChange>,
   ): boolean {
-    const judged = this.#services.get(name);
-    const problems = [...judged?.problems ?? []];
-    const slices = this.#slices.get(name);
+    const service = this.#known.get(name)?.service;
+    const problems = [...service?.problems ?? []];
+    const gone = new Map(before.map((port) => [port.key, port]));
     let changed = false;
-    const record = (key: ServicePortKey, change: ServicePortChange): void => {
-      changes.set(key, change);
+    for (const wanted of service?.ports ?? []) {
+      const after = this.#build(wanted, problems);
+      const same = gone.get(after.key);
+      gone.delete(after.key);
+      if (same !== undefined && equalServicePorts(same, after)) continue;
+      changes.set(after.key, { before: same, after });
       changed = true;
-    };
-    const kept = new Set<ServicePortKey>();
-    for (const wanted of judged?.ports ?? []) {
-      kept.add(wanted.key);
-      const before = this.#ports.get(wanted.key);
-      const after = this.#build(wanted, slices, problems);
-      if (before !== undefined && equalServicePorts(before, after)) continue;
-      this.#ports.set(wanted.key, after);
-      record(wanted.key, { before, after });
     }
-    for (const { key } of wantedBefore) {
-      const before = kept.has(key) ? undefined : this.#ports.get(key);
-      if (before === undefined) continue;
-      this.#ports.delete(key);
-      record(key, { before, after: undefined });
+    for (const [key, port] of gone) {
+      changes.set(key, { before: port, after: undefined });
+      changed = true;
     }
     this.#problems.set(`Service ${name}`, problems);
     return changed;
   }
 
-  #build(
-    wanted: WantedPort,
-    slices: ReadonlyMap<string, JudgedSlice> | undefined,
-    problems: Problem[],
-  ): ServicePort {
-    const { key, name, appProtocol, families } = wanted;
-    const owns = (claim: string, kind: "vip-conflict" | "node-port-conflict", what: string): boolean => {
-      const owner = this.#claims.ownerOf(claim);
-      if (owner === key) return true;
-      problems.push({
-        object: `Service ${name.namespace}/${name.name}`,
-        kind,
-        message:
-          `${what} is asked for by ${key}, but belongs to ${owner} (which was given it by the cluster, is older, or is ` +
-          `first by name). ` +
-          `Give one of them another.`,
-      });
-      return false;
-    };
-    const ownsVIP = (vip: VIP): boolean =>
-      owns(
-        vipClaim(vip.address, vip.port, name.protocol),
-        "vip-conflict",
-        `${vip.kind} ${vip.address} port ${vip.port}/${name.protocol}`,
-      );
-    const owned = wanted.vips.filter(ownsVIP);
-    // Nearly always all of them: then the list is shared instead of kept twice.
-    const vips = owned.length === wanted.vips.length ? wanted.vips : owned;
-    const ownsNodePort = wanted.nodePort !== 0 && owns(
-      nodePortClaim(wanted.nodePort, name.protocol),
-      "node-port-conflict",
-      `NodePort ${wanted.nodePort}/${name.protocol}`,
-    );
+  /** The ServicePort as it is now. What it asks for and does not get is added to `problems`. */
+  #build(wanted: WantedPort, problems?: Problem[]): ServicePort {
+    const { service, appProtocol, port } = wanted;
+    let vips: readonly VIP[] = service.addresses.map(({ address, family, kind }) => ({
+      address,
+      family,
+      port,
+      kind,
+    }));
+    let { nodePort } = wanted;
+    if (this.#claims.hasDisputes) {
+      const rivals = { wanted, problems };
+      vips = vips.filter((vip) => this.#ownsVIP(vip, rivals));
+      if (nodePort !== 0 && !this.#ownsNodePort(nodePort, rivals)) nodePort = 0;
+    }
+    const name = servicePortNameOf(wanted);
+    const slices = this.#known.get(service.namespacedName)?.slices ?? NO_SLICES;
     return {
-      key,
+      key: servicePortKey(name),
       name,
       appProtocol,
       vips,
-      nodePort: ownsNodePort ? wanted.nodePort : 0,
-      families,
+      nodePort,
+      families: service.families,
       endpoints: {
         IPv4: joinEndpoints(wanted, "IPv4", slices),
         IPv6: joinEndpoints(wanted, "IPv6", slices),
       },
     };
   }
+
+  #ownsVIP({ address, port, kind }: VIP, rivals: Rivals): boolean {
+    const { protocol } = rivals.wanted;
+    const what = `${kind} ${address} port ${port}/${protocol}`;
+    return this.#owns(vipClaim(address, port, protocol), { kind: "vip-conflict", what }, rivals);
+  }
+
+  #ownsNodePort(nodePort: number, rivals: Rivals): boolean {
+    const { protocol } = rivals.wanted;
+    const what = `NodePort ${nodePort}/${protocol}`;
+    return this.#owns(nodePortClaim(nodePort, protocol), { kind: "node-port-conflict", what }, rivals);
+  }
+
+  #owns(claim: Claim, dispute: Dispute, { wanted, problems }: Rivals): boolean {
+    const owner = this.#claims.ownerOf(claim);
+    if (owner === wanted) return true;
+    if (owner !== undefined) problems?.push(conflict(wanted, owner, dispute));
+    return false;
+  }
+}
+
+/** What two ports ask for. */
+interface Dispute {
+  readonly kind: "vip-conflict" | "node-port-conflict";
+  readonly what: string;
+}
+
+/** Who may have lost something to another, and where to say so. */
+interface Rivals {
+  readonly wanted: WantedPort;
+  readonly problems: Problem[] | undefined;
+}
+
+function claimsIn(service: JudgedService | undefined): [Claim, WantedPort][] {
+  return (service?.ports ?? []).flatMap((port) =>
+    claimsOf(port).map((claim): [Claim, WantedPort] => [claim, port])
+  );
+}
+
+function conflict(wanted: WantedPort, owner: WantedPort, { kind, what }: Dispute): Problem {
+  return {
+    object: `Service ${wanted.service.namespacedName}`,
+    kind,
+    message:
+      `${what} is asked for by ${keyOf(wanted)}, but belongs to ${keyOf(owner)} (which was given it by the ` +
+      `cluster, is older, or is first by name). Give one of them another.`,
+  };
 }
 
 const NO_ENDPOINTS: readonly Endpoint[] = [];
 
 /** The usable endpoints of a port in one family, from all slices of its Service. */
 function joinEndpoints(
-  { name, families }: WantedPort,
+  { service, name, protocol }: WantedPort,
   family: IPFamily,
-  slices: ReadonlyMap<string, JudgedSlice> | undefined,
+  slices: readonly JudgedSlice[],
 ): readonly Endpoint[] {
-  if (slices === undefined || !families.includes(family)) return NO_ENDPOINTS;
+  if (slices.length === 0 || !service.families.includes(family)) return NO_ENDPOINTS;
   const candidates: PortedEndpoint[] = [];
-  for (const slice of slices.values()) {
+  for (const slice of slices) {
     if (slice.family !== family) continue;
     // A slice resolves a named targetPort for its own pods, so each slice may have another number for the same name.
-    const slicePort = slice.ports.find((port) => port.name === name.port && port.protocol === name.protocol);
+    const slicePort = slice.ports.find((port) => port.name === name && port.protocol === protocol);
     if (slicePort === undefined) continue;
     for (const endpoint of slice.endpoints) candidates.push({ endpoint, port: slicePort.port });
   }

@@ -203,8 +203,8 @@ Deno.test("reduce() lets go of a Service that is labelled away, and of a port th
 
 Deno.test("reduce() gives a disputed VIP and NodePort to the older Service, and on to the next when it goes", () => {
   const ports = [portSpec({ nodePort: 30080 })];
-  const older = service({ name: "older", creationTimestampMs: 1, ports });
-  const newer = service({ name: "a-newer", creationTimestampMs: 2, ports });
+  const older = service({ name: "older", creationTimestampMs: 1_000, ports });
+  const newer = service({ name: "a-newer", creationTimestampMs: 2_000, ports });
   for (const order of [[older, newer], [newer, older]]) {
     const model = newModel();
     const appeared: Problem[] = [];
@@ -230,17 +230,17 @@ Deno.test("reduce() gives a disputed VIP and NodePort to the older Service, and 
 
 Deno.test("reduce() gives a VIP to the Service it was allocated to, however old another one is that lists it", () => {
   const address = "10.96.0.10";
-  const allocated = service({ name: "allocated", creationTimestampMs: 3 });
+  const allocated = service({ name: "allocated", creationTimestampMs: 3_000 });
   const balanced = service({
     name: "balanced",
     clusterIPs: ["10.96.0.12"],
-    creationTimestampMs: 2,
+    creationTimestampMs: 2_000,
     loadBalancerIngress: [{ ip: address, ipMode: "VIP" }],
   });
   const listed = service({
     name: "listed",
     clusterIPs: ["10.96.0.11"],
-    creationTimestampMs: 1,
+    creationTimestampMs: 1_000,
     externalIPs: [address],
   });
   for (const order of [[listed, balanced, allocated], [allocated, listed, balanced]]) {
@@ -368,7 +368,15 @@ Deno.test("reduce(): any sequence of events, in any batches, ends where a model 
       }
     }
     const fresh = newModel();
-    fresh.reduce(apply(...random.shuffled([...world.values()])));
+    const events = apply(...random.shuffled([...world.values()]));
+    const middle = random.integer(0, events.length);
+    fresh.load(events.slice(0, middle));
+    fresh.load(events.slice(middle));
+    const { problemsAppeared } = fresh.loaded();
+    assertEquals(
+      problemsAppeared.map(({ message }) => message).sort(),
+      [...fresh.problems()].map(({ message }) => message).sort(),
+    );
     const expected = new Map([...fresh.servicePorts()].map((port) => [port.key, port]));
     assertEquals(sorted(view), sorted(expected), `seed ${seed}`);
     assertEquals(
@@ -417,7 +425,7 @@ function randomService(random: Random, name: string): KubeObject {
   );
   return service({
     name,
-    creationTimestampMs: random.integer(0, 2),
+    creationTimestampMs: 1_000 * random.integer(0, 2),
     clusterIPs: random.pick([["10.96.0.1"], ["10.96.0.2"], ["10.96.0.3", "fd00::3"], ["fd00::3"], ["None"]]),
     externalIPs: random.pick([[], ["192.0.2.1"], ["10.96.0.1"], ["fd00::9", "bad"]]),
     proxyName: random.pick(["", "", "", "other"]),

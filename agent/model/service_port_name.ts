@@ -6,11 +6,20 @@
  * or `:` (RFC 1123), so two different names never share a text.
  * @module
  */
+import type { NamespacedName } from "../kube/objects.ts";
 import type { ServicePortKey, ServicePortName } from "./types.ts";
 
 /** The map key of a ServicePortName. */
 export function servicePortKey(name: ServicePortName): ServicePortKey {
-  return `${servicePortLabel(name)}/${name.protocol}`;
+  const { namespace, name: service, port, protocol } = name;
+  return port === "" ? `${namespace}/${service}/${protocol}` : `${namespace}/${service}:${port}/${protocol}`;
+}
+
+/** The Service a key names a port of. */
+export function serviceOfKey(key: ServicePortKey): NamespacedName {
+  const protocol = key.lastIndexOf("/");
+  const port = key.indexOf(":");
+  return key.slice(0, port === -1 ? protocol : port);
 }
 
 /**

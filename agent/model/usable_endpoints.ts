@@ -23,20 +23,17 @@ export function usableEndpoints(candidates: readonly PortedEndpoint[]): readonly
   const chosen = ready.length > 0
     ? ready
     : candidates.filter(({ endpoint }) => endpoint.serving && endpoint.terminating);
-  const byAddress = new Map<string, Endpoint>();
-  for (const { endpoint, port } of chosen) {
-    const key = `${endpoint.address} ${port}`;
-    const known = byAddress.get(key);
+  return chosen
+    .map(({ endpoint: { address, zone }, port }): Endpoint => ({ address, port, zone }))
+    .sort((a, b) => compareSockets(a, b) || compareText(a.zone, b.zone))
     // Two copies may differ in zone; taking the smaller text makes the outcome independent of slice order.
-    if (known === undefined || endpoint.zone < known.zone) {
-      byAddress.set(key, { address: endpoint.address, port, zone: endpoint.zone });
-    }
-  }
-  return [...byAddress.values()].sort(compareEndpoints);
+    .filter((endpoint, index, all) => index === 0 || compareSockets(endpoint, all[index - 1]!) !== 0)
+    // Sorting is stable: within a zone the order by address and port stays.
+    .sort((a, b) => compareText(a.zone, b.zone));
 }
 
-function compareEndpoints(a: Endpoint, b: Endpoint): number {
-  return compareText(a.zone, b.zone) || compareText(a.address, b.address) || a.port - b.port;
+function compareSockets(a: Endpoint, b: Endpoint): number {
+  return compareText(a.address, b.address) || a.port - b.port;
 }
 
 function compareText(a: string, b: string): number {
