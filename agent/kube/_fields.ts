@@ -5,6 +5,7 @@
  * Invariants: nothing throws; an absent or null field is not malformed (the API treats both as unset).
  * @module
  */
+import { shareText } from "./_shared_text.ts";
 
 /** An object of unknown content. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -37,7 +38,7 @@ export class FieldReader {
   /** As `text`, for fields that thousands of objects have in common (zones, nodes, protocols): one copy of each text. */
   sharedText(key: string, fallback = ""): string {
     const value = this.optionalText(key);
-    return value === undefined ? fallback : intern(value);
+    return value === undefined ? fallback : shareText(value);
   }
 
   /** A number, or undefined when unset or of another type. */
@@ -110,15 +111,12 @@ export class FieldReader {
 
   /** Adds a sentence: the field is left out because it is not what it should be. */
   reject(key: string, value: unknown, wanted: string): void {
-    const quoted = typeof value === "string"
-      ? `the text ${JSON.stringify(value.slice(0, 60))}`
-      : describe(value);
-    this.#malformed.push(`${this.#pathOf(key)} is ${quoted}, not ${wanted}`);
+    this.#malformed.push(describeRejected(this.#pathOf(key), value, wanted));
   }
 
   /** Adds a sentence: a field without which the object around it has no use is missing. */
   missing(key: string, consequence: string): void {
-    this.#malformed.push(`${this.#pathOf(key)} is missing: ${consequence}`);
+    this.#malformed.push(describeMissing(this.#pathOf(key), consequence));
   }
 
   #list(key: string): readonly unknown[] {
@@ -138,25 +136,22 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The sentence about a field that is left out because it is not what it should be. */
+export function describeRejected(path: string, value: unknown, wanted: string): string {
+  const quoted = typeof value === "string"
+    ? `the text ${JSON.stringify(value.slice(0, 60))}`
+    : describe(value);
+  return `${path} is ${quoted}, not ${wanted}`;
+}
+
+/** The sentence about a field that is missing, and without which the object around it has no use. */
+export function describeMissing(path: string, consequence: string): string {
+  return `${path} is missing: ${consequence}`;
+}
+
 function describe(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "an object";
   return `the ${typeof value} ${String(value).slice(0, 60)}`;
-}
-
-/** More distinct texts than any cluster has zones and nodes; beyond it the table starts afresh. */
-const INTERN_LIMIT = 20_000;
-/** Longer texts hardly ever repeat. */
-const INTERN_MAX_LENGTH = 64;
-const interned = new Map<string, string>();
-
-/** One copy of a text. Not for texts that are unique: they would only drive the others out. */
-function intern(text: string): string {
-  if (text.length > INTERN_MAX_LENGTH) return text;
-  const known = interned.get(text);
-  if (known !== undefined) return known;
-  if (interned.size >= INTERN_LIMIT) interned.clear();
-  interned.set(text, text);
-  return text;
 }

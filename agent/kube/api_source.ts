@@ -18,6 +18,7 @@ import { ObjectStore } from "./store.ts";
 import { start, step, type StepContext } from "./watch.ts";
 import {
   DEFAULT_WATCH_SETTINGS,
+  type StoreEvent,
   type WatchEffect,
   type WatchFailure,
   type WatchInput,
@@ -123,7 +124,16 @@ async function runKind(
   };
   const logger = options.logger.with({ resource: resourceName(kind) });
   const store = new ObjectStore(kind);
-  let { state, effect } = start(context);
+  const take = (events: readonly StoreEvent[]): void => {
+    const wasSynced = store.synced;
+    run.join.take(store.apply(events));
+    if (wasSynced || !store.synced) return;
+    logger.info("synced", { objects: store.size });
+    options.observer?.onSynced?.(kind, store.size);
+    run.join.synced(kind);
+  };
+  let { state, events, effect } = start(context);
+  take(events);
   for (;;) {
     if (effect === undefined) throw new TypeError(`Nothing is left to do in state ${state.kind}`);
     const inputs: AsyncIterable<WatchInput> = perform(kind, effect, { options, logger, signal: run.signal });
@@ -131,23 +141,14 @@ async function runKind(
     for await (const input of inputs) {
       const failuresBefore = state.failures;
       const result = step(state, input, context);
-      state = result.state;
+      ({ state, events, effect } = result);
       report(kind, { input, failures: state.failures, failuresBefore, options, logger });
       if (result.relistReason !== undefined) {
         logger.info("listing again from the beginning", { reason: result.relistReason });
         options.observer?.onRelist?.(kind, result.relistReason);
       }
-      const wasSynced = store.synced;
-      run.join.take(store.apply(result.events));
-      if (store.synced && !wasSynced) {
-        logger.info("synced", { objects: store.size });
-        options.observer?.onSynced?.(kind, store.size);
-        run.join.synced(kind);
-      }
-      if (result.effect !== undefined) {
-        effect = result.effect;
-        break;
-      }
+      take(events);
+      if (effect !== undefined) break;
     }
   }
 }
@@ -173,9 +174,10 @@ async function* perform(
         yield { kind: "waited" };
         return;
       case "list": {
-        const page = await client.list(kind, { ...effect, labelSelector }, signal);
-        page.unreadable.forEach(unreadable);
-        yield { kind: "page", ...page };
+        for await (const part of client.list(kind, { labelSelector }, signal)) {
+          part.unreadable.forEach(unreadable);
+          yield { kind: "listed", ...part };
+        }
         return;
       }
       case "watch": {

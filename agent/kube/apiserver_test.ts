@@ -64,9 +64,7 @@ async function listsAndWatches(plane: ControlPlane): Promise<void> {
     service("before", { ports: [{ name: "http", port: 80 }, { name: "b", port: 81 }] }),
   );
   await plane.call("POST", SLICES, slice("before-1", "10.244.0.1"));
-  await using source = await RunningApiSource.start(await plane.kubeconfig("admin"), {
-    settings: { pageSize: 1 },
-  });
+  await using source = await RunningApiSource.start(await plane.kubeconfig("admin"));
   await source.until(() => source.batches.length === 1);
   const first = source.batches[0]!;
   const before = objectsOf(first).find((object) => object.name === "before");

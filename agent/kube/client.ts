@@ -1,18 +1,18 @@
 /**
- * Speaks to the Kubernetes API server: lists pages and opens watch streams of Services and EndpointSlices.
+ * Speaks to the Kubernetes API server: lists and watches Services and EndpointSlices.
  *
  * In: a kubeconfig (or the service account of the pod we run in). Out: trimmed objects and watch events.
  * Invariants: one request at a time per call, ended by the AbortSignal or by a deadline; every failure is a typed
  * error. Credentials are asked for anew with each request, and after a 401 the kubeconfig itself is read again.
  * Requests go through node:https: `fetch` could neither use a kubeconfig's client certificate per request nor its
  * proxy, and client-node's own watch ends every 30 s and cannot resume.
+ * Nothing asks for compression: an API server would gzip a list, and that is processor time on both sides.
  * Source: Kubernetes "API Concepts".
  * @module
  */
+import { Buffer } from "node:buffer";
 import http from "node:http";
 import https from "node:https";
-import { concat, JsonLineDecoder } from "./_json_lines.ts";
-import { decodeStatus, type ListPage, readListPage, readWatchEvent } from "./_wire.ts";
 import {
   errorFromCause,
   errorFromStatus,
@@ -25,20 +25,22 @@ import {
 import { type KubeAccess, type KubeAccessOptions, openKubeAccess } from "./access.ts";
 import type { KubeObject } from "./objects.ts";
 import type { WatchEvent } from "./watch_protocol.ts";
+import { ACCEPT, type AnswerFormat, formatOf, type ListPart } from "./wire/mod.ts";
 
 /** What the list+watch loop asks of an API server. */
 export interface KubeClient {
   /** The API server's URL, for messages. */
   readonly server: string;
   /**
-   * Fetches one page over all namespaces.
+   * Lists all namespaces; yields the parts of the list as they arrive. The last one, and only that, has the
+   * collection's resourceVersion; when it does not come, the list has failed.
    * @throws {KubeApiError | SilentConnectionError} @throws the signal's reason when aborted.
    */
   list(
     kind: KubeObject["kind"],
-    options: { readonly continueToken: string; readonly limit: number; readonly labelSelector: string },
+    options: { readonly labelSelector: string },
     signal: AbortSignal,
-  ): Promise<ListPage>;
+  ): AsyncIterable<ListPart>;
   /**
    * Opens a watch stream; yields the events that arrive together, and returns when the server ends the stream.
    * @throws {KubeApiError | SilentConnectionError} @throws the signal's reason when aborted.
@@ -88,17 +90,22 @@ class HttpKubeClient implements KubeClient {
     this.#silenceTimeoutMs = options.silenceTimeoutMs ?? 90_000;
   }
 
-  async list(...[kind, options, signal]: Parameters<KubeClient["list"]>): Promise<ListPage> {
+  async *list(...[kind, options, signal]: Parameters<KubeClient["list"]>): AsyncGenerator<ListPart> {
     const query = new URLSearchParams();
-    if (options.limit > 0) query.set("limit", String(options.limit));
-    if (options.continueToken !== "") query.set("continue", options.continueToken);
     if (options.labelSelector !== "") query.set("labelSelector", options.labelSelector);
     const request = this.#describe("list", kind);
     await using answer = await this.#get(request, query, signal);
-    try {
-      return readListPage(kind, await answer.text());
-    } catch (error) {
-      throw normalize(request, error, signal);
+    const decoder = answer.format.listDecoder(kind);
+    for (;;) {
+      let part: ListPart;
+      try {
+        const chunk = await answer.next();
+        part = chunk === undefined ? decoder.end() : decoder.push(chunk);
+      } catch (error) {
+        throw normalize(request, error, signal);
+      }
+      yield part;
+      if (part.resourceVersion !== "") return;
     }
   }
 
@@ -114,13 +121,13 @@ class HttpKubeClient implements KubeClient {
     if (options.labelSelector !== "") query.set("labelSelector", options.labelSelector);
     const request = this.#describe("watch", kind);
     await using answer = await this.#get(request, query, signal);
-    const decoder = new JsonLineDecoder();
+    const decoder = answer.format.watchDecoder(kind);
     for (;;) {
       let events: readonly WatchEvent[];
       try {
         const chunk = await answer.next();
         if (chunk === undefined) return;
-        events = decoder.push(chunk).map((line) => readWatchEvent(kind, line));
+        events = decoder.push(chunk);
       } catch (error) {
         throw normalize(request, error, signal);
       }
@@ -138,11 +145,11 @@ class HttpKubeClient implements KubeClient {
     if (answer.status === 200) return answer;
     await using refused = answer;
     if (refused.status === 401) this.#access.reload();
-    const { status, retryAfterMs } = refused;
-    const body = await refused.text().catch((error) => {
+    const body = await refused.body().catch((error) => {
       throw normalize(request, error, signal);
     });
-    throw errorFromStatus(request, { status, body: decodeStatus(body), retryAfterMs });
+    const { status, retryAfterMs } = refused;
+    throw errorFromStatus(request, { ...refused.format.readStatus(body), status, retryAfterMs });
   }
 
   async #exchange(request: KubeRequestContext, query: URLSearchParams, signal: AbortSignal): Promise<Answer> {
@@ -159,7 +166,7 @@ class HttpKubeClient implements KubeClient {
         port: url.port || (url.protocol === "http:" ? 80 : 443),
         path: `${url.pathname.replace(/\/$/, "")}${resourcePath(request.kind)}?${query}`,
         method: "GET",
-        headers: { ...options.headers, Accept: "application/json", "User-Agent": "lightpath" },
+        headers: { ...options.headers, Accept: ACCEPT, "User-Agent": "lightpath" },
       });
       const { promise: responded, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
       outgoing.on("response", resolve);
@@ -185,6 +192,7 @@ interface Limit {
 class Answer implements AsyncDisposable {
   readonly status: number;
   readonly retryAfterMs: number;
+  readonly format: AnswerFormat;
   readonly #response: http.IncomingMessage;
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #limit: Limit;
@@ -194,6 +202,7 @@ class Answer implements AsyncDisposable {
     this.#chunks = response[Symbol.asyncIterator]();
     this.#limit = limit;
     this.status = response.statusCode ?? 0;
+    this.format = formatOf(response.headers["content-type"] ?? "");
     const seconds = Number(response.headers["retry-after"] ?? 0);
     this.retryAfterMs = seconds > 0 ? seconds * 1000 : 0;
   }
@@ -205,10 +214,10 @@ class Answer implements AsyncDisposable {
   }
 
   /** The rest of the body. */
-  async text(): Promise<string> {
+  async body(): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [];
     for (let chunk = await this.next(); chunk !== undefined; chunk = await this.next()) chunks.push(chunk);
-    return new TextDecoder().decode(concat(chunks));
+    return Buffer.concat(chunks);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -5,7 +5,6 @@
  * Source: Kubernetes API reference, "Status v1 meta"; "API Concepts", HTTP status codes.
  * @module
  */
-import { isFields } from "./_fields.ts";
 import { API_VERSIONS } from "./parse.ts";
 import type { KubeObject } from "./objects.ts";
 
@@ -76,15 +75,17 @@ export function resourcePath(kind: KubeObject["kind"]): string {
   return `${group === "" ? "/api" : "/apis"}/${API_VERSIONS[kind]}/${plural}`;
 }
 
-/** An answer with a status other than 200. `body` is the decoded Status object, or whatever else came. */
+/** An answer with a status other than 200; `reason` and `message` are those of its Status object. */
 export function errorFromStatus(
   request: KubeRequestContext,
-  answer: { readonly status: number; readonly body: unknown; readonly retryAfterMs: number },
+  answer: {
+    readonly status: number;
+    readonly reason: string;
+    readonly message: string;
+    readonly retryAfterMs: number;
+  },
 ): KubeApiError {
-  const { status, body, retryAfterMs } = answer;
-  const fields = isFields(body) ? body : {};
-  const reason = typeof fields["reason"] === "string" ? fields["reason"] : "";
-  const said = typeof fields["message"] === "string" ? fields["message"] : "";
+  const { status, reason, message: said, retryAfterMs } = answer;
   return new KubeApiError(describeStatus(request, { status, reason, said }), {
     status,
     reason,

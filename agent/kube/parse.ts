@@ -39,9 +39,12 @@ export const SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-nam
 /** Label that marks a headless Service, or a slice of one. */
 export const HEADLESS_LABEL = "service.kubernetes.io/headless";
 
-const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
-const LAST_CHANGE_TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time";
-const ANNOTATION_PREFIXES: readonly string[] = ["config.lightpath.cloud/", "lightpath.cloud/"];
+/** Label of a slice: the Service it belongs to. */
+export const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
+/** Annotation of a slice: when what it tells happened. */
+export const LAST_CHANGE_TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time";
+/** Annotations of a Service that are read begin with one of these. */
+export const ANNOTATION_PREFIXES: readonly string[] = ["config.lightpath.cloud/", "lightpath.cloud/"];
 
 /**
  * Reads one object.
@@ -148,8 +151,9 @@ function readEndpointSlice(root: FieldReader, metadata: FieldReader): Body<Endpo
   return {
     serviceName: metadata.object("labels").text(SERVICE_NAME_LABEL),
     addressType: root.sharedText("addressType"),
-    ports: root.objects("ports").flatMap(readSlicePort),
+    // In the order of the fields' numbers, so that faults are named in the order in which protobuf shows them.
     endpoints: root.objects("endpoints").flatMap(readEndpoint),
+    ports: root.objects("ports").flatMap(readSlicePort),
     lastChangeTriggerTimeMs: metadata.object("annotations").timeMs(LAST_CHANGE_TRIGGER_TIME),
   };
 }

@@ -3,16 +3,23 @@
  *
  * In: what the API server answered (`WatchInput`). Out: the next state and what is to be done (`WatchEffect`): one
  * request or one wait at a time, and the store events that follow from the input.
- * Invariants: every input leads to at most one request or wait; between `Init` and `InitDone` the store keeps serving
- * what it has; a resourceVersion is never compared, only handed back; a list or watch that fails is repeated for
- * ever, with growing jittered pauses.
+ * Invariants: every input leads to at most one request or wait; a list that breaks off is started again, and until it is
+ * complete nothing counts as deleted; a resourceVersion is never compared, only handed back; a list or watch that fails
+ * is repeated for ever, with growing jittered pauses.
  *
  * Lists ask with resourceVersion unset ("most recent"): unlike "0" ("any", possibly an older state from a server's
- * cache), it can never take a restarted agent or a relist back in time. Since Kubernetes 1.31 the watch cache answers
- * it too, so it no longer costs a read of etcd.
+ * cache), it can never take a restarted agent or a relist back in time.
  *
- * Source: Kubernetes "API Concepts": Efficient detection of changes, Watch bookmarks, Retrieving large results sets
- * in chunks, Resource versions, 410 Gone responses. Structure after kube-rs' `watcher`.
+ * They ask for everything at once, and are taken in as they arrive. Since Kubernetes 1.31 the server's watch cache answers
+ * such a list, where the second page and all that follow still cost a read of etcd each (until 1.34); since 1.33 it
+ * encodes item by item. A page would bound nobody's memory any more, but costs a round trip, and its token expires.
+ * Servers before 1.31 read etcd for it, once for each start of an agent. API Priority and Fairness counts such a list as
+ * up to ten requests, for the short time that it takes. A watch with `sendInitialEvents` would do the same in one
+ * request, but not every server in use allows it, and they would need the list as well.
+ *
+ * Source: Kubernetes "API Concepts": Efficient detection of changes, Watch bookmarks, Streaming lists, Resource versions,
+ * 410 Gone responses; k8s.io/apiserver's features ConsistentListFromCache, ListFromCacheSnapshot and
+ * StreamingCollectionEncodingToProtobuf. Structure after kube-rs' `watcher`.
  * @module
  */
 import type {
@@ -24,13 +31,9 @@ import type {
   WatchSettings,
 } from "./watch_protocol.ts";
 
-/** Waits for a page of a list. */
+/** Takes in a list. */
 export interface ListingState {
   readonly kind: "listing";
-  /** Empty for the first page. */
-  readonly continueToken: string;
-  /** Page size; 0 asks for all at once. */
-  readonly limit: number;
 }
 
 /** Follows changes after `resourceVersion`. */
@@ -70,9 +73,11 @@ export interface StepContext {
 
 const VERY_SHORT_WATCH_MS = 1_000;
 
+const LISTING: ListingState = { kind: "listing" };
+
 /** The first state and its effect: list from the beginning. */
 export function start(context: StepContext): WatchStep {
-  return enter(listing(context), 0, context);
+  return enter(LISTING, 0, context);
 }
 
 /** Takes one input. An input that does not fit the state (a late answer) changes nothing. */
@@ -95,23 +100,14 @@ function stepListing(
   context: StepContext,
 ): WatchStep {
   switch (input.kind) {
-    case "page": {
-      const events: StoreEvent[] = state.continueToken === "" ? [{ type: "Init" }] : [];
-      events.push({ type: "InitApply", objects: input.objects });
-      if (input.continueToken !== "") {
-        const next: ListingState = { ...state, continueToken: input.continueToken };
-        return { ...enter(next, state.failures, context), events };
-      }
-      events.push({ type: "InitDone" });
-      return { ...enter(watching(input.resourceVersion), state.failures, context), events };
+    case "listed": {
+      const applied: StoreEvent = { type: "InitApply", objects: input.objects };
+      if (input.resourceVersion === "") return { ...unchanged(state), events: [applied] };
+      const watch = enter(watching(input.resourceVersion), state.failures, context);
+      return { ...watch, events: [applied, { type: "InitDone" }] };
     }
     case "failed":
     case "silent":
-      if (input.kind === "failed" && isGone(input.failure) && state.continueToken !== "") {
-        // The continue token has expired: paging is slower than the server forgets, so ask for all at once.
-        const all: ListingState = { kind: "listing", continueToken: "", limit: 0 };
-        return { ...enter(all, state.failures, context), relistReason: input.failure.message };
-      }
       return pause(state, input.kind === "failed" ? input.failure : undefined, context);
     case "events":
     case "closed":
@@ -141,7 +137,7 @@ function stepWatching(
       return enter({ ...state, progressed: false }, state.failures, context);
     case "silent":
       return enter({ ...state, progressed: false }, state.failures, context);
-    case "page":
+    case "listed":
     case "waited":
       return unchanged(state);
     default:
@@ -175,7 +171,8 @@ function stepEvents(
         break;
       case "ERROR": {
         const at = { ...state, resourceVersion, failures: progressed ? 0 : state.failures };
-        return { ...afterWatchFailure(at, event.failure, context), events: out };
+        const after = afterWatchFailure(at, event.failure, context);
+        return { ...after, events: [...out, ...after.events] };
       }
       default:
         return unreachable(event);
@@ -192,7 +189,7 @@ function afterWatchFailure(
   context: StepContext,
 ): WatchStep {
   if (!mayResume(failure)) {
-    const relist: ListingState & { failures: number } = { ...listing(context), failures: state.failures };
+    const relist = { ...LISTING, failures: state.failures };
     const relistReason = failure.message;
     // The first 410 after progress is the ordinary one and costs no pause; a series of them does.
     if (isGone(failure) && state.failures === 0) return { ...enter(relist, 1, context), relistReason };
@@ -231,23 +228,18 @@ function pause(
 }
 
 function enter(next: ListingState | WatchingState, failures: number, context: StepContext): WatchStep {
+  const state = { ...next, failures };
+  if (next.kind === "listing") {
+    return { state, events: [{ type: "Init" }], effect: { kind: "list" }, relistReason: undefined };
+  }
   const { min, max } = context.settings.watchTimeoutSeconds;
-  const effect: WatchEffect = next.kind === "listing"
-    ? { kind: "list", continueToken: next.continueToken, limit: next.limit }
-    : {
-      kind: "watch",
-      resourceVersion: next.resourceVersion,
-      timeoutSeconds: min + Math.floor(context.random() * (max - min + 1)),
-    };
-  return { state: { ...next, failures }, events: [], effect, relistReason: undefined };
+  const timeoutSeconds = min + Math.floor(context.random() * (max - min + 1));
+  const effect: WatchEffect = { kind: "watch", resourceVersion: next.resourceVersion, timeoutSeconds };
+  return { state, events: [], effect, relistReason: undefined };
 }
 
 function unchanged(state: WatchState): WatchStep {
   return { state, events: [], effect: undefined, relistReason: undefined };
-}
-
-function listing(context: StepContext): ListingState {
-  return { kind: "listing", continueToken: "", limit: context.settings.pageSize };
 }
 
 function watching(resourceVersion: string): WatchingState {

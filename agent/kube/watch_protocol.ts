@@ -26,13 +26,8 @@ export interface WatchFailure {
 
 /** What happened. */
 export type WatchInput =
-  | {
-    readonly kind: "page";
-    readonly objects: readonly KubeObject[];
-    readonly resourceVersion: string;
-    /** Empty on the last page. */
-    readonly continueToken: string;
-  }
+  /** A part of a list. The last one has the collection's resourceVersion, those before it an empty one. */
+  | { readonly kind: "listed"; readonly objects: readonly KubeObject[]; readonly resourceVersion: string }
   /** Events of a watch stream in their order; those read together arrive together. */
   | { readonly kind: "events"; readonly events: readonly WatchEvent[] }
   /** The list was refused, or the watch was, or a stream broke. */
@@ -54,14 +49,12 @@ export type StoreEvent =
 
 /** What is to be done next. */
 export type WatchEffect =
-  | { readonly kind: "list"; readonly continueToken: string; readonly limit: number }
+  | { readonly kind: "list" }
   | { readonly kind: "watch"; readonly resourceVersion: string; readonly timeoutSeconds: number }
   | { readonly kind: "wait"; readonly ms: number };
 
 /** Numbers of the protocol. */
 export interface WatchSettings {
-  /** Objects per page of a list. */
-  readonly pageSize: number;
   /** The server ends a watch after a random time in this range, so that many agents do not return together. */
   readonly watchTimeoutSeconds: { readonly min: number; readonly max: number };
   /** First pause after a failure; doubles with each further one, up to `maxBackoffMs`. */
@@ -71,9 +64,8 @@ export interface WatchSettings {
   readonly maxRetryAfterMs: number;
 }
 
-/** The defaults. client-go's reflector has the same page size, and 300 to 600 s per watch. */
+/** The defaults. client-go's reflector has 300 to 600 s per watch. */
 export const DEFAULT_WATCH_SETTINGS: WatchSettings = {
-  pageSize: 500,
   watchTimeoutSeconds: { min: 290, max: 600 },
   minBackoffMs: 200,
   maxBackoffMs: 5_000,

@@ -7,7 +7,7 @@ import { DEFAULT_WATCH_SETTINGS, type WatchEffect, type WatchInput } from "./wat
 
 const CONTEXT: StepContext = { settings: DEFAULT_WATCH_SETTINGS, random: () => 0.5 };
 const CLOSED: WatchInput = { kind: "closed", durationMs: 10 };
-const LIST: WatchEffect = { kind: "list", continueToken: "", limit: 500 };
+const LIST: WatchEffect = { kind: "list" };
 
 /** Tells a machine one input after the other, and remembers where it stands. */
 class Told {
@@ -28,7 +28,7 @@ class Told {
   /** A machine that watches from a version. */
   static watching(resourceVersion: string, context: StepContext = CONTEXT): Told {
     const told = new Told(context);
-    told.tell({ kind: "page", objects: [], resourceVersion, continueToken: "" });
+    told.tell({ kind: "listed", objects: [], resourceVersion });
     return told;
   }
 }
@@ -66,32 +66,24 @@ Deno.test("watch: the first thing is a list from the beginning", () => {
   assertEquals(new Told().last.effect, LIST);
 });
 
-Deno.test("watch: pages go to the store as they come, and the last one starts the watch", () => {
+Deno.test("watch: the parts of a list go to the store as they come, and the last one starts the watch", () => {
   const told = new Told();
-  told.tell({ kind: "page", objects: [service("a", "1")], resourceVersion: "9", continueToken: "next" });
-  assertEquals(brief(told), ["Init", "InitApply a"]);
-  assertEquals(told.last.effect, { kind: "list", continueToken: "next", limit: 500 });
-  told.tell({ kind: "page", objects: [service("b", "2")], resourceVersion: "9", continueToken: "" });
-  assertEquals(brief(told), ["InitApply b", "InitDone"]);
-  assertEquals(told.last.effect, watchFrom("9"));
+  assertEquals(brief(told), ["Init"]);
+  told.tell({ kind: "listed", objects: [service("a", "1")], resourceVersion: "" });
+  assertEquals([brief(told), told.last.effect], [["InitApply a"], undefined]);
+  told.tell({ kind: "listed", objects: [service("b", "2"), service("c", "3")], resourceVersion: "" });
+  assertEquals([brief(told), told.last.effect], [["InitApply b c"], undefined]);
+  told.tell({ kind: "listed", objects: [], resourceVersion: "9" });
+  assertEquals([brief(told), told.last.effect], [["InitApply", "InitDone"], watchFrom("9")]);
 });
 
-Deno.test("watch: a failed page is asked for again with the same token", () => {
+Deno.test("watch: a list that breaks off is started again after a pause", () => {
   const told = new Told();
-  told.tell({ kind: "page", objects: [], resourceVersion: "9", continueToken: "next" });
-  assertEquals(told.tell(failure(503)).effect, { kind: "wait", ms: 150 });
-  assertEquals(told.tell({ kind: "waited" }).effect, { kind: "list", continueToken: "next", limit: 500 });
-});
-
-Deno.test("watch: 410 mid-list starts the list again, all at once, without a pause", () => {
-  const told = new Told();
-  told.tell({ kind: "page", objects: [service("a", "1")], resourceVersion: "9", continueToken: "next" });
-  told.tell(failure(410));
-  assertEquals(told.last.effect, { kind: "list", continueToken: "", limit: 0 });
-  assertEquals(told.last.relistReason, "status 410");
-  told.tell({ kind: "page", objects: [service("b", "2")], resourceVersion: "12", continueToken: "" });
-  assertEquals(brief(told), ["Init", "InitApply b", "InitDone"]);
-  assertEquals(told.last.effect, watchFrom("12"));
+  told.tell({ kind: "listed", objects: [service("a", "1")], resourceVersion: "" });
+  told.tell(failure(0));
+  assertEquals([brief(told), told.last.effect], [[], { kind: "wait", ms: 150 }]);
+  told.tell({ kind: "waited" });
+  assertEquals([brief(told), told.last.effect], [["Init"], LIST]);
 });
 
 Deno.test("watch: changes go to the store, and a closed stream resumes at the last of them", () => {
@@ -138,11 +130,11 @@ Deno.test("watch: a silent list is tried again after a pause", () => {
   assertEquals(told.tell({ kind: "waited" }).effect, LIST);
 });
 
-Deno.test("watch: 410 as a status lists again without a pause and without emptying the store", () => {
+Deno.test("watch: 410 as a status lists again without a pause", () => {
   const told = Told.watching("9");
   told.tell({ kind: "events", events: [{ type: "BOOKMARK", resourceVersion: "10" }] });
   told.tell(failure(410));
-  assertEquals(brief(told), []);
+  assertEquals(brief(told), ["Init"]);
   assertEquals([told.last.effect, told.last.relistReason], [LIST, "status 410"]);
 });
 
@@ -156,14 +148,14 @@ Deno.test("watch: 410 as an event keeps the changes before it, and lists again",
       { type: "ADDED", object: service("never", "11") },
     ],
   });
-  assertEquals(brief(told), ["Apply a"]);
+  assertEquals(brief(told), ["Apply a", "Init"]);
   assertEquals([told.last.effect, told.last.relistReason], [LIST, "too old"]);
 });
 
 Deno.test("watch: a series of 410 without progress is slowed down", () => {
   const told = Told.watching("9");
   assertEquals(told.tell(failure(410)).effect, LIST);
-  told.tell({ kind: "page", objects: [], resourceVersion: "20", continueToken: "" });
+  told.tell({ kind: "listed", objects: [], resourceVersion: "20" });
   assertEquals(told.tell(failure(410)).effect, { kind: "wait", ms: 300 });
   assertEquals(told.tell({ kind: "waited" }).effect, LIST);
 });
@@ -229,7 +221,7 @@ Deno.test("watch: an input that does not fit the state changes nothing", () => {
   states[2]!.tell(failure(0));
   const strangers: WatchInput[][] = [
     [{ kind: "waited" }, CLOSED, { kind: "events", events: [] }],
-    [{ kind: "waited" }, { kind: "page", objects: [], resourceVersion: "1", continueToken: "" }],
+    [{ kind: "waited" }, { kind: "listed", objects: [], resourceVersion: "1" }],
     [CLOSED, { kind: "silent" }, failure(410)],
   ];
   for (const [index, told] of states.entries()) {

@@ -32,7 +32,6 @@ Deno.test("SyntheticApi shows the agent's own client the world, then each change
     running.catch(() => {});
 
     await arrived.promise;
-    // 1,200 Services are three pages of each kind.
     const [first = []] = batches.splice(0);
     assertEquals(first.length, 2 * SHAPE.services);
     const names = new Set(

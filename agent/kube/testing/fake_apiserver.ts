@@ -2,20 +2,30 @@
  * An API server in memory that refuses what the real one refuses: for tests of the list+watch loop over a socket.
  *
  * In: objects put and deleted by a test, and faults to inject. Out: HTTP on a loopback port.
- * Serves Services and EndpointSlices over all namespaces: paged lists with continue tokens, watches that resume from
- * a resourceVersion, bookmarks, 410 in both its forms, refusals, dropped and silent connections, lines cut anywhere.
+ * Serves Services and EndpointSlices over all namespaces, in protobuf to who accepts it and else in JSON: lists, watches
+ * that resume from a resourceVersion, bookmarks, 410 in both its forms, refusals, dropped and silent connections, answers
+ * that are cut into pieces or break off anywhere.
  * Source: Kubernetes "API Concepts".
  * @module
  */
 import http from "node:http";
 import type { KubeObject, NamespacedName } from "../objects.ts";
+import { API_VERSIONS } from "../parse.ts";
 import { Awaiter } from "./awaiter.ts";
+import {
+  encodeEnvelope,
+  encodeList,
+  encodeObject,
+  encodeStatus,
+  encodeWatchFrame,
+  type Json,
+} from "./protobuf_encoder.ts";
 
 /** A raw object as JSON would hold it. */
-export interface RawObject {
-  readonly metadata: { readonly namespace: string; readonly name: string; readonly [key: string]: unknown };
-  readonly [key: string]: unknown;
-}
+export type RawObject = {
+  readonly metadata: { readonly namespace: string; readonly name: string; readonly [key: string]: Json };
+  readonly [key: string]: Json;
+};
 
 /** How the server tells a watcher that history is lost. */
 export type GoneForm = "status" | "event";
@@ -27,8 +37,10 @@ interface LogEntry {
   readonly object: RawObject;
 }
 
+/** Somebody who watches. */
 interface Watcher {
   readonly kind: KubeObject["kind"];
+  readonly inProtobuf: boolean;
   readonly response: http.ServerResponse;
 }
 
@@ -37,19 +49,24 @@ export interface SeenRequest {
   readonly verb: "list" | "watch";
   readonly kind: KubeObject["kind"];
   readonly query: URLSearchParams;
+  /** The format of the answer. */
+  readonly inProtobuf: boolean;
 }
 
 /** Answers instead of the regular answer. */
 export interface Refusal {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: unknown;
+  readonly body?: Json;
 }
 
 const PATHS: Readonly<Record<string, KubeObject["kind"]>> = {
   "/api/v1/services": "Service",
   "/apis/discovery.k8s.io/v1/endpointslices": "EndpointSlice",
 };
+
+const PROTOBUF = "application/vnd.kubernetes.protobuf";
+const utf8 = new TextEncoder();
 
 /** The server. Dispose of it with `await using`. */
 export class FakeApiserver implements AsyncDisposable {
@@ -62,6 +79,10 @@ export class FakeApiserver implements AsyncDisposable {
   /** While true, connections are refused by closing them at once. */
   down = false;
   goneForm: GoneForm = "status";
+  /** False for a server, or something before one, that has nothing but JSON. */
+  speaksProtobuf = true;
+  /** Asked for each list: after how many bytes of its body the connection breaks. */
+  breakList: (bytes: number) => number = () => Infinity;
   /** Cut what is sent into pieces of this size; 0 sends whole. */
   chunkBytes = 0;
 
@@ -72,10 +93,6 @@ export class FakeApiserver implements AsyncDisposable {
   };
   readonly #log: LogEntry[] = [];
   readonly #watchers = new Set<Watcher>();
-  readonly #snapshots = new Map<
-    string,
-    { readonly items: readonly RawObject[]; readonly resourceVersion: number }
-  >();
   #resourceVersion = 100;
   #compactedBefore = 100;
   readonly #awaiter = new Awaiter();
@@ -145,22 +162,25 @@ export class FakeApiserver implements AsyncDisposable {
   /** Sends a bookmark with the newest resourceVersion to all watchers. */
   bookmark(): void {
     for (const watcher of this.#watchers) {
-      const object = { kind: watcher.kind, metadata: { resourceVersion: String(this.#resourceVersion) } };
-      this.#send(watcher.response, { type: "BOOKMARK", object });
+      this.#tell(watcher, "BOOKMARK", { metadata: { resourceVersion: String(this.#resourceVersion) } });
     }
   }
 
-  /** Sends any text to the watchers of a kind. */
-  sendRaw(kind: KubeObject["kind"], text: string): void {
-    for (const watcher of this.#watchers) if (watcher.kind === kind) this.#write(watcher.response, text);
+  /** Sends any bytes to the watchers of a kind. */
+  sendRaw(kind: KubeObject["kind"], bytes: Uint8Array): void {
+    for (const watcher of this.#watchers) if (watcher.kind === kind) this.#write(watcher.response, bytes);
   }
 
-  /** Forgets history: resuming from before now, and continue tokens given so far, are answered with 410. */
+  /** Tells the watchers of a kind of an object, or of anything else. */
+  tell(kind: KubeObject["kind"], type: string, object: Json): void {
+    for (const watcher of this.#watchers) if (watcher.kind === kind) this.#tell(watcher, type, object);
+  }
+
+  /** Forgets history: resuming from before now is answered with 410. */
   compact(): void {
     // A version that nobody has seen, as other kinds' writes would make it.
     this.#resourceVersion++;
     this.#compactedBefore = this.#resourceVersion;
-    this.#snapshots.clear();
   }
 
   /** Breaks all open connections without a word. */
@@ -197,9 +217,7 @@ export class FakeApiserver implements AsyncDisposable {
 
   #append(entry: LogEntry): void {
     this.#log.push(entry);
-    for (const watcher of this.#watchers) {
-      if (watcher.kind === entry.kind) this.#sendEntry(watcher.response, entry);
-    }
+    this.tell(entry.kind, entry.type, entry.object);
   }
 
   #handle(incoming: http.IncomingMessage, response: http.ServerResponse): void {
@@ -207,14 +225,14 @@ export class FakeApiserver implements AsyncDisposable {
     const kind = PATHS[url.pathname];
     if (this.down || kind === undefined) return void response.socket?.destroy();
     const verb = url.searchParams.get("watch") === "true" ? "watch" : "list";
-    const request: SeenRequest = { verb, kind, query: url.searchParams };
+    const inProtobuf = this.speaksProtobuf && (incoming.headers.accept ?? "").includes(PROTOBUF);
+    const request: SeenRequest = { verb, kind, query: url.searchParams, inProtobuf };
     this.requests.push(request);
     try {
       if (this.silent) return;
       const refusal = this.refuse(request);
       if (refusal !== undefined) {
-        response.writeHead(refusal.status, refusal.headers ?? {});
-        response.end(JSON.stringify(refusal.body ?? status(refusal.status, "Refused")));
+        this.#refuse(request, response, refusal);
       } else if (verb === "list") this.#list(request, response);
       else this.#watch(request, response);
     } finally {
@@ -222,68 +240,75 @@ export class FakeApiserver implements AsyncDisposable {
     }
   }
 
+  #refuse(
+    request: SeenRequest,
+    response: http.ServerResponse,
+    { status: code, headers, body }: Refusal,
+  ): void {
+    const said = body ?? status(code, "Refused");
+    response.writeHead(code, { "Content-Type": contentType(request), ...headers });
+    response.end(request.inProtobuf ? encodeStatus(said) : JSON.stringify(said));
+  }
+
   #list(request: SeenRequest, response: http.ServerResponse): void {
-    const limit = Number(request.query.get("limit") ?? 0);
-    const token = request.query.get("continue") ?? "";
-    const [id, from] = token === "" ? [crypto.randomUUID(), "0"] : token.split(":") as [string, string];
-    const snapshot = token === ""
-      ? { items: [...this.#objects[request.kind].values()], resourceVersion: this.#resourceVersion }
-      : this.#snapshots.get(id);
-    if (snapshot === undefined) {
-      response.writeHead(410);
-      return void response.end(JSON.stringify(status(410, "Expired")));
-    }
-    this.#snapshots.set(id, snapshot);
-    const start = Number(from);
-    const end = limit === 0 ? snapshot.items.length : start + limit;
-    const more = end < snapshot.items.length;
-    response.writeHead(200, { "Content-Type": "application/json" });
-    response.end(JSON.stringify({
-      kind: `${request.kind}List`,
-      metadata: {
-        resourceVersion: String(snapshot.resourceVersion),
-        ...(more ? { continue: `${id}:${end}` } : {}),
-      },
-      items: snapshot.items.slice(start, end),
-    }));
+    const { kind, inProtobuf } = request;
+    const list = {
+      metadata: { resourceVersion: String(this.#resourceVersion) },
+      items: [...this.#objects[kind].values()],
+    };
+    const bytes = inProtobuf
+      ? encodeList(kind, list)
+      : utf8.encode(JSON.stringify({ kind: `${kind}List`, ...list }));
+    const end = this.breakList(bytes.length);
+    response.writeHead(200, { "Content-Type": contentType(request) });
+    this.#write(response, bytes.subarray(0, end));
+    if (end >= bytes.length) response.end();
+    // What was written so far has to arrive, else there would be no answer at all.
+    else response.write("", () => response.socket?.destroy());
   }
 
   #watch(request: SeenRequest, response: http.ServerResponse): void {
     const from = Number(request.query.get("resourceVersion"));
     const gone = from < this.#compactedBefore;
     if (gone && this.goneForm === "status") {
-      response.writeHead(410);
-      return void response.end(JSON.stringify(status(410, "Expired")));
+      return this.#refuse(request, response, { status: 410, body: status(410, "Expired") });
     }
-    response.writeHead(200, { "Content-Type": "application/json" });
+    response.writeHead(200, { "Content-Type": `${contentType(request)};stream=watch` });
     response.flushHeaders();
+    const watcher: Watcher = { kind: request.kind, inProtobuf: request.inProtobuf, response };
     if (gone) {
-      this.#send(response, { type: "ERROR", object: status(410, "Expired") });
+      this.#tell(watcher, "ERROR", status(410, "Expired"));
       return void response.end();
     }
-    const watcher: Watcher = { kind: request.kind, response };
     this.#watchers.add(watcher);
     response.on("close", () => this.#watchers.delete(watcher));
     for (const entry of this.#log) {
-      if (entry.kind === request.kind && entry.resourceVersion > from) this.#sendEntry(response, entry);
+      if (entry.kind === request.kind && entry.resourceVersion > from) {
+        this.#tell(watcher, entry.type, entry.object);
+      }
     }
   }
 
-  #sendEntry(response: http.ServerResponse, entry: LogEntry): void {
-    const apiVersion = entry.kind === "Service" ? "v1" : "discovery.k8s.io/v1";
-    this.#send(response, { type: entry.type, object: { kind: entry.kind, apiVersion, ...entry.object } });
+  #tell({ kind, inProtobuf, response }: Watcher, type: string, object: Json): void {
+    const objectKind = type === "ERROR" ? "Status" : kind;
+    const apiVersion = objectKind === "Status" ? "v1" : API_VERSIONS[objectKind];
+    if (inProtobuf) {
+      const envelope = encodeEnvelope(objectKind, apiVersion, encodeObject(objectKind, object));
+      return this.#write(response, encodeWatchFrame(type, envelope));
+    }
+    const line = { type, object: { kind: objectKind, apiVersion, ...object as object } };
+    this.#write(response, utf8.encode(`${JSON.stringify(line)}\n`));
   }
 
-  #send(response: http.ServerResponse, line: unknown): void {
-    this.#write(response, JSON.stringify(line) + "\n");
-  }
-
-  #write(response: http.ServerResponse, text: string): void {
+  #write(response: http.ServerResponse, bytes: Uint8Array): void {
     if (this.silent) return;
-    const bytes = new TextEncoder().encode(text);
     const size = this.chunkBytes || bytes.length;
     for (let from = 0; from < bytes.length; from += size) response.write(bytes.subarray(from, from + size));
   }
+}
+
+function contentType({ inProtobuf }: SeenRequest): string {
+  return inProtobuf ? PROTOBUF : "application/json";
 }
 
 /** A minimal Service. */
@@ -302,7 +327,7 @@ export function rawSlice(name: string, address = "10.244.0.1"): RawObject {
 }
 
 /** A Status object as refusals carry it. */
-export function status(code: number, reason: string, message = `${reason} (${code})`): unknown {
+export function status(code: number, reason: string, message = `${reason} (${code})`): Json {
   return { kind: "Status", apiVersion: "v1", status: "Failure", code, reason, message };
 }
 

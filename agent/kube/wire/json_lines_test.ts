@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
-import { JsonLineDecoder } from "./_json_lines.ts";
+import { JsonLineDecoder } from "./json_lines.ts";
 
 const bytes = new TextEncoder().encode('{"a":"ö☃🚀"}\n\n[1]\r\n"last"\nhalf');
 

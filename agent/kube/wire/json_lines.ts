@@ -7,10 +7,9 @@
  * @module
  */
 
-const LINE_FEED = 0x0a;
+import { MAX_OBJECT_BYTES } from "./format.ts";
 
-/** Objects in etcd are limited to 1.5 MiB; a line far beyond that is not Kubernetes speaking. */
-const MAX_LINE_BYTES = 32 * 1024 * 1024;
+const LINE_FEED = 0x0a;
 
 /** One stream's decoder. */
 export class JsonLineDecoder {
@@ -45,7 +44,7 @@ export class JsonLineDecoder {
 
   #keep(part: Uint8Array): void {
     this.#partBytes += part.length;
-    if (this.#partBytes > MAX_LINE_BYTES) throw new RangeError(`A line exceeds ${MAX_LINE_BYTES} bytes`);
+    if (this.#partBytes > MAX_OBJECT_BYTES) throw new RangeError(`A line exceeds ${MAX_OBJECT_BYTES} bytes`);
     this.#parts.push(part);
   }
 }
