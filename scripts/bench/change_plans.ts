@@ -14,7 +14,10 @@ const PORT_EVERY = 5;
  * Changes of used Services for measuring one at a time: endpoints and port in turns. A port goes back with the next port
  * change, so after a multiple of four changes every Service is at its first port again.
  */
-export function singleChanges(shape: WorldShape, count: number): Change[] {
+export function singleChanges(
+  shape: WorldShape,
+  count: number,
+): (Change & { readonly kind: "endpoints" | "port" })[] {
   const used = usedServices(shape);
   return Array.from(
     { length: count },

@@ -7,13 +7,7 @@
  */
 import { delay } from "@std/async/delay";
 import type { LabProcess, Namespace } from "../lab/mod.ts";
-import { lightpathCommand } from "../lightpath_command.ts";
 import { type Counts, growth, Progress } from "./progress.ts";
-
-/** The command line of Lightpath: without checking types, as an image would start it. `flags` are for Deno. */
-export function lightpath(...flags: readonly string[]): string[] {
-  return lightpathCommand("--no-check", ...flags);
-}
 
 /** Nothing more is taken to come when nothing came for so long: several round trips between agent and Envoy. */
 const QUIET_MS = 20;
@@ -41,9 +35,10 @@ export interface Expectation {
 
 /** How an agent is started. */
 export interface AgentOptions {
+  /** The command line up to and with `agent`. */
+  readonly command: readonly string[];
   readonly flags: readonly string[];
-  /** Of `deno run`, e.g. `--v8-flags=…`. */
-  readonly denoFlags: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** A running agent. */
@@ -53,9 +48,9 @@ export class MeasuredAgent {
   readonly startedMs: number = performance.now();
   readonly #changed = new Set<() => void>();
 
-  private constructor(node: Namespace, { flags, denoFlags }: AgentOptions) {
-    const argv = [...lightpath(...denoFlags), "agent", "--log-level=debug", "--log-format=json", ...flags];
-    this.process = node.spawn(argv, {
+  private constructor(node: Namespace, { command, flags, env }: AgentOptions) {
+    this.process = node.spawn([...command, "--log-level=debug", "--log-format=json", ...flags], {
+      env,
       onLine: (line) => {
         this.progress.take(line, performance.now());
         for (const changed of this.#changed) changed();

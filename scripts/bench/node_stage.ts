@@ -2,12 +2,16 @@
  * Where `scale` plays: a node with three backends and a client as pods, a world, and per repetition an Envoy.
  *
  * In: the programs' paths, the world wanted. Out: all of it; disposing it ends and removes everything.
+ * Lightpath is bundled, and the node has a service account, as in the pod it ships in: both are worth many megabytes.
  * Invariant: nothing of it is on the host but processes and one temporary folder; no packet leaves its namespaces.
  * @module
  */
-import { Lab, type LabProcess, type Pod, startEchoServerIn } from "../lab/mod.ts";
-import { type AgentOptions, lightpath } from "./measured_agent.ts";
 import { fromFileUrl } from "@std/path/from-file-url";
+import { join } from "@std/path/join";
+import { Lab, type LabProcess, type Pod, startEchoServerIn } from "../lab/mod.ts";
+import { giveServiceAccount } from "../lab/service_account.ts";
+import { bundledCommand, bundleLightpath } from "../lightpath_command.ts";
+import type { AgentOptions } from "./measured_agent.ts";
 import type { VipReport } from "./vip_probe.ts";
 import { BACKEND_PORT, type WorldShape } from "./world.ts";
 import { World } from "./world_client.ts";
@@ -39,8 +43,12 @@ export interface NodeStageOptions {
   readonly mode: Mode;
   readonly source: Source;
   readonly programs: Programs;
-  /** See {@linkcode AgentOptions}. */
+  /** Further flags of `deno run` for the agent, e.g. `--v8-flags=…`. */
   readonly denoFlags: readonly string[];
+  /** Further environment of the agent. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Keeps names and lines of the source in the program: for profiles. */
+  readonly readable?: boolean;
   readonly onProgress: (line: string) => void;
 }
 
@@ -54,6 +62,8 @@ export class NodeStage implements AsyncDisposable {
   readonly dir: string;
   readonly #options: NodeStageOptions;
   readonly #backend: string;
+  readonly #program: string;
+  readonly #serviceAccount: Readonly<Record<string, string>>;
   readonly #made: AsyncDisposableStack;
 
   private constructor(
@@ -64,6 +74,8 @@ export class NodeStage implements AsyncDisposable {
       readonly shape: WorldShape;
       readonly world: World;
       readonly dir: string;
+      readonly program: string;
+      readonly serviceAccount: Readonly<Record<string, string>>;
       readonly made: AsyncDisposableStack;
     },
   ) {
@@ -73,6 +85,8 @@ export class NodeStage implements AsyncDisposable {
     this.shape = parts.shape;
     this.world = parts.world;
     this.dir = parts.dir;
+    this.#program = parts.program;
+    this.#serviceAccount = parts.serviceAccount;
     this.#backend = `${parts.shape.backends[0]}:${BACKEND_PORT}`;
     this.#made = parts.made;
   }
@@ -88,6 +102,7 @@ export class NodeStage implements AsyncDisposable {
       globalThis.removeEventListener("unload", removeDir);
       removeDir();
     });
+    const program = await bundleLightpath(join(dir, "lightpath"), { minify: !options.readable });
     const lab = made.use(await Lab.create());
     // So that what is not served yet is answered as unreachable each time, not only the first few times.
     await lab.outside.sysctl({ "net/ipv4/icmp_ratelimit": "0" });
@@ -112,20 +127,27 @@ export class NodeStage implements AsyncDisposable {
         }),
       }),
     );
-    return new NodeStage(options, { lab, client, shape, world, dir, made: made.move() });
+    const serviceAccount = await giveServiceAccount(lab.node, world.access);
+    return new NodeStage(options, {
+      ...{ lab, client, shape, world, dir, program, serviceAccount },
+      made: made.move(),
+    });
   }
 
   /** How the agent is started on this stage. */
   get agentOptions(): AgentOptions {
-    const { mode, programs, denoFlags } = this.#options;
+    const { mode, programs, denoFlags, env } = this.#options;
     const flags = [
-      `--kubeconfig=${this.world.kubeconfig}`,
       `--node-name=${NODE_NAME}`,
       "--envoy=external",
       `--mode=${mode}`,
       `--nft-bin=${programs.nft}`,
     ];
-    return { flags, denoFlags };
+    return {
+      command: [...bundledCommand(this.#program, denoFlags), "agent"],
+      flags,
+      env: { ...this.#serviceAccount, ...env },
+    };
   }
 
   /** Starts an Envoy with the constant configuration; it waits for an agent. */
@@ -134,7 +156,7 @@ export class NodeStage implements AsyncDisposable {
     await node.run(["mkdir", "-p", "-m", "700", "/run/lightpath"]);
     await node.run(["rm", "-f", ADMIN_SOCKET]);
     const flags = [`--node-name=${NODE_NAME}`, `--mode=${this.#options.mode}`, "--format=json"];
-    await node.run([...lightpath(), "bootstrap", ...flags, `--output=${ENVOY_CONFIG}`]);
+    await node.run([...bundledCommand(this.#program), "bootstrap", ...flags, `--output=${ENVOY_CONFIG}`]);
     return node.spawn([
       this.#options.programs.envoy,
       ...["-c", ENVOY_CONFIG, "-l", "warning", "--concurrency", "2", "--disable-hot-restart"],
@@ -143,7 +165,8 @@ export class NodeStage implements AsyncDisposable {
 
   /** Removes what an agent left in the kernel. */
   async cleanUp(): Promise<void> {
-    await this.lab.node.run([...lightpath(), "cleanup", `--nft-bin=${this.#options.programs.nft}`]);
+    const flags = [`--nft-bin=${this.#options.programs.nft}`];
+    await this.lab.node.run([...bundledCommand(this.#program), "cleanup", ...flags]);
   }
 
   /** Asks destinations from the client's pod, until all have answered. @throws {Error} when one never does */

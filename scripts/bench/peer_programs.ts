@@ -8,9 +8,9 @@
 import { basename } from "@std/path/basename";
 import { join } from "@std/path/join";
 import type { LabProcess } from "../lab/mod.ts";
+import { renderKubeconfig } from "../lab/service_account.ts";
 import { ensureTool, type ToolName } from "../tools/mod.ts";
 import { progress } from "../tool_path.ts";
-import { lightpath } from "./measured_agent.ts";
 import { NODE_NAME, type NodeStage } from "./node_stage.ts";
 
 /** Who is compared. */
@@ -47,8 +47,9 @@ export async function startPeer(
   switch (name) {
     case "lightpath": {
       const proxy = await stage.startEnvoy();
+      const { command, flags, env } = stage.agentOptions;
       const startedMs = performance.now();
-      const agent = stage.lab.node.spawn([...lightpath(), "agent", ...stage.agentOptions.flags]);
+      const agent = stage.lab.node.spawn([...command, ...flags], { env });
       return {
         startedMs,
         agent,
@@ -61,24 +62,26 @@ export async function startPeer(
       };
     }
     case "kube-proxy nftables":
-      return startKubeProxy("nftables", stage, programs);
+      return await startKubeProxy("nftables", stage, programs);
     case "kube-proxy iptables":
-      return startKubeProxy("iptables", stage, programs);
+      return await startKubeProxy("iptables", stage, programs);
     default:
       throw new TypeError(`unknown peer ${name satisfies never}`);
   }
 }
 
-function startKubeProxy(
+async function startKubeProxy(
   mode: "nftables" | "iptables",
-  { lab, world }: NodeStage,
+  { lab, world, dir }: NodeStage,
   { kubeProxy, nft, iptablesFolder }: PeerPrograms,
-): RunningPeer {
+): Promise<RunningPeer> {
+  const kubeconfig = join(dir, "kube-proxy.kubeconfig");
+  await Deno.writeTextFile(kubeconfig, renderKubeconfig(world.access));
   const path = `${iptablesFolder}:${Deno.env.get("PATH") ?? "/usr/bin:/bin"}:/usr/sbin:/sbin`;
   const startedMs = performance.now();
   const agent = lab.node.spawn([
     kubeProxy,
-    `--kubeconfig=${world.kubeconfig}`,
+    `--kubeconfig=${kubeconfig}`,
     `--hostname-override=${NODE_NAME}`,
     `--proxy-mode=${mode}`,
     "--cluster-cidr=10.244.0.0/16",

@@ -7,15 +7,9 @@
  */
 import type { ControlPlane } from "../lab/control_plane.ts";
 import { startControlPlane } from "../lab/control_plane.ts";
-import {
-  namespaces,
-  type RawObject,
-  serviceObject,
-  sliceObject,
-  UNCHANGED,
-  type WorldShape,
-} from "./world.ts";
-import { type Change, Generations, type WorldHost } from "./world_host.ts";
+import type { ApiAccess } from "../lab/service_account.ts";
+import { namespaces, objectsOf, UNCHANGED, type WorldShape } from "./world.ts";
+import { type Change, Generations, type ObjectWrite, type WorldHost } from "./world_host.ts";
 
 const PARALLEL = 48;
 
@@ -32,7 +26,7 @@ export interface RealApiOptions {
 
 /** The two programs with the world in them. */
 export class RealApi implements WorldHost {
-  readonly kubeconfig: string;
+  readonly access: ApiAccess;
   readonly #shape: WorldShape;
   readonly #plane: ControlPlane;
   readonly #writer: Writer;
@@ -40,11 +34,11 @@ export class RealApi implements WorldHost {
 
   private constructor(
     shape: WorldShape,
-    parts: { readonly plane: ControlPlane; readonly kubeconfig: string; readonly writer: Writer },
+    parts: { readonly plane: ControlPlane; readonly access: ApiAccess; readonly writer: Writer },
   ) {
     this.#shape = shape;
     this.#plane = parts.plane;
-    this.kubeconfig = parts.kubeconfig;
+    this.access = parts.access;
     this.#writer = parts.writer;
   }
 
@@ -62,10 +56,15 @@ export class RealApi implements WorldHost {
         apiserverFlags: ["--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000"],
       }),
     );
-    const kubeconfig = await plane.kubeconfig("admin");
-    const writer = made.use(await Writer.create(plane, kubeconfig));
+    const access: ApiAccess = {
+      host: "127.0.0.1",
+      port: plane.apiserverPort,
+      token: plane.token("admin"),
+      ca: await Deno.readTextFile(plane.caFile),
+    };
+    const writer = made.use(new Writer(access));
     await writer.all([
-      {
+      [{
         method: "POST",
         path: "/api/v1/nodes",
         body: {
@@ -73,38 +72,36 @@ export class RealApi implements WorldHost {
           spec: { podCIDR: "10.244.0.0/24", podCIDRs: ["10.244.0.0/24"] },
           status: { addresses: [{ type: "InternalIP", address: node.address }] },
         },
-      },
-      ...namespaces(shape).map((name): Write => ({
+      }],
+      ...namespaces(shape).map((name): Write[] => [{
         method: "POST",
         path: "/api/v1/namespaces",
         body: { metadata: { name } },
-      })),
+      }]),
     ]);
     const startMs = performance.now();
     for (let from = 0; from < shape.services; from += 5_000) {
       const length = Math.min(5_000, shape.services - from);
-      const objects = Array.from({ length }, (_, offset) => from + offset).flatMap((index) => [
-        serviceObject(index, UNCHANGED),
-        sliceObject(shape, index, UNCHANGED),
-      ]);
-      await writer.all(objects.map((object) => write("POST", object)));
+      const services = Array.from(
+        { length },
+        (_, offset) => objectsOf(shape, from + offset, UNCHANGED).map((object) => toWrite("create", object)),
+      );
+      await writer.all(services);
       const seconds = Math.round((performance.now() - startMs) / 1000);
       onProgress(`${from + length} of ${shape.services} Services created after ${seconds} s`);
     }
     made.move();
-    return new RealApi(shape, { plane, kubeconfig, writer });
+    return new RealApi(shape, { plane, access, writer });
   }
 
   stage(changes: readonly Change[]): () => Promise<void> {
-    const writes = changes.map((change) => {
-      const generation = this.#generations.advance(change);
-      return write(
-        "PUT",
-        change.kind === "port"
-          ? serviceObject(change.index, generation)
-          : sliceObject(this.#shape, change.index, generation),
-      );
-    });
+    // What is written for one Service is written in order; Services do not wait for each other.
+    const byService = Map.groupBy(changes, ({ index }) => index);
+    const writes = [...byService.values()].map((ofOne) =>
+      ofOne.flatMap((change) =>
+        this.#generations.write(this.#shape, change).map(({ verb, object }) => toWrite(verb, object))
+      )
+    );
     return () => this.#writer.all(writes);
   }
 
@@ -115,22 +112,25 @@ export class RealApi implements WorldHost {
 }
 
 interface Write {
-  readonly method: "POST" | "PUT";
+  readonly method: "POST" | "PUT" | "DELETE";
   readonly path: string;
-  readonly body: unknown;
+  readonly body?: unknown;
 }
 
-/** Managed fields and uid are the server's to give. */
-function write(method: Write["method"], object: RawObject): Write {
+const METHODS: Readonly<Record<ObjectWrite["verb"], Write["method"]>> = {
+  create: "POST",
+  update: "PUT",
+  delete: "DELETE",
+};
+
+function toWrite(verb: ObjectWrite["verb"], object: ObjectWrite["object"]): Write {
+  // Managed fields and uid are the server's to give.
   const { managedFields: _managed, uid: _uid, creationTimestamp: _time, ...metadata } = object.metadata;
   const plural = object.kind === "Service" ? "services" : "endpointslices";
   const group = object.kind === "Service" ? "/api/v1" : "/apis/discovery.k8s.io/v1";
   const collection = `${group}/namespaces/${metadata["namespace"]}/${plural}`;
-  return {
-    method,
-    path: method === "POST" ? collection : `${collection}/${metadata["name"]}`,
-    body: { ...object, metadata },
-  };
+  const path = verb === "create" ? collection : `${collection}/${metadata["name"]}`;
+  return { method: METHODS[verb], path, ...(verb === "delete" ? {} : { body: { ...object, metadata } }) };
 }
 
 /** Sends writes over connections that are kept, unlike `ControlPlane.call`. */
@@ -139,34 +139,22 @@ class Writer implements Disposable {
   readonly #origin: string;
   readonly #token: string;
 
-  private constructor(client: Deno.HttpClient, to: { readonly origin: string; readonly token: string }) {
-    this.#client = client;
-    this.#origin = to.origin;
-    this.#token = to.token;
-  }
-
-  static async create(plane: ControlPlane, kubeconfig: string): Promise<Writer> {
-    const { users } = JSON.parse(await Deno.readTextFile(kubeconfig)) as {
-      readonly users: readonly [{ readonly user: { readonly token: string } }];
-    };
+  constructor({ host, port, token, ca }: ApiAccess) {
     // Over HTTP/2, Deno 2.9 sends a body in pieces that wait for the server's delayed ACK: 40 ms for each slice.
-    const client = Deno.createHttpClient({
-      caCerts: [await Deno.readTextFile(plane.caFile)],
-      http2: false,
-    });
-    return new Writer(client, {
-      origin: `https://127.0.0.1:${plane.apiserverPort}`,
-      token: users[0].user.token,
-    });
+    this.#client = Deno.createHttpClient({ caCerts: [ca], http2: false });
+    this.#origin = `https://${host}:${port}`;
+    this.#token = token;
   }
 
-  /** @throws {Error} With the server's words at the first refusal. */
-  async all(writes: readonly Write[]): Promise<void> {
+  /** Each list in its order, the lists side by side. @throws {Error} With the server's words at the first refusal. */
+  async all(lists: readonly (readonly Write[])[]): Promise<void> {
     let next = 0;
     const worker = async (): Promise<void> => {
-      while (next < writes.length) await this.#send(writes[next++]!);
+      while (next < lists.length) {
+        for (const write of lists[next++]!) await this.#send(write);
+      }
     };
-    await Promise.all(Array.from({ length: Math.min(PARALLEL, writes.length) }, worker));
+    await Promise.all(Array.from({ length: Math.min(PARALLEL, lists.length) }, worker));
   }
 
   async #send({ method, path, body }: Write): Promise<void> {
@@ -174,7 +162,7 @@ class Writer implements Disposable {
       client: this.#client,
       method,
       headers: { Authorization: `Bearer ${this.#token}`, "Content-Type": "application/json" },
-      body: JSON.stringify(body),
+      body: body === undefined ? null : JSON.stringify(body),
       signal: AbortSignal.timeout(60_000),
     });
     const text = await response.text();

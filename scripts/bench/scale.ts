@@ -104,6 +104,7 @@ export async function runScale(
     await using stage = await NodeStage.create({
       ...{ services, mode, source, programs },
       denoFlags: denoFlagsOf(options),
+      readable: options.profile,
       onProgress: progress,
     });
     for (let number = 1; number <= options.repetitions; number++) {

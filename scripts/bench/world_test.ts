@@ -3,14 +3,16 @@ import { assert } from "@std/assert/assert";
 import { parseKubeObject } from "../../agent/kube/parse.ts";
 import { ServiceModel } from "../../agent/model/mod.ts";
 import {
+  type ChangeKind,
   endpointsOf,
   MAX_SERVICES,
-  serviceObject,
-  sliceObject,
+  objectsOf,
+  type RawObject,
   UNCHANGED,
   vipOf,
   type WorldShape,
 } from "./world.ts";
+import { Generations, writesBetween } from "./world_host.ts";
 
 const SHAPE: WorldShape = { services: MAX_SERVICES, backends: ["10.244.0.11", "10.244.0.12", "10.244.0.13"] };
 
@@ -21,7 +23,7 @@ Deno.test("every Service of the largest world has a VIP and endpoints of its own
     vips.add(vipOf(index));
     if (index < 100) continue;
     for (const generation of [0, 1]) {
-      for (const address of endpointsOf(SHAPE, index, { endpoints: generation, port: 0 })) {
+      for (const address of endpointsOf(SHAPE, index, { endpoints: generation })) {
         endpoints.add(address);
       }
     }
@@ -35,13 +37,17 @@ Deno.test("every Service of the largest world has a VIP and endpoints of its own
 });
 
 Deno.test("the agent's model takes the objects without a problem, and each change changes one thing", () => {
-  const model = new ServiceModel({ serviceProxyName: "", families: ["IPv4"] });
   for (const [index, path] of [[0, "http"], [101, "tcp"]] as const) {
-    const apply = (generation = UNCHANGED): unknown[] => {
-      const events = [serviceObject(index, generation), sliceObject(SHAPE, index, generation)].map((raw) => {
+    const model = new ServiceModel({ serviceProxyName: "", families: ["IPv4"] });
+    const generations = new Generations();
+    const apply = (before: readonly RawObject[], after: readonly RawObject[]): unknown[] => {
+      const events = writesBetween(before, after).map(({ verb, object: raw }) => {
         const result = parseKubeObject(raw);
         if (!("object" in result)) throw new Error(JSON.stringify(result));
-        return { type: "apply", object: result.object } as const;
+        const { object } = result;
+        return verb === "delete"
+          ? { ...object, type: "delete" } as const
+          : { type: "apply", object } as const;
       });
       return [...model.reduce(events).changes.values()].map(({ before, after }) => ({
         port: [before?.vips[0]?.port, after?.vips[0]?.port],
@@ -52,10 +58,24 @@ Deno.test("the agent's model takes the objects without a problem, and each chang
         path: after?.appProtocol,
       }));
     };
-    assertEquals(apply(), [{ port: [undefined, 80], kept: 0, endpoints: 2, path }]);
-    assertEquals(apply({ endpoints: 1, port: 0 }), [{ port: [80, 80], kept: 1, endpoints: 2, path }]);
-    assertEquals(apply({ endpoints: 1, port: 1 }), [{ port: [80, 8001], kept: 2, endpoints: 2, path }]);
-    assertEquals(apply({ endpoints: 1, port: 2 }), [{ port: [8001, 80], kept: 2, endpoints: 2, path }]);
+    const change = (...kinds: readonly ChangeKind[]): unknown[] => {
+      const before = objectsOf(SHAPE, index, generations.of(index));
+      for (const kind of kinds) generations.advance({ index, kind });
+      return apply(before, objectsOf(SHAPE, index, generations.of(index)));
+    };
+    const both = { kept: 2, endpoints: 2, path };
+    const created = [{ port: [undefined, 80], kept: 0, endpoints: 2, path }];
+    assertEquals(apply([], objectsOf(SHAPE, index, UNCHANGED)), created);
+    assertEquals(change("endpoints"), [{ port: [80, 80], kept: 1, endpoints: 2, path }]);
+    assertEquals(change("port"), [{ port: [80, 8001], ...both }]);
+    assertEquals(change("port"), [{ port: [8001, 80], ...both }]);
+    for (let times = 0; times < 3; times++) assertEquals(change("slices"), []);
+    assertEquals(change("readiness"), [{ port: [80, 80], kept: 0, endpoints: 0, path }]);
+    assertEquals(change("readiness"), [{ port: [80, 80], kept: 0, endpoints: 2, path }]);
+    const deleted = { port: [80, undefined], kept: undefined, endpoints: undefined, path: undefined };
+    assertEquals(change("presence"), [deleted]);
+    assertEquals(change("slices", "port"), []);
+    assertEquals(change("port", "presence"), created);
+    assertEquals([...model.problems()], []);
   }
-  assertEquals([...model.problems()], []);
 });

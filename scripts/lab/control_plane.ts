@@ -62,6 +62,11 @@ export class ControlPlane implements AsyncDisposable {
     return join(this.#options.dir, "certs", "apiserver.crt");
   }
 
+  /** What a user proves itself with. */
+  token(user: ControlPlaneUser): string {
+    return USERS[user].token;
+  }
+
   /** Starts etcd (a no-op when it runs) and waits until it answers. */
   async startEtcd(): Promise<void> {
     if (this.#etcd !== undefined) return;
