@@ -37,6 +37,8 @@ export interface Config {
   readonly envoyLogLevel: "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
   /** Folder of sockets and of Envoy's bootstrap. */
   readonly runDir: string;
+  /** Folder of what outlives a restart of the node: which Clusters it uses; empty: kept nowhere. */
+  readonly stateDir: string;
   /** Unix socket on which Envoy is fed. */
   readonly adsSocket: string;
   /** Loopback address to feed Envoy on instead of the socket. */

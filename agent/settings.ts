@@ -154,6 +154,15 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     default: "/run/lightpath",
     help: "folder of the two sockets below and of Envoy's bootstrap",
   },
+  stateDir: {
+    flag: "state-dir",
+    kind: text("PATH"),
+    commands: AGENT,
+    default: "/var/lib/lightpath",
+    help:
+      "folder of the list of Clusters this node uses, by which a restarted Envoy has them before it listens; " +
+      "empty: it is not kept beyond the agent's life",
+  },
   adsSocket: {
     flag: "ads-socket",
     kind: text("PATH"),

@@ -36,6 +36,7 @@ import {
   type EnvoyState,
   fetchEnvoy,
   findEnvoy,
+  openWorkingSet,
   ResourceStore,
   runEnvoy,
 } from "../xds/mod.ts";
@@ -75,7 +76,8 @@ export async function runAgent(context: CommandContext): Promise<void> {
   let nodeAddresses: NodeAddresses = selectNodeAddresses(Deno.networkInterfaces(), addressSelection);
 
   const model = new ServiceModel({ serviceProxyName: config.serviceProxyName, families });
-  const store = new ResourceStore({ view: model, nodeAddresses });
+  await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
+  const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
   const programming = trackProgramming({ metrics, health, logger, redirector });
 
   const sink: ObjectSink = {
@@ -120,6 +122,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const envoys = observeEnvoys({
     metrics: metrics.xds,
     readiness,
+    workingSet,
     logger,
     adsAddress: renderAdsAddress(config),
   });

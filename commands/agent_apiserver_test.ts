@@ -161,6 +161,7 @@ function spawnAgent(
       "--redirect=none",
       "--envoy=external",
       `--run-dir=${dir}`,
+      `--state-dir=${join(dir, "state")}`,
       `--healthz-bind-address=127.0.0.1:${healthPort}`,
       `--metrics-bind-address=127.0.0.1:${metricsPort}`,
     ],

@@ -40,7 +40,7 @@ testUnless("faults an operator has to mend", { unavailable: fixtureUnavailable }
   await Deno.writeTextFile(`${folder}/broken-kubeconfig`, "clusters: [");
   await Deno.writeTextFile(`${folder}/empty-kubeconfig`, "apiVersion: v1\nkind: Config\n");
   const manifests = `--manifests=${folder}/manifests`;
-  const good = [manifests, `--nft-bin=${NFT}`, `--envoy-bin=${ENVOY}`];
+  const good = [manifests, `--nft-bin=${NFT}`, `--envoy-bin=${ENVOY}`, `--state-dir=${folder}/state`];
 
   async function agent(
     flags: readonly string[],

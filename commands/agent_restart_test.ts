@@ -142,7 +142,11 @@ testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnav
   await t.step("a second agent of the same sockets ends with a sentence; the first is unharmed", async () => {
     const before = await fixture.ruleset();
     const flags = ["agent", `--manifests=${fixture.manifests.path}`, `--nft-bin=${NFT}`, "--envoy=external"];
-    const elsewhere = ["--healthz-bind-address=127.0.0.1:11256", "--metrics-bind-address=127.0.0.1:11249"];
+    const elsewhere = [
+      "--state-dir=",
+      "--healthz-bind-address=127.0.0.1:11256",
+      "--metrics-bind-address=127.0.0.1:11249",
+    ];
     const second = await runLightpath(node, [...flags, ...elsewhere]);
     assertMatch(operatorSentence(second), /another agent serves \/run\/lightpath\/ads\.sock/);
     assertEquals(await fixture.ruleset(), before);

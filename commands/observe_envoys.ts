@@ -1,19 +1,28 @@
 /**
- * Follows the Envoys that are connected: counts, logs, and says when the node is fed.
+ * Follows the Envoys that are connected: counts, logs, says when the node is fed, and notes which Clusters it uses.
  *
- * Ready means that at least one Envoy of the right minor version is connected. One of another minor is served all the
- * same (taking its Clusters away would stop traffic), but it is said clearly and does not make the node ready.
+ * Ready means that at least one Envoy of the right minor version has what it waits for before it listens: its first
+ * Clusters with their endpoints, then the (empty) answer to its Listener subscription, which it acknowledges last. One of
+ * another minor is served all the same (taking its Clusters away would stop traffic), but it is said clearly and does
+ * not make the node ready.
  * @module
  */
 import type { Logger } from "../agent/log.ts";
 import type { XdsMetrics } from "../agent/metrics.ts";
 import type { Readiness } from "../agent/readiness.ts";
-import { ENVOY_VERSION, sameMinor, type StreamIdentity, type StreamObserver } from "../xds/mod.ts";
+import {
+  ENVOY_VERSION,
+  sameMinor,
+  type StreamIdentity,
+  type StreamObserver,
+  type WorkingSetFile,
+} from "../xds/mod.ts";
 
 /** What `observeEnvoys` needs. */
 export interface ObserveEnvoysOptions {
   readonly metrics: XdsMetrics;
   readonly readiness: Readiness;
+  readonly workingSet: Pick<WorkingSetFile, "used" | "held">;
   readonly logger: Logger;
   /** Where an Envoy would connect, for the reason that is given while none is. */
   readonly adsAddress: string;
@@ -21,9 +30,10 @@ export interface ObserveEnvoysOptions {
 
 /** An observer for the ADS server. */
 export function observeEnvoys(
-  { metrics, readiness, logger, adsAddress }: ObserveEnvoysOptions,
+  { metrics, readiness, workingSet, logger, adsAddress }: ObserveEnvoysOptions,
 ): StreamObserver {
-  const fitting = new Set<number>();
+  /** Of the right minor; whether it has all it waits for. */
+  const fitting = new Map<number, boolean>();
   /** Of another minor, with what is wrong with each. */
   const unfitting = new Map<number, string>();
 
@@ -32,13 +42,30 @@ export function observeEnvoys(
     return envoyVersion === "" || sameMinor(envoyVersion, ENVOY_VERSION);
   }
 
+  function report(): void {
+    const [other] = unfitting.values();
+    if ([...fitting.values()].includes(true)) readiness.met("envoyConnected");
+    else if (fitting.size > 0) {
+      readiness.unmet("envoyConnected", "Envoy is connected, and takes its Clusters before it listens");
+    } else {
+      readiness.unmet("envoyConnected", other ?? `no Envoy is connected to ${adsAddress} any more`);
+    }
+  }
+
   return {
     ...metrics,
+    onSubscribe: (event) => {
+      metrics.onSubscribe(event);
+      if (event.type === "Cluster") workingSet.used(event.names);
+    },
+    onHeld: ({ type, names }) => {
+      if (type === "Cluster") workingSet.held(names);
+    },
     onStreamOpen: (stream) => {
       metrics.onStreamOpen();
       if (fits(stream)) {
-        fitting.add(stream.streamId);
-        readiness.met("envoyConnected");
+        fitting.set(stream.streamId, false);
+        report();
         return;
       }
       const message =
@@ -46,14 +73,17 @@ export function observeEnvoys(
         "some of its configuration may be refused; use an Envoy of that minor version";
       logger.error(message, { node: stream.nodeId });
       unfitting.set(stream.streamId, message);
-      if (fitting.size === 0) readiness.unmet("envoyConnected", message);
+      report();
+    },
+    onAck: (event) => {
+      metrics.onAck(event);
+      if (event.type !== "Listener" || fitting.get(event.streamId) !== false) return;
+      fitting.set(event.streamId, true);
+      report();
     },
     onStreamClosed: ({ streamId }) => {
       metrics.onStreamClosed();
-      const wasKnown = fitting.delete(streamId) || unfitting.delete(streamId);
-      if (!wasKnown || fitting.size > 0) return;
-      const [other] = unfitting.values();
-      readiness.unmet("envoyConnected", other ?? `no Envoy is connected to ${adsAddress} any more`);
+      if (fitting.delete(streamId) || unfitting.delete(streamId)) report();
     },
   };
 }

@@ -3,17 +3,20 @@ import { silentLogger } from "../agent/log.ts";
 import { createMetrics } from "../agent/metrics.ts";
 import { createReadiness, type Readiness } from "../agent/readiness.ts";
 import { ENVOY_VERSION, type StreamObserver } from "../xds/mod.ts";
-import { observeEnvoys } from "./observe_envoys.ts";
+import { observeEnvoys, type ObserveEnvoysOptions } from "./observe_envoys.ts";
 
 const MINOR = ENVOY_VERSION.split(".").slice(0, 2).join(".");
 
-function observe(): { readonly observer: StreamObserver; readonly readiness: Readiness } {
+function observe(
+  workingSet: ObserveEnvoysOptions["workingSet"] = { used: () => {}, held: () => {} },
+): { readonly observer: StreamObserver; readonly readiness: Readiness } {
   const readiness = createReadiness({ envoyConnected: "no Envoy is connected yet" });
   const { xds } = createMetrics({
     families: ["IPv4"],
     build: { version: "0", envoyVersion: ENVOY_VERSION, mode: "on-demand" },
   });
-  const observer = observeEnvoys({ metrics: xds, readiness, logger: silentLogger, adsAddress: "unix:/ads" });
+  const adsAddress = "unix:/ads";
+  const observer = observeEnvoys({ metrics: xds, readiness, workingSet, logger: silentLogger, adsAddress });
   return { observer, readiness };
 }
 
@@ -24,11 +27,16 @@ function state(readiness: Readiness): string {
   return condition.reason.split(" ").slice(0, 4).join(" ");
 }
 
-Deno.test("observeEnvoys(): ready while an Envoy of the right minor is connected", () => {
+Deno.test("observeEnvoys(): ready while an Envoy of the right minor has what it needs to listen", () => {
   const { observer, readiness } = observe();
   const states: string[] = [];
   const open = (streamId: number, envoyVersion: string): void => {
     observer.onStreamOpen?.({ streamId, nodeId: "node-1", envoyVersion });
+    states.push(state(readiness));
+  };
+  const ack = (streamId: number, envoyVersion: string, type: "Cluster" | "Listener"): void => {
+    const stream = { streamId, nodeId: "node-1", envoyVersion };
+    observer.onAck?.({ ...stream, type, names: [], latencyMs: 1, waitedMs: [] });
     states.push(state(readiness));
   };
   const close = (streamId: number, envoyVersion: string): void => {
@@ -36,17 +44,37 @@ Deno.test("observeEnvoys(): ready while an Envoy of the right minor is connected
     states.push(state(readiness));
   };
   open(1, "1.39");
+  ack(1, "1.39", "Listener");
   open(2, MINOR);
+  ack(2, MINOR, "Cluster");
+  ack(2, MINOR, "Listener");
   open(3, MINOR);
   close(2, MINOR);
   close(3, MINOR);
   close(1, "1.39");
   assertEquals(states, [
     "Envoy 1.39 is connected,",
+    "Envoy 1.39 is connected,",
+    "Envoy is connected, and",
+    "Envoy is connected, and",
     "ready",
     "ready",
-    "ready",
+    "Envoy is connected, and",
     "Envoy 1.39 is connected,",
     "no Envoy is connected",
   ]);
+});
+
+Deno.test("observeEnvoys(): notes the Clusters Envoy asks for and holds, and nothing else", () => {
+  const noted: string[] = [];
+  const { observer } = observe({
+    used: (names) => void noted.push(`used ${names.join()}`),
+    held: (names) => void noted.push(`held ${names.join()}`),
+  });
+  const stream = { streamId: 1, nodeId: "node-1", envoyVersion: MINOR };
+  for (const type of ["Cluster", "ClusterLoadAssignment"] as const) {
+    observer.onHeld?.({ ...stream, type, names: [`${type}-1`] });
+    observer.onSubscribe?.({ ...stream, type, names: [`${type}-2`, `${type}-3`] });
+  }
+  assertEquals(noted, ["held Cluster-1", "used Cluster-2,Cluster-3"]);
 });

@@ -9,8 +9,17 @@
  * @module
  */
 import { attributeNack } from "./nack.ts";
-import { forget, type InFlight, interestIn, owe, type Rejection, type Subscription } from "./subscription.ts";
+import {
+  forget,
+  type InFlight,
+  interestIn,
+  owe,
+  type Rejection,
+  type Subscription,
+  takesAll,
+} from "./subscription.ts";
 import { hasWildcard } from "./type_urls.ts";
+import type { WildcardScope } from "./wildcard_scope.ts";
 
 /** The name that stands for all resources of a type. */
 export const WILDCARD = "*";
@@ -21,6 +30,8 @@ export interface SubscriptionRequest {
   readonly unsubscribe: readonly string[];
   /** `initial_resource_versions`. */
   readonly initialVersions: Readonly<Record<string, string>>;
+  /** What a wildcard of this client means. Counts on the first request. */
+  readonly wildcardScope: WildcardScope;
   /** Empty when the request answers nothing. */
   readonly nonce: string;
   /** `error_detail.message`; undefined when there is no `error_detail`. */
@@ -53,6 +64,8 @@ export interface RequestOutcome {
   readonly answer: Answer;
   /** Names asked for of which the client holds nothing. */
   readonly asked: readonly string[];
+  /** Names the client chose to have, and held already when it connected; one that takes all chose none. */
+  readonly held: readonly string[];
 }
 
 /** Takes in a request. Cost: proportional to its lists and to the response it answers. */
@@ -67,6 +80,7 @@ export function applyRequest(
   const answer = applyAnswer(subscription, request, nowMs);
   if (first) begin(subscription, request);
   for (const name of request.unsubscribe) unsubscribe(subscription, name);
+  const held = first && !takesAll(subscription) ? [...subscription.held.keys()] : [];
   const asked: string[] = [];
   for (const name of request.subscribe) {
     if (name === WILDCARD) {
@@ -78,7 +92,7 @@ export function applyRequest(
     const claimed = first && Object.hasOwn(request.initialVersions, name);
     subscribe(subscription, name, { claimed, nowMs });
   }
-  return { answer, asked };
+  return { answer, asked, held };
 }
 
 /** What only the first request of a type can say: a wildcard without `*`, and the versions held. */
@@ -88,11 +102,17 @@ function begin(subscription: Subscription, request: SubscriptionRequest): void {
   const isLegacy = subscribe.length === 0 && unsubscribe.length === 0;
   if (hasWildcard(subscription.type) && (isLegacy || subscribe.includes(WILDCARD))) {
     subscription.wildcard = isLegacy ? "legacy" : "explicit";
-    subscription.wildcardOwed = "changed";
+    subscription.wildcardScope = request.wildcardScope;
+    const hasJustStarted = held.length === 0;
     // Envoy's initialisation waits for an answer even when there is nothing to tell.
-    subscription.answerOwed = held.length === 0;
-    // What is gone by now is in the store no more; only this finds it.
-    for (const [name] of held) owe(subscription, name);
+    subscription.answerOwed = hasJustStarted;
+    // One that holds something already has what this node used, or asks for it: nothing is given to it again.
+    if (request.wildcardScope === "all" || hasJustStarted) subscription.wildcardOwed = "changed";
+    for (const [name] of held) {
+      if (request.wildcardScope === "used") subscription.preloaded.add(name);
+      // What is gone by now is in the store no more; only this finds it.
+      owe(subscription, name);
+    }
   }
   const wanted = new Set(subscribe);
   for (const [name, version] of held) {
@@ -128,15 +148,20 @@ function unsubscribe(subscription: Subscription, name: string): void {
     subscription.wildcard = "none";
     subscription.wildcardOwed = "no";
     subscription.answerOwed = false;
+    subscription.preloaded.clear();
     for (const known of [...subscription.held.keys(), ...subscription.owed.keys()]) {
       if (!subscription.names.has(known)) forget(subscription, known);
     }
     return;
   }
   if (!subscription.names.delete(name)) return;
-  if (subscription.wildcard === "none") forget(subscription, name);
+  if (subscription.wildcard === "none") {
+    forget(subscription, name);
+    return;
+  }
   // The client cannot know whether the wildcard covers the name: it must be told, as resource or as removal.
-  else owe(subscription, name, { again: true });
+  if (subscription.wildcardScope === "used") subscription.preloaded.add(name);
+  owe(subscription, name, { again: true });
 }
 
 /** ACK, NACK or neither. "ACK or NACK is determined by the absence or presence of error_detail." */

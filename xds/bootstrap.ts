@@ -5,14 +5,16 @@
  * options always give the same text. Written once at start; Services never change it, because each connection's
  * original destination ("VIP:port", kept by the kernel's redirect) *is* the name of its Cluster (`listeners.ts`).
  *
- * In on-demand mode the listeners ask for an unknown Cluster at the first connection (ODCDS); in eager mode Envoy
- * subscribes to all Clusters and never asks. The two must not be mixed on one stream.
+ * In both modes Envoy subscribes to Clusters by wildcard, and its init manager lets the listeners begin only when those of
+ * the first answer have their endpoints. In eager mode that is all of them. In on-demand mode it is what this node used
+ * before, and the listeners ask for any other at its first connection (ODCDS), on the same stream.
  *
  * Source: Envoy 1.40 API reference. Each value that differs from Envoy's default says which parity it restores.
  * @module
  */
 import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 import { ADS, type Json, type ListenerOptions, listeners, type XdsMode } from "./listeners.ts";
+import { wildcardMetadata } from "./wildcard_scope.ts";
 
 /** Where Envoy finds the agent's ADS server. */
 export type AdsAddress =
@@ -34,7 +36,11 @@ const ADS_FOR_START = { ...ADS, initial_fetch_timeout: "0s" } as const;
 /** The whole bootstrap configuration. */
 export function bootstrap(options: BootstrapOptions): Json {
   return {
-    node: { id: options.nodeName, cluster: "lightpath" },
+    node: {
+      id: options.nodeName,
+      cluster: "lightpath",
+      metadata: wildcardMetadata(options.mode === "eager" ? "all" : "used"),
+    },
     admin: { address: { pipe: { path: options.adminSocket, mode: 0o600 } } },
     dynamic_resources: {
       ads_config: {
@@ -48,11 +54,11 @@ export function bootstrap(options: BootstrapOptions): Json {
           },
         }],
       },
-      // Stays empty as long as no Service needs a listener of its own. It also makes Envoy introduce itself when it
-      // connects, and wait for the agent before it listens: until then connections are refused at once instead of
-      // waiting for Clusters that nobody sends.
+      // Makes Envoy introduce itself when it connects, and wait for the agent before it listens: until then connections
+      // are refused at once instead of waiting for Clusters that nobody sends.
+      cds_config: ADS_FOR_START,
+      // Stays empty as long as no Service needs a listener of its own.
       lds_config: ADS_FOR_START,
-      ...(options.mode === "eager" ? { cds_config: ADS_FOR_START } : {}),
     },
     static_resources: {
       listeners: listeners(options),

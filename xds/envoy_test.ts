@@ -10,24 +10,9 @@ import { assertStringIncludes } from "@std/assert/string-includes";
 import { endpoint, slice } from "../agent/model/testing/objects.ts";
 import { Cluster } from "../protos/mod.ts";
 import { greeting, httpBackend, slicesFor, tcpBackend } from "./testing/backends.ts";
-import { EnvoyFixture, envoyTool, until } from "./testing/envoy_fixture.ts";
+import { envoyTest, get, sent } from "./testing/envoy_case.ts";
+import { EnvoyFixture, until } from "./testing/envoy_fixture.ts";
 import { getOverHttp2, getWithHeaders } from "./testing/http_clients.ts";
-
-function envoyTest(name: string, run: () => Promise<void>): void {
-  const reason = envoyTool.unavailable;
-  if (reason === undefined) Deno.test(`Envoy: ${name}`, run);
-  else Deno.test({ name: `Envoy: ${name} (skipped: ${reason})`, ignore: true, fn: run });
-}
-
-async function get(fixture: EnvoyFixture, host: number): Promise<string> {
-  const response = await fetch(`http://127.0.0.${host}:${fixture.httpPort}/`);
-  return `${response.status} ${await response.text()}`;
-}
-
-function sent(fixture: EnvoyFixture, type: string): number {
-  return fixture.recorded.responses.filter((response) => response.type === type)
-    .reduce((sum, { resources, removed }) => sum + resources + removed, 0);
-}
 
 envoyTest("a first connection fetches its Cluster and endpoints, and nothing else", async () => {
   await using a = httpBackend("a");
@@ -71,17 +56,6 @@ envoyTest("HTTP/2 with prior knowledge passes, to HTTP and h2c ports alike", asy
   // Envoy writes a colon in a statistic's name as an underscore.
   assertEquals(await fixture.stat("cluster.default/two_h2c.upstream_cx_http1_total"), 0);
   assert(await fixture.stat("cluster.default/two_h2c.upstream_cx_http2_total") > 0);
-});
-
-envoyTest("many cold Services hit at once are all answered", async () => {
-  await using a = httpBackend("a");
-  await using fixture = await EnvoyFixture.start([]);
-  const hosts = Array.from({ length: 50 }, (_, index) => 20 + index);
-  for (const host of hosts) {
-    fixture.apply(fixture.service(`s${host}`, host), ...slicesFor(`s${host}`, "http", [a]));
-  }
-  const answers = await Promise.all(hosts.map((host) => get(fixture, host)));
-  assertEquals(answers, hosts.map(() => "200 a"));
 });
 
 envoyTest("an endpoint change is one small resource", async () => {
@@ -213,16 +187,6 @@ envoyTest("what changed while the agent was away arrives, deletions too", async 
   await fixture.settled();
   await until("the deletion is in place", async () => (await get(fixture, 12)).startsWith("503"));
   await until("the new endpoint is in place", async () => await get(fixture, 11) === "200 b");
-});
-
-envoyTest("a restarted Envoy is fed what it is used for again", async () => {
-  await using a = httpBackend("a");
-  await using fixture = await EnvoyFixture.start([]);
-  fixture.apply(fixture.service("one", 11), ...slicesFor("one", "http", [a]));
-  assertEquals(await get(fixture, 11), "200 a");
-  await fixture.stopEnvoy();
-  await fixture.startEnvoy();
-  assertEquals(await get(fixture, 11), "200 a");
 });
 
 envoyTest(

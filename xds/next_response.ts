@@ -76,12 +76,16 @@ interface Draft {
   bytes: number;
 }
 
-/** A wildcard owes all names of the store. They are entered only now, when the store is known to be complete. */
+/** A wildcard owes all names of its scope. They are entered only now, when the store is known to be complete. */
 function enterWildcard(subscription: Subscription, source: ResourceSource): void {
   if (subscription.wildcardOwed === "no") return;
   const again = subscription.wildcardOwed === "again";
   subscription.wildcardOwed = "no";
-  for (const name of source.names(subscription.type)) owe(subscription, name, { again });
+  const { type, wildcardScope: scope } = subscription;
+  for (const name of source.names(type, scope)) {
+    if (scope === "used") subscription.preloaded.add(name);
+    owe(subscription, name, { again });
+  }
 }
 
 /** The first part of a rejected response that still has something to send, else whatever is owed. */

@@ -7,6 +7,7 @@
  * @module
  */
 import type { XdsType } from "./type_urls.ts";
+import type { WildcardScope } from "./wildcard_scope.ts";
 
 /** A resource ready to be sent to any number of streams. */
 export interface EncodedResource {
@@ -23,7 +24,8 @@ export interface EncodedResource {
 }
 
 /**
- * How a stream came to want a name: `explicit` means Envoy asked for this very name, `wildcard` that it takes all.
+ * How a stream came to want a name: `wildcard` means that Envoy takes all there are, `explicit` that it asked for this
+ * very name, or was given it at its start because this node used it before.
  */
 export type Interest = "wildcard" | "explicit";
 
@@ -40,8 +42,8 @@ export interface ResourceSource {
    * Envoy, and later connections to that name would wait out the on-demand timeout (envoyproxy/envoy#44742).
    */
   get(type: XdsType, name: string, interest: Interest): EncodedResource | undefined;
-  /** All names of a type, for wildcard subscriptions; in a stable order. */
-  names(type: XdsType): Iterable<string>;
+  /** The names of a type that a wildcard subscription of that scope takes; the most needed first. */
+  names(type: XdsType, scope: WildcardScope): Iterable<string>;
   /**
    * Calls back after each update with what may have changed, and with an empty map when `ready` turns true.
    * Returns the function that ends the calls.

@@ -29,11 +29,14 @@ import type { ChangedNames, EncodedResource, Interest, ResourceSource } from "./
 import { emptyCluster, translateCluster } from "./translate/cluster.ts";
 import { translateLoadAssignment } from "./translate/load_assignment.ts";
 import type { XdsType } from "./type_urls.ts";
+import type { WildcardScope } from "./wildcard_scope.ts";
 
 /** What the store needs. */
 export interface ResourceStoreOptions {
   readonly view: ModelView;
   readonly nodeAddresses: NodeAddresses;
+  /** The Clusters this node used before, the last used first, whether they exist now or not. @default none */
+  readonly usedClusters?: () => Iterable<string>;
   /** Called for each resource that is translated and encoded; the tests count that work follows the change. */
   readonly onTranslate?: (type: XdsType, name: string) => void;
 }
@@ -41,6 +44,7 @@ export interface ResourceStoreOptions {
 /** The resources. Holds streams back (`ready`) until the first complete state is in. */
 export class ResourceStore implements ResourceSource {
   readonly #view: ModelView;
+  readonly #usedClusters: () => Iterable<string>;
   readonly #onTranslate: ((type: XdsType, name: string) => void) | undefined;
   #nodeAddresses: NodeAddresses;
   #ready = false;
@@ -51,9 +55,10 @@ export class ResourceStore implements ResourceSource {
   };
   readonly #listeners = new Set<(changed: ChangedNames) => void>();
 
-  constructor({ view, nodeAddresses, onTranslate }: ResourceStoreOptions) {
+  constructor({ view, nodeAddresses, usedClusters, onTranslate }: ResourceStoreOptions) {
     this.#view = view;
     this.#nodeAddresses = nodeAddresses;
+    this.#usedClusters = usedClusters ?? (() => []);
     this.#onTranslate = onTranslate;
   }
 
@@ -72,9 +77,16 @@ export class ResourceStore implements ResourceSource {
     return this.#encoded[type].get(name) ?? this.#encode(type, name, interest);
   }
 
-  /** All Clusters, in the order of the ServicePorts; for wildcard subscriptions. Other types have no wildcard. */
-  *names(type: XdsType): Generator<string> {
+  /**
+   * Clusters for wildcard subscriptions: all, in the order of the ServicePorts, or those this node used before, without
+   * what is nobody's now. Other types have none.
+   */
+  *names(type: XdsType, scope: WildcardScope): Generator<string> {
     if (type !== "Cluster") return;
+    if (scope === "used") {
+      for (const name of this.#usedClusters()) if (this.#ownerOf(name) !== undefined) yield name;
+      return;
+    }
     for (const servicePort of this.#view.servicePorts()) {
       yield* this.#clusterNames(servicePort, this.#nodeAddresses);
     }

@@ -14,10 +14,12 @@ const NODE: NodeAddresses = { IPv4: ["192.0.2.5"], IPv6: [] };
 class Fixture {
   readonly model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES });
   readonly translated: string[] = [];
+  used: readonly string[] = [];
   readonly #changed: string[] = [];
   readonly store = new ResourceStore({
     view: this.model,
     nodeAddresses: NODE,
+    usedClusters: () => this.used,
     onTranslate: (_type, name) => void this.translated.push(name),
   });
 
@@ -81,7 +83,7 @@ Deno.test("ResourceStore: all destinations of a port share one ClusterLoadAssign
     externalIPs: ["203.0.113.9"],
     ports: [portSpec({ nodePort: 30080 })],
   }));
-  const names = [...fixture.store.names("Cluster")];
+  const names = [...fixture.store.names("Cluster", "all")];
   assertEquals(names, ["10.96.0.10:80", "203.0.113.9:80", "192.0.2.5:30080"]);
   for (const name of names) {
     const resource = fixture.store.get("Cluster", name, "wildcard");
@@ -103,9 +105,16 @@ Deno.test("ResourceStore: an asked-for name that is nobody's is answered with an
   assertEquals(ClusterLoadAssignment.decode(assignment?.bytes ?? fail("no assignment")).endpoints, []);
 });
 
+Deno.test("ResourceStore: of the Clusters used before, those that are somebody's now, in that order", () => {
+  const fixture = new Fixture(service({ ports: [portSpec({ nodePort: 30080 })] }));
+  fixture.used = ["192.0.2.5:30080", "10.96.0.99:80", "none", "10.96.0.10:80"];
+  assertEquals([...fixture.store.names("Cluster", "used")], ["192.0.2.5:30080", "10.96.0.10:80"]);
+  assertEquals([...fixture.store.names("Listener", "used")], []);
+});
+
 Deno.test("ResourceStore: UDP ports have no Clusters", () => {
   const fixture = new Fixture(service({ ports: [portSpec({ protocol: "UDP" })] }));
-  assertEquals([...fixture.store.names("Cluster")], []);
+  assertEquals([...fixture.store.names("Cluster", "all")], []);
   fixture.apply(slice({
     ports: [{ name: "http", protocol: "UDP", port: 1 }],
     endpoints: [endpoint("10.244.0.5")],

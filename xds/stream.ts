@@ -21,6 +21,7 @@ import { type StreamObserver, type StreamStatus, summarizeTypes } from "./stream
 import { StreamReport } from "./stream_report.ts";
 import { applyStoreChange, createSubscription, oweAgain, type Subscription } from "./subscription.ts";
 import { parseTypeUrl, SEND_ORDER, TYPE_URLS, type XdsType } from "./type_urls.ts";
+import { type WildcardScope, wildcardScopeOf } from "./wildcard_scope.ts";
 
 /** Why the server ends a stream. */
 export interface StreamEnd {
@@ -62,6 +63,7 @@ export class DeltaStream {
   #full = false;
   #pumpScheduled = false;
   #nonces = 0;
+  #wildcardScope: WildcardScope | undefined;
 
   constructor(options: DeltaStreamOptions) {
     this.#options = options;
@@ -87,7 +89,10 @@ export class DeltaStream {
       this.#report.unknownType(request.typeUrl);
       return;
     }
+    // "Only the first request on a stream is guaranteed to carry the node identifier."
+    this.#wildcardScope ??= wildcardScopeOf(request.node?.metadata);
     const outcome = applyRequest(this.#subscriptions[type], {
+      wildcardScope: this.#wildcardScope,
       subscribe: request.resourceNamesSubscribe,
       unsubscribe: request.resourceNamesUnsubscribe,
       initialVersions: request.initialResourceVersions,

@@ -31,6 +31,15 @@ export interface SubscribeEvent extends StreamIdentity {
   readonly names: readonly string[];
 }
 
+/**
+ * What the client said it holds, in its first request of a type: it was not restarted, only its stream was. Not told of a
+ * client that takes all there is.
+ */
+export interface HeldEvent extends StreamIdentity {
+  readonly type: XdsType;
+  readonly names: readonly string[];
+}
+
 /** A response as it was sent. */
 export interface ResponseEvent extends StreamIdentity {
   readonly type: XdsType;
@@ -67,6 +76,7 @@ export interface StreamObserver {
   onStreamClosed?(event: StreamIdentity & { readonly reason: string }): void;
   onRequest?(event: RequestEvent): void;
   onSubscribe?(event: SubscribeEvent): void;
+  onHeld?(event: HeldEvent): void;
   onResponse?(event: ResponseEvent): void;
   onAck?(event: AckEvent): void;
   onNack?(event: NackEvent): void;

@@ -70,6 +70,9 @@ export class StreamReport {
     if (outcome.asked.length > 0) {
       this.#observer.onSubscribe?.({ ...this.#identity, type, names: outcome.asked });
     }
+    if (outcome.held.length > 0) {
+      this.#observer.onHeld?.({ ...this.#identity, type, names: outcome.held });
+    }
   }
 
   responded({ type, nonce, resources, removed, bytes }: PlannedResponse): void {

@@ -6,6 +6,7 @@ import type { StreamObserver } from "./stream_observer.ts";
 import { type ScriptedRequest, versionsOf } from "./testing/delta_client.ts";
 import { MemorySource } from "./testing/memory_source.ts";
 import { TYPE_URLS, type XdsType } from "./type_urls.ts";
+import { wildcardMetadata } from "./wildcard_scope.ts";
 
 /** A call that takes responses into a list and is full when told to be. */
 class FakeCall implements DeltaCall {
@@ -55,10 +56,14 @@ class Setup {
   }
 
   /** Hands over a request and lets the turn end. */
-  async request(type: XdsType, request: ScriptedRequest = {}, nodeId = "node-a"): Promise<void> {
+  async request(
+    type: XdsType,
+    request: ScriptedRequest = {},
+    node: { readonly id: string; readonly metadata?: Record<string, unknown> } = { id: "node-a" },
+  ): Promise<void> {
     this.stream.receive(DeltaDiscoveryRequest.fromPartial({
       node: {
-        id: nodeId,
+        ...node,
         userAgentBuildVersion: { version: { majorNumber: 1, minorNumber: 40, patch: 2 } },
       },
       typeUrl: TYPE_URLS[type],
@@ -226,6 +231,42 @@ Deno.test("DeltaStream waits while the call is full, and then sends only the lat
   assertEquals(setup.heard(), ["7.2 Cluster a@3", "7.3 ClusterLoadAssignment e@absent"]);
 });
 
+Deno.test("DeltaStream: what a wildcard means is what the first node said", async () => {
+  for (const [scope, expected] of [["used", "7.1 Cluster b@1"], ["all", "7.1 Cluster a@1 b@1"]] as const) {
+    const setup = new Setup();
+    for (const name of ["a", "b"]) setup.source.set("Cluster", name, "1");
+    setup.source.used = ["b"];
+    await setup.request("Listener", { subscribe: ["x"] }, {
+      id: "node-a",
+      metadata: wildcardMetadata(scope),
+    });
+    setup.heard();
+    await setup.request("Cluster", {}, { id: "node-a" });
+    assertEquals(setup.heard().map((line) => line.replace("7.2", "7.1")), [expected]);
+  }
+});
+
+Deno.test("DeltaStream: a wildcard of an Envoy that does not say what it means takes all", async () => {
+  const setup = new Setup();
+  setup.source.set("Cluster", "a", "1");
+  await setup.request("Cluster");
+  assertEquals(setup.heard(), ["7.1 Cluster a@1"]);
+});
+
+Deno.test("DeltaStream tells of what a client holds when it connects, unless it takes all", async () => {
+  const told: string[] = [];
+  const observer: StreamObserver = { onHeld: ({ type, names }) => void told.push(`${type} ${names.join()}`) };
+  const initialVersions = { a: "1", b: "1" };
+  for (const scope of ["used", "all"] as const) {
+    const setup = new Setup({ observer });
+    await setup.request("Cluster", { initialVersions }, { id: scope, metadata: wildcardMetadata(scope) });
+    await setup.request("Cluster", { initialVersions });
+  }
+  const setup = new Setup({ observer });
+  await setup.request("Cluster", { subscribe: ["a"], initialVersions });
+  assertEquals(told, ["Cluster a,b", "Cluster a"]);
+});
+
 Deno.test("DeltaStream tells the observer what happens", async () => {
   const events: unknown[] = [];
   const record = (name: string) => (event: object): void => {
@@ -247,7 +288,7 @@ Deno.test("DeltaStream tells the observer what happens", async () => {
   setup.source.set("Cluster", "a", "1");
   await setup.request("Cluster", { subscribe: ["a"] });
   setup.nowMs = 4;
-  await setup.request("Cluster", { nonce: "7.1" }, "another-name");
+  await setup.request("Cluster", { nonce: "7.1" }, { id: "another-name" });
   setup.source.set("Cluster", "a", "2");
   await turn();
   await setup.request("Cluster", { nonce: "7.2", error: "no" });

@@ -15,6 +15,7 @@
  */
 import type { Interest } from "./resource_source.ts";
 import type { XdsType } from "./type_urls.ts";
+import type { WildcardScope } from "./wildcard_scope.ts";
 
 /** Why a name is looked at when the next response is put together. */
 export interface Owed {
@@ -50,8 +51,15 @@ export interface Subscription {
   requested: boolean;
   /** `legacy`: by an empty first request; `explicit`: by the name `*`. */
   wildcard: "none" | "legacy" | "explicit";
+  /** What the wildcard takes. */
+  wildcardScope: WildcardScope;
   /** Names asked for one by one, without `*`. */
   readonly names: Set<string>;
+  /**
+   * Names that a wildcard of scope `used` takes, beside those in `names`: given to the client at its start, and from
+   * then on treated as if it had asked for them. Envoy asks only for what it lacks, so many of them stay here for good.
+   */
+  readonly preloaded: Set<string>;
   /** Version last sent, or named by the client in `initial_resource_versions`. A rejected one counts as sent. */
   readonly held: Map<string, string>;
   /** By name; cleared by the next version the client takes. */
@@ -75,7 +83,9 @@ export function createSubscription(type: XdsType): Subscription {
     type,
     requested: false,
     wildcard: "none",
+    wildcardScope: "all",
     names: new Set(),
+    preloaded: new Set(),
     held: new Map(),
     rejected: new Map(),
     owed: new Map(),
@@ -89,8 +99,13 @@ export function createSubscription(type: XdsType): Subscription {
 
 /** How the client came to want the name, or undefined when it does not want it. */
 export function interestIn(subscription: Subscription, name: string): Interest | undefined {
-  if (subscription.names.has(name)) return "explicit";
-  return subscription.wildcard === "none" ? undefined : "wildcard";
+  if (subscription.names.has(name) || subscription.preloaded.has(name)) return "explicit";
+  return takesAll(subscription) ? "wildcard" : undefined;
+}
+
+/** Whether the client wants every name there is. */
+export function takesAll({ wildcard, wildcardScope }: Subscription): boolean {
+  return wildcard !== "none" && wildcardScope === "all";
 }
 
 /** Takes in names that may have changed in the store. Cost: proportional to the names. */

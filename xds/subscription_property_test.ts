@@ -8,6 +8,7 @@ import { assertEquals } from "@std/assert/equals";
 import { Conversation, type Heard } from "./testing/conversation.ts";
 import { MemorySource } from "./testing/memory_source.ts";
 import type { XdsType } from "./type_urls.ts";
+import type { WildcardScope } from "./wildcard_scope.ts";
 
 const ROUNDS = 300;
 const STEPS = 60;
@@ -34,6 +35,8 @@ class RandomClient {
   readonly #log: string[];
   #server: Conversation;
   #wildcard: boolean;
+  /** What its wildcard means. */
+  readonly #scope: WildcardScope;
   readonly #names = new Set<string>();
   readonly #held = new Map<string, string>();
   /** Names the server may send at a version the client holds. */
@@ -52,7 +55,8 @@ class RandomClient {
     this.#type = options.type;
     this.#random = options.random;
     this.#log = options.log;
-    this.#wildcard = options.type === "Cluster" && this.#random(2) === 0;
+    this.#wildcard = options.type === "Cluster" && this.#random(3) > 0;
+    this.#scope = this.#random(2) === 0 ? "all" : "used";
     this.#server = this.#connect();
   }
 
@@ -107,7 +111,9 @@ class RandomClient {
   check(): void {
     const expected = this.#source.view(this.#type, this.#names);
     if (this.#wildcard) {
-      for (const [name, version] of this.#source.view(this.#type, "all")) expected.set(name, version);
+      // What it was given is followed as if it had asked for it.
+      const covered = this.#scope === "all" ? "all" : this.#held.keys();
+      for (const [name, version] of this.#source.view(this.#type, covered)) expected.set(name, version);
     }
     const bad = new Set([...expected].filter(([, version]) => version.startsWith(BAD)).map(([name]) => name));
     const good = (entries: Iterable<[string, string]>): object =>
@@ -129,6 +135,7 @@ class RandomClient {
     for (const name of this.#names) if (!this.#held.has(name)) this.#prompted.add(name);
     const server = new Conversation(this.#type, this.#source);
     server.maxBytes = 100 + this.#random(400);
+    server.wildcardScope = this.#scope;
     this.#server = server;
     // Envoy sends nothing while it wants nothing.
     if (this.#wildcard || this.#names.size > 0) {
@@ -191,6 +198,7 @@ class RandomClient {
 function runRound(type: XdsType, seed: number): void {
   const random = randomFrom(seed);
   const source = new MemorySource();
+  source.used = NAMES.filter(() => random(2) === 0);
   const log: string[] = [];
   const client = new RandomClient({ source, type, random, log });
   try {

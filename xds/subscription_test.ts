@@ -298,6 +298,72 @@ Deno.test("unsubscribing a name under a wildcard is answered with the resource, 
   assertEquals(heard?.removed, ["x"]);
 });
 
+/** A client that asks on demand, and whose wildcard means what this node used before. */
+function warmClient(used: readonly string[], existing: readonly string[]): Conversation {
+  const client = new Conversation("Cluster");
+  client.wildcardScope = "used";
+  client.source.used = used;
+  client.source.batch(() => {
+    for (const name of existing) client.source.set("Cluster", name, "1");
+  });
+  return client;
+}
+
+Deno.test("wildcard of the used: a client that holds nothing is given what was used and exists, in that order", () => {
+  const client = warmClient(["c", "gone", "a"], ["a", "b", "c"]);
+  const first = client.request({});
+  assertEquals(Object.keys(first?.resources ?? {}), ["c", "a"]);
+  assertEquals([first?.removed, client.asked], [[], []]);
+  assertEquals(client.ack(first), undefined);
+});
+
+Deno.test("wildcard of the used: nothing used is answered once, with an empty response", () => {
+  const client = warmClient([], ["a"]);
+  const first = client.request({});
+  assertEquals(first?.resources, {});
+  assertEquals(client.ack(first), undefined);
+});
+
+Deno.test("wildcard of the used: others are sent when they are asked for, and their changes not before", () => {
+  const client = warmClient(["a"], ["a", "b"]);
+  client.ack(client.request({}));
+  client.source.set("Cluster", "b", "2");
+  assertEquals(client.read(), undefined);
+  const second = client.request({ subscribe: ["b"] });
+  assertEquals(second?.resources, { b: "2" });
+  assertEquals(client.asked, ["b"]);
+  client.ack(second);
+  client.source.set("Cluster", "b", "3");
+  assertEquals(client.read()?.resources, { b: "3" });
+});
+
+Deno.test("wildcard of the used: what was given is followed, and never removed", () => {
+  const client = warmClient(["a"], ["a"]);
+  client.ack(client.request({}));
+  client.source.set("Cluster", "a", "2");
+  const second = client.read();
+  assertEquals(second?.resources, { a: "2" });
+  client.ack(second);
+  client.source.delete("Cluster", "a");
+  const third = client.read();
+  assertEquals([third?.resources, third?.removed], [{ a: ABSENT_VERSION }, []]);
+});
+
+Deno.test("wildcard of the used, reconnect: what was used meanwhile is not given again, what is held is followed", () => {
+  const client = warmClient(["a", "c"], ["a", "b", "c"]);
+  // "b" was given by an agent whose list was lost; "a" was asked for.
+  const request = { subscribe: ["*", "a"], initialVersions: { a: "1", b: "1" } };
+  assertEquals(client.request(request), undefined);
+  client.source.set("Cluster", "b", "2");
+  assertEquals(client.read()?.resources, { b: "2" });
+});
+
+Deno.test("wildcard of the used, reconnect: what is gone by now is a resource, never a removal", () => {
+  const client = warmClient([], []);
+  const first = client.request({ initialVersions: { a: "1" } });
+  assertEquals([first?.resources, first?.removed], [{ a: ABSENT_VERSION }, []]);
+});
+
 Deno.test("before the store is complete requests are kept and nothing is sent, not even removals", () => {
   const source = new MemorySource({ ready: false });
   const client = new Conversation("Cluster", source);

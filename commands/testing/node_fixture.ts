@@ -33,6 +33,9 @@ export const fixtureUnavailable: readonly (string | undefined)[] = [
 export const NFT: string = nftTool.path ?? "nft";
 export const ENVOY: string = envoyTool.path ?? "envoy";
 
+/** In the lab's own /run, so that tests leave the machine's /var/lib alone. */
+export const STATE_DIR = "/run/lightpath-state";
+
 /** See the module's comment. */
 export class NodeFixture implements AsyncDisposable {
   readonly lab: Lab;
@@ -97,6 +100,7 @@ export class NodeFixture implements AsyncDisposable {
       `--manifests=${this.manifests.path}`,
       "--node-name=node-1",
       `--nft-bin=${NFT}`,
+      `--state-dir=${STATE_DIR}`,
       `--envoy-bin=${ENVOY}`,
       "--envoy-concurrency=2",
       ...flags,

@@ -140,6 +140,8 @@ export class NodeStage implements AsyncDisposable {
     const flags = [
       `--node-name=${NODE_NAME}`,
       "--envoy=external",
+      // Every repetition begins with an Envoy that knows nothing.
+      "--state-dir=",
       `--mode=${mode}`,
       `--nft-bin=${programs.nft}`,
     ];

@@ -32,11 +32,11 @@ Deno.test("Progress counts what the ADS server reports, and knows what is under 
     resourceLocatorsUnsubscribe: [],
   };
   const ack = { kind: "ack", names, latencyMs: 1, waitedMs: [] } as const;
-  report.requested("Cluster", request, { answer: ack, asked: [] });
+  report.requested("Cluster", request, { answer: ack, asked: [], held: [] });
   assertEquals([progress.outstanding, progress.lastMs], [1, 3]);
   const rejected = names.slice(0, 2).map((name) => ({ name, version: "v", reason: "no" }));
   const nack = { kind: "nack", error: "no", rejected, retried: [] } as const;
-  report.requested("Cluster", { ...request, responseNonce: "1.2" }, { answer: nack, asked: [] });
+  report.requested("Cluster", { ...request, responseNonce: "1.2" }, { answer: nack, asked: [], held: [] });
   assertEquals(progress.outstanding, 0);
   assertEquals(growth(sent, progress.counts), {
     programmed: 0,

@@ -30,7 +30,13 @@ export class Agent {
 
   private constructor(node: Namespace, manifests: string) {
     this.#node = node;
-    const flags = [`--manifests=${manifests}`, "--node-name=demo-node", "--envoy=external"];
+    const flags = [
+      `--manifests=${manifests}`,
+      "--node-name=demo-node",
+      "--envoy=external",
+      // In the node's own /run: nothing on the machine is changed.
+      "--state-dir=/run/lightpath",
+    ];
     this.#process = node.spawn([...LIGHTPATH, "agent", ...flags, "--log-level=debug", "--log-format=json"], {
       onLine: (line) => this.#read(line),
     });

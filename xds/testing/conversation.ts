@@ -6,6 +6,7 @@ import { type Answer, applyRequest } from "../apply_request.ts";
 import { nextResponse } from "../next_response.ts";
 import { applyStoreChange, createSubscription, type Subscription } from "../subscription.ts";
 import type { XdsType } from "../type_urls.ts";
+import type { WildcardScope } from "../wildcard_scope.ts";
 import type { ScriptedRequest } from "./delta_client.ts";
 import { MemorySource } from "./memory_source.ts";
 
@@ -27,6 +28,8 @@ export class Conversation {
   nowMs = 0;
   mayRemove = true;
   maxBytes = 1024 * 1024;
+  /** What the client's wildcard means. */
+  wildcardScope: WildcardScope = "all";
   #nonces = 0;
 
   constructor(type: XdsType, source: MemorySource = new MemorySource()) {
@@ -43,6 +46,7 @@ export class Conversation {
       initialVersions: request.initialVersions ?? {},
       nonce: request.nonce ?? "",
       error: request.error,
+      wildcardScope: this.wildcardScope,
     }, this.nowMs);
     this.answer = answer;
     this.asked = asked;

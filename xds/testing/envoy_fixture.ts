@@ -22,9 +22,11 @@ import type {
   NackEvent,
   ResponseEvent,
   StreamIdentity,
+  StreamObserver,
   SubscribeEvent,
 } from "../stream_observer.ts";
 import type { XdsType } from "../type_urls.ts";
+import { openWorkingSet, type WorkingSetFile } from "../working_set_file.ts";
 import { getFromSocket } from "./http_clients.ts";
 
 /** Envoy's binary, or why there is none. */
@@ -52,7 +54,10 @@ export class EnvoyFixture implements AsyncDisposable {
   store: ResourceStore;
   /** Resources that are sent instead of the store's own; to provoke a NACK. */
   readonly forged = new Map<string, EncodedResource>();
+  /** Called after an event was recorded, at the very moment it happens. */
+  readonly hooks: Pick<StreamObserver, "onResponse" | "onSubscribe"> = {};
   #server: AdsServer | undefined;
+  #workingSet: WorkingSetFile | undefined;
   #envoy: Deno.ChildProcess | undefined;
 
   private constructor(mode: XdsMode, directory: string) {
@@ -101,6 +106,12 @@ export class EnvoyFixture implements AsyncDisposable {
     this.apply(...objects);
   }
 
+  /** The names of the Clusters Envoy has from the agent, as its admin interface lists them. */
+  async clusters(): Promise<string[]> {
+    const text = await getFromSocket(join(this.directory, "admin.sock"), "/clusters");
+    return [...text.matchAll(/^(.*)::added_via_api::true$/gm)].map(([, name = ""]) => name).sort();
+  }
+
   /** A Service whose VIP is `127.0.0.<host>`, at the HTTP listener's port or the TCP listener's. */
   service(
     name: string,
@@ -115,19 +126,32 @@ export class EnvoyFixture implements AsyncDisposable {
     });
   }
 
+  /** Starts an agent: it knows the Clusters the one before it noted. */
   async startServer(): Promise<void> {
     this.recorded = newRecord();
     const { responses, acks, nacks, subscribed, opened } = this.recorded;
+    const workingSet = await openWorkingSet({ directory: this.directory, logger: silentLogger });
+    this.#workingSet = workingSet;
     this.#server = await createAdsServer({
       source: this.#source(),
       address: `unix:${join(this.directory, "ads.sock")}`,
       logger: silentLogger,
       observer: {
         onStreamOpen: (event) => void opened.push(event),
-        onResponse: (event) => void responses.push(event),
+        onResponse: (event) => {
+          responses.push(event);
+          this.hooks.onResponse?.(event);
+        },
         onAck: (event) => void acks.push(event),
         onNack: (event) => void nacks.push(event),
-        onSubscribe: (event) => void subscribed.push(event),
+        onSubscribe: (event) => {
+          subscribed.push(event);
+          if (event.type === "Cluster") workingSet.used(event.names);
+          this.hooks.onSubscribe?.(event);
+        },
+        onHeld: ({ type, names }) => {
+          if (type === "Cluster") workingSet.held(names);
+        },
       },
     });
     this.store.markReady();
@@ -136,6 +160,7 @@ export class EnvoyFixture implements AsyncDisposable {
   async stopServer(): Promise<void> {
     await this.#server?.close();
     this.#server = undefined;
+    await this.#workingSet?.[Symbol.asyncDispose]();
   }
 
   /** Waits until Envoy has answered everything it was sent. */
@@ -156,7 +181,21 @@ export class EnvoyFixture implements AsyncDisposable {
     return line === undefined ? 0 : Number(line.slice(name.length + 2));
   }
 
+  /** Starts an Envoy, and waits until it listens and the agent knows it. */
   async startEnvoy(): Promise<void> {
+    const streams = this.recorded.opened.length;
+    await this.spawnEnvoy();
+    await until("Envoy listens", () => this.isListening());
+    await until("Envoy is connected", () => this.recorded.opened.length > streams);
+  }
+
+  /** Whether Envoy takes connections. */
+  async isListening(): Promise<boolean> {
+    return await isListening(this.httpPort);
+  }
+
+  /** Starts an Envoy. */
+  async spawnEnvoy(): Promise<void> {
     const config = join(this.directory, "envoy.json");
     await Deno.writeTextFile(
       config,
@@ -187,8 +226,6 @@ export class EnvoyFixture implements AsyncDisposable {
       stdout: "null",
       stderr: "null",
     }).spawn();
-    await until("Envoy listens", () => isListening(this.httpPort));
-    await until("Envoy is connected", () => this.recorded.opened.length > 0);
   }
 
   async stopEnvoy(): Promise<void> {
@@ -204,7 +241,11 @@ export class EnvoyFixture implements AsyncDisposable {
   }
 
   #newStore(): ResourceStore {
-    return new ResourceStore({ view: this.model, nodeAddresses: { IPv4: [], IPv6: [] } });
+    return new ResourceStore({
+      view: this.model,
+      nodeAddresses: { IPv4: [], IPv6: [] },
+      usedClusters: () => this.#workingSet?.names() ?? [],
+    });
   }
 
   #source(): ResourceSource {
@@ -215,7 +256,7 @@ export class EnvoyFixture implements AsyncDisposable {
       },
       get: (type: XdsType, name: string, interest: Interest) =>
         forged.get(name) ?? store.get(type, name, interest),
-      names: (type) => store.names(type),
+      names: (type, scope) => store.names(type, scope),
       onChange: (listener) => store.onChange(listener),
     };
   }

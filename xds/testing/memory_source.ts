@@ -6,6 +6,7 @@
  */
 import type { ChangedNames, EncodedResource, Interest, ResourceSource } from "../resource_source.ts";
 import { SEND_ORDER, type XdsType } from "../type_urls.ts";
+import type { WildcardScope } from "../wildcard_scope.ts";
 
 /** The version of the empty resource that stands for one that does not exist. */
 export const ABSENT_VERSION = "absent";
@@ -27,6 +28,8 @@ export class MemorySource implements ResourceSource {
   readonly #listeners = new Set<(changed: ChangedNames) => void>();
   #pending: Map<XdsType, Set<string>> | undefined;
   ready: boolean;
+  /** What was used before, for a wildcard of that scope. */
+  used: readonly string[] = [];
 
   constructor(options: { readonly ready?: boolean } = {}) {
     this.ready = options.ready ?? true;
@@ -43,8 +46,9 @@ export class MemorySource implements ResourceSource {
     return { name, version: ABSENT_VERSION, bytes: new Uint8Array() };
   }
 
-  names(type: XdsType): Iterable<string> {
-    return this.#resources[type].keys();
+  names(type: XdsType, scope: WildcardScope): Iterable<string> {
+    const all = this.#resources[type];
+    return scope === "all" ? all.keys() : this.used.filter((name) => all.has(name));
   }
 
   onChange(listener: (changed: ChangedNames) => void): () => void {
@@ -88,7 +92,7 @@ export class MemorySource implements ResourceSource {
   view(type: XdsType, names: "all" | Iterable<string>): Map<string, string> {
     const interest = names === "all" ? "wildcard" : "explicit";
     const view = new Map<string, string>();
-    for (const name of names === "all" ? this.names(type) : names) {
+    for (const name of names === "all" ? this.names(type, "all") : names) {
       const resource = this.get(type, name, interest);
       if (resource !== undefined) view.set(name, resource.version);
     }

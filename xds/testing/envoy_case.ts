@@ -1,0 +1,25 @@
+/**
+ * A test case against a real Envoy, skipped with a reason where there is none; and what such tests ask again and again.
+ * @module
+ */
+import { type EnvoyFixture, envoyTool } from "./envoy_fixture.ts";
+
+/** Registers the test. */
+export function envoyTest(name: string, run: () => Promise<void>): void {
+  const reason = envoyTool.unavailable;
+  if (reason === undefined) Deno.test(`Envoy: ${name}`, run);
+  else Deno.test({ name: `Envoy: ${name} (skipped: ${reason})`, ignore: true, fn: run });
+}
+
+/** GET / at 127.0.0.<host>, or at an address: status and body. */
+export async function get(fixture: EnvoyFixture, host: number | string): Promise<string> {
+  const address = typeof host === "number" ? `127.0.0.${host}` : host;
+  const response = await fetch(`http://${address}:${fixture.httpPort}/`);
+  return `${response.status} ${await response.text()}`;
+}
+
+/** How many resources and removals of a type were sent by the agent that runs now. */
+export function sent(fixture: EnvoyFixture, type: string): number {
+  return fixture.recorded.responses.filter((response) => response.type === type)
+    .reduce((sum, { resources, removed }) => sum + resources + removed, 0);
+}
