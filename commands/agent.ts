@@ -39,6 +39,7 @@ import {
   openWorkingSet,
   ResourceStore,
   runEnvoy,
+  watchClusterUse,
 } from "../xds/mod.ts";
 import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
 import { type CommandContext, runTogether } from "./context.ts";
@@ -139,6 +140,12 @@ export async function runAgent(context: CommandContext): Promise<void> {
     (signal) => source.run(sink, signal),
     (signal) => watchNodeAddresses({ ...addressSelection, onChange: takeNodeAddresses, logger }, signal),
     ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal)]),
+    ...(config.mode === "eager" ? [] : [(signal: AbortSignal) => {
+      const onUsed = (statisticsNames: ReadonlySet<string>): void =>
+        workingSet.refresh((name) => statisticsNames.has(store.statisticsName(name) ?? ""));
+      const adminSocket = config.envoyAdminSocket;
+      return watchClusterUse({ adminSocket, after: store.opened, onUsed, logger }, signal);
+    }]),
     ...(envoy === undefined ? [] : [async (signal: AbortSignal) => {
       await runEnvoy({
         binary: envoy.path,

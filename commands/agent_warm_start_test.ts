@@ -5,7 +5,9 @@
  */
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { startLoad } from "../scripts/lab/mod.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
+import { KEPT_MS } from "../xds/working_set.ts";
 import type { RunningAgent } from "./testing/lightpath_process.ts";
 import { service, slice } from "./testing/manifests.ts";
 import { fixtureUnavailable, NodeFixture, STATE_DIR } from "./testing/node_fixture.ts";
@@ -116,3 +118,26 @@ testUnless(
     assertEquals(agent.lines(/please report/), []);
   },
 );
+
+testUnless("a Cluster that is in use stays in the list", { unavailable: fixtureUnavailable }, async () => {
+  await using fixture = await NodeFixture.create();
+  const { node } = fixture.lab;
+  await writeServices(fixture);
+  await fixture.startEnvoy();
+  const first = await fixture.startAgent("--envoy=external").ready();
+  // One connection that stays open, so Envoy asks for its Cluster once and never again; and one that has ended.
+  const connection = startLoad(fixture.client.namespace, { url: "tcp://10.96.0.10:9000", pauseMs: 5 });
+  await connection.started();
+  assertEquals(await fixture.pod.who("10.96.0.11:9000", "tcp"), "backend-1");
+  assertEquals(await first.stop(), 0);
+  const almostExpired = new Date(Date.now() - KEPT_MS + 3_600_000).toISOString();
+  await node.run(["sed", "-i", `s/"20[^"]*Z"/"${almostExpired}"/`, STATE_FILE]);
+  const second = await fixture.startAgent("--envoy=external").ready();
+  const usedAt = await until("the new time", async () => {
+    const { usedAt } = JSON.parse(await node.run(["cat", STATE_FILE])) as { usedAt: Record<string, string> };
+    return usedAt;
+  }, { wanted: (usedAt) => usedAt["10.96.0.10:9000"] !== almostExpired });
+  assertEquals(usedAt["10.96.0.11:9000"], almostExpired);
+  assertEquals((await connection.stop()).failed, 0);
+  assertEquals(await second.stop(), 0);
+});

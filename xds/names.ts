@@ -38,6 +38,11 @@ export function parseClusterName(name: string): Destination | undefined {
   return clusterName(destination.address, destination.port) === name ? destination : undefined;
 }
 
+/** How Envoy writes the `alt_stat_name` of a port's Clusters in the names of statistics: without colons. */
+export function statisticsName(servicePort: ServicePort): string {
+  return servicePortLabel(servicePort.name).replaceAll(":", "_");
+}
+
 /** The name of the ClusterLoadAssignment that holds a TCP port's endpoints of one family. */
 export function loadAssignmentName(servicePort: ServicePort, family: IPFamily): string {
   return `${servicePortLabel(servicePort.name)}/${family}`;

@@ -1,6 +1,12 @@
 import { assertEquals } from "@std/assert/equals";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
-import { clusterName, loadAssignmentName, parseClusterName, parseLoadAssignmentName } from "./names.ts";
+import {
+  clusterName,
+  loadAssignmentName,
+  parseClusterName,
+  parseLoadAssignmentName,
+  statisticsName,
+} from "./names.ts";
 
 Deno.test("clusterName() and parseClusterName() agree with what Envoy prints", () => {
   assertEquals(clusterName("10.96.0.10", 80), "10.96.0.10:80");
@@ -35,4 +41,9 @@ Deno.test("parseLoadAssignmentName() reads what loadAssignmentName() writes", ()
   }
   assertEquals(loadAssignmentName(servicePort({ port: "" }), "IPv4"), "default/echo/IPv4");
   assertEquals(parseLoadAssignmentName("default/echo:http"), undefined);
+});
+
+Deno.test("statisticsName() is the port's name as it stands in Envoy's statistics", () => {
+  assertEquals(statisticsName(servicePort({ port: "http" })), "default/echo_http");
+  assertEquals(statisticsName(servicePort({ port: "" })), "default/echo");
 });

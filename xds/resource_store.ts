@@ -24,7 +24,13 @@ import {
   type ServicePortKey,
 } from "../agent/model/mod.ts";
 import { Cluster, ClusterLoadAssignment } from "../protos/mod.ts";
-import { clusterName, loadAssignmentName, parseClusterName, parseLoadAssignmentName } from "./names.ts";
+import {
+  clusterName,
+  loadAssignmentName,
+  parseClusterName,
+  parseLoadAssignmentName,
+  statisticsName,
+} from "./names.ts";
 import type { ChangedNames, EncodedResource, Interest, ResourceSource } from "./resource_source.ts";
 import { emptyCluster, translateCluster } from "./translate/cluster.ts";
 import { translateLoadAssignment } from "./translate/load_assignment.ts";
@@ -48,6 +54,7 @@ export class ResourceStore implements ResourceSource {
   readonly #onTranslate: ((type: XdsType, name: string) => void) | undefined;
   #nodeAddresses: NodeAddresses;
   #ready = false;
+  readonly #opened = Promise.withResolvers<void>();
   readonly #encoded: Readonly<Record<XdsType, Map<string, EncodedResource>>> = {
     Cluster: new Map(),
     ClusterLoadAssignment: new Map(),
@@ -66,10 +73,16 @@ export class ResourceStore implements ResourceSource {
     return this.#ready;
   }
 
+  /** Settles when `ready` turns true. */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
+  }
+
   /** Opens the store: the view now holds the first complete state. */
   markReady(): void {
     if (this.#ready) return;
     this.#ready = true;
+    this.#opened.resolve();
     this.#notify(new Map());
   }
 
@@ -90,6 +103,12 @@ export class ResourceStore implements ResourceSource {
     for (const servicePort of this.#view.servicePorts()) {
       yield* this.#clusterNames(servicePort, this.#nodeAddresses);
     }
+  }
+
+  /** The name a Cluster has in Envoy's statistics, which it shares with the others of its port; undefined when nobody's. */
+  statisticsName(clusterName: string): string | undefined {
+    const owner = this.#ownerOf(clusterName);
+    return owner && statisticsName(owner.servicePort);
   }
 
   onChange(listener: (changed: ChangedNames) => void): () => void {

@@ -112,6 +112,14 @@ Deno.test("ResourceStore: of the Clusters used before, those that are somebody's
   assertEquals([...fixture.store.names("Listener", "used")], []);
 });
 
+Deno.test("ResourceStore: all Clusters of a port have one name in statistics, what is nobody's has none", () => {
+  const fixture = new Fixture(service({ ports: [portSpec({ nodePort: 30080 })] }));
+  for (const name of ["10.96.0.10:80", "192.0.2.5:30080"]) {
+    assertEquals(fixture.store.statisticsName(name), "default/echo_http");
+  }
+  assertEquals(fixture.store.statisticsName("10.96.0.99:80"), undefined);
+});
+
 Deno.test("ResourceStore: UDP ports have no Clusters", () => {
   const fixture = new Fixture(service({ ports: [portSpec({ protocol: "UDP" })] }));
   assertEquals([...fixture.store.names("Cluster", "all")], []);

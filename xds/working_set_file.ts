@@ -55,11 +55,17 @@ export class WorkingSetFile implements AsyncDisposable {
     return this.#set.names(this.#now());
   }
 
-  /** Envoy asked for these, or carries traffic for them. */
+  /** Envoy asked for these. */
   used(names: readonly string[]): void {
     if (names.length === 0) return;
     this.#set.used(names, this.#now());
     this.#changed();
+  }
+
+  /** Of the Clusters this node uses, these still carry traffic. */
+  refresh(carriesTraffic: (name: string) => boolean): void {
+    // From the longest unused on, so that their order stays.
+    this.used(this.names().filter(carriesTraffic).reverse());
   }
 
   /** An Envoy that connected again holds these. */

@@ -107,6 +107,16 @@ Deno.test("openWorkingSet(): without a folder nothing is read or written", async
   assertEquals(place.lines, []);
 });
 
+Deno.test("openWorkingSet(): what carries traffic moves to the front, in its order", async () => {
+  await using place = await Place.create();
+  await use(place, "a", "b", "c", "d");
+  {
+    await using set = await place.open();
+    set.refresh((name) => name === "a" || name === "c" || name === "unknown");
+  }
+  assertEquals(await names(place), ["c", "a", "d", "b"]);
+});
+
 Deno.test("openWorkingSet(): what nobody changed is not written", async () => {
   await using place = await Place.create();
   await use(place, "a");
