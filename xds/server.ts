@@ -48,6 +48,12 @@ export interface AdsServer extends AsyncDisposable {
   readonly addresses: readonly string[];
   /** The streams open now, oldest first. */
   streams(): readonly StreamStatus[];
+  /**
+   * Whether every connected Envoy has taken these Clusters and their endpoints as they are now, or does not hold them:
+   * whether connections to these destinations can be answered. True while none is connected. It may turn true with an
+   * ACK, a NACK, or the end of a stream.
+   */
+  hasTaken(clusters: Iterable<string>): boolean;
   /** Ends all streams with UNAVAILABLE, so that Envoy reconnects, and removes the socket. May be called again. */
   close(): Promise<void>;
 }
@@ -113,6 +119,13 @@ export async function createAdsServer(options: AdsServerOptions): Promise<AdsSer
   return {
     addresses,
     streams: () => [...streams.values()].map((stream) => stream.status()),
+    hasTaken: (clusters) => {
+      if (streams.size === 0) return true;
+      for (const cluster of clusters) {
+        for (const stream of streams.values()) if (!stream.hasTaken(cluster)) return false;
+      }
+      return true;
+    },
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -20,6 +20,7 @@ import type { ResourceSource } from "./resource_source.ts";
 import { type StreamObserver, type StreamStatus, summarizeTypes } from "./stream_observer.ts";
 import { StreamReport } from "./stream_report.ts";
 import { applyStoreChange, createSubscription, oweAgain, type Subscription } from "./subscription.ts";
+import { hasTaken } from "./taken.ts";
 import { parseTypeUrl, SEND_ORDER, TYPE_URLS, type XdsType } from "./type_urls.ts";
 import { type WildcardScope, wildcardScopeOf } from "./wildcard_scope.ts";
 
@@ -116,6 +117,11 @@ export class DeltaStream {
     this.#closed = true;
     this.#stopListening();
     this.#report.closed(reason);
+  }
+
+  /** Whether this Envoy has taken the present Cluster and its endpoints, or does not hold it; see taken.ts. */
+  hasTaken(cluster: string): boolean {
+    return this.#closed || hasTaken(this.#subscriptions, this.#options.source, cluster);
   }
 
   /** For the status command. */

@@ -8,7 +8,12 @@
  * below is Envoy's default, it is not written.
  * @module
  */
-import { type IPFamily, type ServicePort, servicePortLabel } from "../../agent/model/mod.ts";
+import {
+  type AppProtocol,
+  type IPFamily,
+  type ServicePort,
+  servicePortLabel,
+} from "../../agent/model/mod.ts";
 import {
   ApiVersion,
   Cluster,
@@ -17,6 +22,7 @@ import {
   HttpProtocolOptions,
   packAny,
   PreviousHostsPredicate,
+  RetryPolicy,
   RoutingPriority,
 } from "../../protos/mod.ts";
 import { loadAssignmentName } from "../names.ts";
@@ -89,7 +95,7 @@ export function translateCluster(servicePort: ServicePort, { name, family }: Own
     circuitBreakers: { thresholds: UNLIMITED_THRESHOLDS },
     upstreamConnectionOptions: { tcpKeepalive: TCP_KEEPALIVE },
     ...(servicePort.appProtocol === "tcp" ? TCP_OUTLIER_DETECTION : {}),
-    typedExtensionProtocolOptions: servicePort.appProtocol === "tcp" ? {} : {
+    typedExtensionProtocolOptions: {
       [HttpProtocolOptions.$type]: packAny(HttpProtocolOptions, httpProtocolOptions(servicePort.appProtocol)),
     },
   });
@@ -109,7 +115,12 @@ export function emptyCluster(name: string): Cluster {
   });
 }
 
-function httpProtocolOptions(appProtocol: "http" | "http2"): HttpProtocolOptions {
+/**
+ * How HTTP is spoken to the endpoints. A TCP port has this too, though its connections pass as bytes: a port that was HTTP a
+ * moment ago has clients on the HTTP listener, for as long as they keep their connections. By Envoy's default they
+ * would be spoken for in HTTP/1.1, which an endpoint of gRPC answers with nothing good.
+ */
+function httpProtocolOptions(appProtocol: AppProtocol): HttpProtocolOptions {
   return HttpProtocolOptions.fromPartial({
     // A response may have as many headers as a request (bootstrap.ts); Envoy's default refuses the 101st with a 502.
     commonHttpProtocolOptions: { idleTimeout: UPSTREAM_IDLE_TIMEOUT, maxHeadersCount: 1000 },
@@ -120,17 +131,21 @@ function httpProtocolOptions(appProtocol: "http" | "http2"): HttpProtocolOptions
         http2ProtocolOptions: {},
       },
     }),
-    // Only what no server can have acted upon is tried again, on another endpoint: a connection that failed, a stream
-    // that was refused, a reset before the request was sent. So an endpoint that is gone before its removal arrives
-    // costs nobody a request.
-    retryPolicy: {
-      retryOn: "connect-failure,refused-stream,reset-before-request",
-      numRetries: 2,
-      retryHostPredicate: [{
-        name: "envoy.retry_host_predicates.previous_hosts",
-        typedConfig: packAny(PreviousHostsPredicate, PreviousHostsPredicate.create()),
-      }],
-      hostSelectionRetryMaxAttempts: 5,
-    },
+    ...(appProtocol === "tcp" ? {} : { retryPolicy: RETRY_POLICY }),
   });
 }
+
+/**
+ * Only what no server can have acted upon is tried again, on another endpoint: a connection that failed, a stream that was
+ * refused, a reset before the request was sent. So an endpoint that is gone before its removal arrives costs nobody a
+ * request.
+ */
+const RETRY_POLICY = RetryPolicy.fromPartial({
+  retryOn: "connect-failure,refused-stream,reset-before-request",
+  numRetries: 2,
+  retryHostPredicate: [{
+    name: "envoy.retry_host_predicates.previous_hosts",
+    typedConfig: packAny(PreviousHostsPredicate, PreviousHostsPredicate.create()),
+  }],
+  hostSelectionRetryMaxAttempts: 5,
+});

@@ -1,0 +1,40 @@
+/**
+ * Whether an Envoy can answer connections to a destination as the store has it now: the question that decides what goes
+ * first to the kernel.
+ *
+ * In: a stream's records of Cluster and ClusterLoadAssignment, the current resources, a Cluster's name. Out: yes or no; and
+ * yes for a name the Envoy does not hold, because it asks for that at the first connection, which waits for the answer.
+ * A refused version counts as taken: it is not sent again, and Envoy goes on with the one before.
+ *
+ * Source: Envoy 1.40 answers a response when its main thread has handed it to the workers, and that of a Cluster not
+ * before its endpoints have come (`oweAgain` in subscription.ts).
+ * @module
+ */
+import { isDue } from "./next_response.ts";
+import type { ResourceSource } from "./resource_source.ts";
+import { interestIn, type Subscription } from "./subscription.ts";
+import type { XdsType } from "./type_urls.ts";
+
+/** Whether the Envoy of this stream has taken the present Cluster and its endpoints, or does not hold it. O(1). */
+export function hasTaken(
+  subscriptions: Readonly<Record<XdsType, Subscription>>,
+  source: ResourceSource,
+  cluster: string,
+): boolean {
+  const interest = interestIn(subscriptions.Cluster, cluster);
+  if (interest === undefined) return true;
+  if (!isSettled(subscriptions.Cluster, source, cluster)) return false;
+  const assignment = source.get("Cluster", cluster, interest)?.loadAssignment;
+  return assignment === undefined || isSettled(subscriptions.ClusterLoadAssignment, source, assignment);
+}
+
+/** Nothing of this name is to be sent or answered. */
+function isSettled(subscription: Subscription, source: ResourceSource, name: string): boolean {
+  const interest = interestIn(subscription, name);
+  if (interest === undefined) return true;
+  if (subscription.inFlight?.versions.has(name)) return false;
+  if (subscription.wildcardOwed !== "no") return false;
+  const owed = subscription.owed.get(name);
+  if (owed === undefined) return true;
+  return !isDue(subscription, { name, owed, resource: source.get(subscription.type, name, interest) });
+}
