@@ -38,7 +38,7 @@ function start(): {
     metrics: { ...metrics, changesProgrammed: (batch) => programmed.push(batch) },
     health,
     logger: silentLogger,
-    redirector: kernel,
+    flushed: () => kernel.flushed(),
   });
   return { programming, kernel, programmed, isUpdated: () => health.livez().body.status !== undefined };
 }

@@ -14,13 +14,15 @@ import { diffPlans, elementId, isEmptyDelta, type PlanDelta } from "./diff.ts";
 import { type Layout, layoutFingerprint, TABLE } from "./layout.ts";
 import { halveScript, renderCleanup, renderDelta, renderReplacement } from "./nft_script.ts";
 import { type Nft, NftError } from "./nft.ts";
-import { parseRuleset } from "./parse_ruleset.ts";
+import { type KernelTable, parseRuleset } from "./parse_ruleset.ts";
 import type { PlanElement } from "./plan.ts";
 
 /** What a reconciliation needs. */
 export interface ReconcileOptions {
   readonly nft: Nft;
   readonly layout: Layout;
+  /** Reads the table; undefined when there is none. @default readTable */
+  readonly read?: () => Promise<KernelTable | undefined>;
   /** The elements wanted now. Called once, after the table was read. */
   readonly plan: () => Iterable<PlanElement>;
 }
@@ -125,10 +127,16 @@ async function applyTolerant(
   }
 }
 
-/** Reads the table once and applies the differences. */
-export async function reconcile({ nft, layout, plan }: ReconcileOptions): Promise<Reconciliation> {
+/** The table as the kernel holds it; undefined when there is none. Throws `NftError`. */
+export async function readTable(nft: Nft): Promise<KernelTable | undefined> {
   const listing = await nft.list();
-  const kernel = listing === undefined ? undefined : parseRuleset(listing);
+  return listing === undefined ? undefined : parseRuleset(listing);
+}
+
+/** Reads the table once and applies the differences. */
+export async function reconcile(options: ReconcileOptions): Promise<Reconciliation> {
+  const { nft, layout, plan, read = () => readTable(nft) } = options;
+  const kernel = await read();
   const differences = kernel === undefined
     ? ["missing: the table"]
     : layoutDifferences(layoutFingerprint(layout), kernel.layout);

@@ -5,7 +5,11 @@
  * of an observer. Owns no decision about what the plan is.
  * Invariants:
  * - A change that finds no transaction running goes out at once; those that come meanwhile merge into the next one.
- * - The table is read at the start, after a failure and at long intervals, never on the way of a change.
+ * - The table is read at the start, after a failure and at long intervals, never on the way of a change. The reading of
+ *   the start is made while the model is still being completed (50,000 elements: 0.1 s from the model to the kernel instead
+ *   of 1.5 s). It is as good then: nobody but this redirector writes the table (table_lock.ts), and it has not begun to.
+ *   What a stranger does in between is found as at any other time: at once where it is in the way of a transaction, else
+ *   by the next comparison.
  * - After a failure nothing is assumed: the table is read and compared with the whole plan, again and again, with
  *   growing delays, until it fits. An element the kernel will not take is left out and reported, then tried again at
  *   each of these readings.
@@ -20,8 +24,9 @@ import { createLayout, type EnvoyPorts, type Layout } from "./layout.ts";
 import { renderDelta } from "./nft_script.ts";
 import { type Nft, NftError, type NftErrorKind } from "./nft.ts";
 import { planNodeAddresses, planServicePort } from "./plan.ts";
-import { foreignDifferences, reconcile, type Reconciliation } from "./reconcile.ts";
+import { foreignDifferences, readTable, reconcile, type Reconciliation } from "./reconcile.ts";
 import type { ApplyKind, RedirectObserver } from "./observer.ts";
+import type { KernelTable } from "./parse_ruleset.ts";
 import { Settlement } from "./settlement.ts";
 import { Pause, systemTimers, type Timers } from "./pause.ts";
 
@@ -104,6 +109,8 @@ class NftRedirector implements Redirector {
   #resyncAtMs = Infinity;
   #failures = 0;
   readonly #settlement = new Settlement();
+  /** The reading made before there was a model to compare it with; used once. */
+  #firstReading: Promise<KernelTable | undefined> | undefined;
 
   constructor(options: RedirectorOptions) {
     this.#nft = options.nft;
@@ -137,6 +144,9 @@ class NftRedirector implements Redirector {
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    const firstReading = this.#firstReading = readTable(this.#nft);
+    // Whether it failed is asked by who uses it.
+    const firstRead = firstReading.then(() => {}, () => {});
     try {
       while (!signal.aborted) {
         const kind = this.#nextStep();
@@ -149,6 +159,7 @@ class NftRedirector implements Redirector {
         if (error !== undefined) await this.#pause.sleep(this.#retryDelayMs(error), signal);
       }
     } finally {
+      await firstRead;
       this.#settlement.end();
     }
   }
@@ -227,6 +238,7 @@ class NftRedirector implements Redirector {
     const outcome = await reconcile({
       nft: this.#nft,
       layout: this.#layout,
+      read: () => this.#read(),
       plan: () => {
         // The model holds everything handed in so far, so nothing of it is pending any more.
         taken = this.#take();
@@ -241,6 +253,18 @@ class NftRedirector implements Redirector {
     this.#resyncAtMs = this.#timers.now() + this.#resyncIntervalMs * (0.9 + 0.2 * this.#random());
     this.#report(kind, outcome, taken.delta);
     return { ...outcome, sequence: taken.sequence };
+  }
+
+  async #read(): Promise<KernelTable | undefined> {
+    const firstReading = this.#firstReading;
+    this.#firstReading = undefined;
+    try {
+      if (firstReading !== undefined) return await firstReading;
+    } catch (error) {
+      // What was in its way then need not be in the way now.
+      if (!(error instanceof NftError)) throw error;
+    }
+    return await readTable(this.#nft);
   }
 
   /** Says what a comparison found: drift only where it is neither our own pending change nor refused by the kernel. */

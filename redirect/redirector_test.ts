@@ -31,7 +31,9 @@ class Bench implements AsyncDisposable {
   readonly #end = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor() {
+  /** @param prepare Called before the redirector is at work. */
+  constructor(prepare: (nft: FakeNft) => void = () => {}) {
+    prepare(this.nft);
     this.redirector = createRedirector({
       nft: this.nft,
       ports: PORTS,
@@ -73,18 +75,73 @@ Deno.test("start: one listing, one transaction; a second agent on the same table
   await using first = new Bench();
   await first.started(servicePort());
   assertEquals([first.nft.listings, first.nft.applied.length], [1, 1]);
-  await using second = new Bench();
-  second.nft.table = first.nft.table;
+  await using second = new Bench((nft) => nft.table = first.nft.table);
   await second.started(servicePort());
   assertEquals([second.nft.listings, second.nft.applied.length], [1, 0]);
   assertEquals(second.applied.map(({ kind, transactions }) => [kind, transactions]), [["start", 0]]);
 });
 
-Deno.test("nothing is written before the model is handed over", async () => {
+Deno.test("before the model is handed over the table is read, and nothing is written", async () => {
   await using bench = new Bench();
   bench.redirector.update(changes([undefined, servicePort()]));
   await settle();
-  assertEquals([bench.nft.listings, bench.nft.applied.length], [0, 0]);
+  assertEquals([bench.nft.listings, bench.nft.applied.length], [1, 0]);
+  await bench.started(servicePort());
+  assertEquals([bench.nft.listings, bench.nft.applied.length], [1, 1]);
+});
+
+Deno.test("a first reading that fails is made again when it is needed, and counts as no failure", async () => {
+  const kinds: NftErrorKind[] = ["busy"];
+  await using bench = new Bench((nft) =>
+    nft.beforeList = () => {
+      const kind = kinds.shift();
+      return kind === undefined ? Promise.resolve() : Promise.reject(new NftError("refused", { kind }));
+    }
+  );
+  await settle();
+  await bench.started(servicePort());
+  assertEquals([bench.nft.listings, bench.nft.applied.length, bench.errors.length], [2, 1, 0]);
+});
+
+for (
+  const [what, tamper] of [
+    ["the table is deleted", (nft: FakeNft): void => void (nft.table = undefined)],
+    ["an element is deleted that has to go", (nft: FakeNft): void => {
+      nft.table?.containers.get("service-ips-4")?.elements.delete("10.96.0.10 . tcp . 80");
+    }],
+    ["an element is made that has to come, with another value", (nft: FakeNft): void => {
+      nft.table?.containers.get("service-ips-4")?.elements.set("10.96.0.11 . tcp . 80", "goto envoy-tcp");
+    }],
+  ] as const
+) {
+  Deno.test(`between the first reading and the model ${what}: read again at once`, async () => {
+    await using before = new Bench();
+    await before.started(servicePort());
+    await using bench = new Bench((nft) => nft.table = before.nft.table);
+    await settle();
+    tamper(bench.nft);
+    bench.redirector.start({ servicePorts: () => [servicePort({ vips: ["10.96.0.11 80"] })] }, NODE);
+    await settle();
+    await bench.timers.advance(0);
+    await bench.redirector.flushed();
+    assertEquals(bench.nft.elements(), [
+      "envoy-address-4 tcp : 192.168.0.2",
+      "node-addresses-4 192.168.0.2",
+      "service-ips-4 10.96.0.11 . tcp . 80 : goto envoy-http",
+    ]);
+    assertEquals([bench.nft.listings, bench.errors.length], [2, 1]);
+  });
+}
+
+Deno.test("the end waits for the first reading", async () => {
+  const gate = Promise.withResolvers<void>();
+  const bench = new Bench((nft) => nft.beforeList = () => gate.promise);
+  let ended = false;
+  const ending = bench[Symbol.asyncDispose]().then(() => ended = true);
+  await settle();
+  assertEquals(ended, false);
+  gate.resolve();
+  await ending;
 });
 
 Deno.test("a change goes out at once, as its difference, without reading the table", async () => {

@@ -72,6 +72,8 @@ export class FakeNft implements Nft {
   listings = 0;
   /** Called before a script is looked at; may wait or throw. */
   beforeApply: (script: string) => Promise<void> = () => Promise.resolve();
+  /** Called before the table is listed; may wait or throw. */
+  beforeList: () => Promise<void> = () => Promise.resolve();
   /** Longest script the kernel takes. */
   longestScript = Infinity;
   /** Element texts (`key` or `key : value`) that the kernel would not take. */
@@ -88,9 +90,10 @@ export class FakeNft implements Nft {
     this.#interpret(script);
   }
 
-  list(): Promise<unknown | undefined> {
+  async list(): Promise<unknown | undefined> {
     this.listings++;
-    return Promise.resolve(this.table === undefined ? undefined : listTable(this.table));
+    await this.beforeList();
+    return this.table === undefined ? undefined : listTable(this.table);
   }
 
   /** All elements as sorted lines `container key : value`. */
