@@ -1,8 +1,7 @@
 /**
  * `lightpath agent`: the composition root. Everything is created, wired and ended here; nothing is decided.
  *
- *     ObjectSource --ObjectEvent[]--> ServiceModel --ModelDelta--> ResourceStore --> ADS server --> Envoy
- *                                                             \--> OpeningGate --> Redirector --> nft --> kernel
+ * The way of a change from the source to Envoy and the kernel is in `data_path.ts`.
  *
  * Order of the start: what can fail for a reason an operator must mend (nft, ports, sockets, kubeconfig, Envoy's
  * binary) comes before anything is changed. Streams and kernel get nothing before the first complete state is in.
@@ -16,13 +15,12 @@ import {
   createApiSource,
   createKubeClient,
   createManifestSource,
-  type ObjectSink,
   type ObjectSource,
   resolveRoot,
   selectorsFor,
 } from "../agent/kube/mod.ts";
 import { createMetrics, type Metrics } from "../agent/metrics.ts";
-import { type NodeAddresses, ServiceModel, type ServicePortChange } from "../agent/model/mod.ts";
+import { type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
 import { selectNodeAddresses, watchNodeAddresses } from "../agent/node_addresses.ts";
 import { createProblemReporter } from "../agent/problems.ts";
 import { createProxyHealthTracker } from "../agent/proxy_health.ts";
@@ -30,7 +28,6 @@ import { createReadiness, type Readiness, renderReadiness } from "../agent/readi
 import { VERSION } from "../agent/version.ts";
 import { createNftSession, createRedirector, type Nft, probeNft, type Redirector } from "../redirect/mod.ts";
 import {
-  clusterName,
   createAdsServer,
   ENVOY_VERSION,
   type EnvoyBinary,
@@ -44,10 +41,8 @@ import {
 } from "../xds/mod.ts";
 import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
 import { type CommandContext, runTogether } from "./context.ts";
+import { DataPath } from "./data_path.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
-import { OpeningGate } from "./opening_gate.ts";
-import { openings } from "./openings.ts";
-import { trackProgramming } from "./track_programming.ts";
 
 /** Runs the agent until the signal aborts. */
 export async function runAgent(context: CommandContext): Promise<void> {
@@ -66,7 +61,6 @@ export async function runAgent(context: CommandContext): Promise<void> {
   });
   readiness.onChange((report) => logger.info(renderReadiness(report)));
   const health = createProxyHealthTracker({ families });
-  const problems = createProblemReporter({ logger, counter: metrics });
 
   const source = await createSource(context, metrics);
   const envoy = config.envoy === "run" ? await prepareEnvoy(context) : undefined;
@@ -77,53 +71,23 @@ export async function runAgent(context: CommandContext): Promise<void> {
     ? undefined
     : await prepareRedirector(context, { nft, metrics, readiness });
   const addressSelection = { cidrs: config.nodeportAddresses, families };
-  let nodeAddresses: NodeAddresses = selectNodeAddresses(Deno.networkInterfaces(), addressSelection);
+  const nodeAddresses = selectNodeAddresses(Deno.networkInterfaces(), addressSelection);
 
   const model = new ServiceModel({ serviceProxyName: config.serviceProxyName, families });
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
-  using gate = redirector && new OpeningGate({
+  using path = new DataPath({
     model,
+    store,
     redirector,
-    mayPass: (change) => {
-      const opened = openings(change, nodeAddresses);
-      return opened.length === 0 ||
-        ads.hasTaken(opened.map(({ address, port }) => clusterName(address, port)));
-    },
+    nodeAddresses,
+    hasTaken: (clusters) => ads.hasTaken(clusters),
+    problems: createProblemReporter({ logger, counter: metrics }),
+    metrics,
+    health,
     logger,
-    onReleased: metrics.openingReleased,
+    onSynced: () => readiness.met("synced"),
   });
-  const flushed = async (): Promise<void> => await gate?.flushed();
-  const programming = trackProgramming({ metrics, health, logger, flushed });
-
-  const sink: ObjectSink = {
-    take: (events) => {
-      if (!store.ready) {
-        // A part of the state: both sides get the whole when it is complete.
-        model.load(events);
-        return void programming.handedOver(events, { triggerTimesMs: [] });
-      }
-      const delta = model.reduce(events);
-      problems.report(delta);
-      metrics.modelChanged(delta.changes.values());
-      store.update(delta.changes);
-      gate?.update(delta.changes);
-      programming.handedOver(events, delta);
-    },
-    synced: () => {
-      problems.report(model.loaded());
-      metrics.modelChanged(everythingOf(model));
-      store.markReady();
-      if (gate !== undefined) redirector?.start(gate, nodeAddresses);
-      readiness.met("synced");
-      programming.synced();
-    },
-  };
-  const takeNodeAddresses = (addresses: NodeAddresses): void => {
-    nodeAddresses = addresses;
-    store.setNodeAddresses(addresses);
-    if (store.ready) redirector?.setNodeAddresses(addresses);
-  };
 
   await using servers = new AsyncDisposableStack();
   if (config.healthzBindAddress !== undefined) {
@@ -141,7 +105,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     workingSet,
     logger,
     adsAddress: renderAdsAddress(config),
-    onProgress: () => gate?.progressed(),
+    onProgress: () => path.envoyProgressed(),
   });
   const ads = servers.use(
     await createAdsServer({
@@ -153,8 +117,11 @@ export async function runAgent(context: CommandContext): Promise<void> {
   );
 
   await runTogether([
-    (signal) => source.run(sink, signal),
-    (signal) => watchNodeAddresses({ ...addressSelection, onChange: takeNodeAddresses, logger }, signal),
+    (signal) => source.run(path, signal),
+    (signal) => {
+      const onChange = (addresses: NodeAddresses): void => path.setNodeAddresses(addresses);
+      return watchNodeAddresses({ ...addressSelection, onChange, logger }, signal);
+    },
     ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal)]),
     ...(config.mode === "eager" ? [] : [(signal: AbortSignal) => {
       const onUsed = (statisticsNames: ReadonlySet<string>): void =>
@@ -176,11 +143,6 @@ export async function runAgent(context: CommandContext): Promise<void> {
     }]),
   ], context);
   logger.info("ended as asked; the kernel's table stays, so that the next agent finds it");
-}
-
-/** The first state as changes from nothing. */
-function* everythingOf(model: ServiceModel): Generator<ServicePortChange> {
-  for (const after of model.servicePorts()) yield { before: undefined, after };
 }
 
 async function createSource({ config, logger }: CommandContext, metrics: Metrics): Promise<ObjectSource> {

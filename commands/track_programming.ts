@@ -16,7 +16,7 @@ import type { ProxyHealthTracker, QueuedUpdate } from "../agent/proxy_health.ts"
 
 /** What `trackProgramming` needs. */
 export interface TrackProgrammingOptions {
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, "changesQueued" | "changesProgrammed">;
   readonly health: ProxyHealthTracker;
   /** Told at level debug of each batch that is in the kernel: what a change took can be read from the log. */
   readonly logger: Logger;

@@ -1,0 +1,252 @@
+/** The way of a change with a real ADS server and a scripted client; nft is in memory, so that what it gets can be counted. */
+import { assertEquals } from "@std/assert/equals";
+import type { KubeObject, ObjectEvent } from "../agent/kube/mod.ts";
+import { silentLogger } from "../agent/log.ts";
+import { createMetrics } from "../agent/metrics.ts";
+import { ServiceModel, type ServicePort } from "../agent/model/mod.ts";
+import { endpoint, portSpec, service, slice } from "../agent/model/testing/objects.ts";
+import { createProblemReporter } from "../agent/problems.ts";
+import { createProxyHealthTracker } from "../agent/proxy_health.ts";
+import { createRedirector, type Redirector } from "../redirect/mod.ts";
+import { FakeNft } from "../redirect/testing/fake_nft.ts";
+import { type AdsServer, createAdsServer, ResourceStore } from "../xds/mod.ts";
+import { DeltaClient } from "../xds/testing/delta_client.ts";
+import { observeEnvoys } from "./observe_envoys.ts";
+import { DataPath } from "./data_path.ts";
+
+/** What one change made the program do. */
+interface Cost {
+  /** Resources translated and encoded. */
+  translated: number;
+  /** Resources sent, and their bytes. */
+  sent: number;
+  bytes: number;
+  /** Map elements written. */
+  added: number;
+  deleted: number;
+  /** ServicePorts visited by walks over all of them. */
+  walked: number;
+  /** Listings of the kernel's table. */
+  listings: number;
+}
+
+const NO_COST: Cost = { translated: 0, sent: 0, bytes: 0, added: 0, deleted: 0, walked: 0, listings: 0 };
+const NODE = { IPv4: ["192.0.2.10"], IPv6: [] } as const;
+const USED = 10;
+/** The names the test itself asks for begin like this. */
+const MARKER = "203.0.113.1:";
+
+/** Counts what is walked. */
+class CountingModel extends ServiceModel {
+  walked = 0;
+
+  override *servicePorts(): Generator<ServicePort> {
+    for (const servicePort of super.servicePorts()) {
+      this.walked++;
+      yield servicePort;
+    }
+  }
+}
+
+function vipOf(index: number): string {
+  return `10.96.${index >> 8}.${index & 255}`;
+}
+
+function serviceAt(index: number, port = 80, nodePort = 0): KubeObject {
+  return service({ name: `s${index}`, clusterIPs: [vipOf(index)], ports: [portSpec({ port, nodePort })] });
+}
+
+function sliceAt(index: number, ...addresses: readonly string[]): KubeObject {
+  return slice({
+    name: `s${index}-1`,
+    serviceName: `s${index}`,
+    endpoints: addresses.map((address) => endpoint(address)),
+  });
+}
+
+function apply(...objects: readonly KubeObject[]): ObjectEvent[] {
+  return objects.map((object) => ({ type: "apply", object }));
+}
+
+/** A node of a cluster of so many Services, of which one Envoy uses the first few. */
+class CountedNode implements AsyncDisposable {
+  readonly #model = new CountingModel({ serviceProxyName: "", families: ["IPv4"] });
+  readonly #nft = new FakeNft();
+  readonly #end = new AbortController();
+  readonly #disposing = new AsyncDisposableStack();
+  #cost: Cost = { ...NO_COST };
+  #markers = 0;
+  #path!: DataPath;
+  #ads!: AdsServer;
+  #redirector!: Redirector;
+  #envoy!: DeltaClient;
+
+  static async start(services: number): Promise<CountedNode> {
+    const node = new CountedNode();
+    await node.#start(services);
+    return node;
+  }
+
+  /** Hands a batch over, waits until Envoy and kernel have it, and says what that took. */
+  async costOf(events: readonly ObjectEvent[]): Promise<Cost> {
+    this.#cost = { ...NO_COST };
+    this.#model.walked = 0;
+    const { listings } = this.#nft;
+    this.#path.take(events);
+    await this.#settle();
+    return { ...this.#cost, walked: this.#model.walked, listings: this.#nft.listings - listings };
+  }
+
+  async #start(services: number): Promise<void> {
+    const directory = await Deno.makeTempDir({ prefix: "lightpath-data-path-" });
+    this.#disposing.defer(() => Deno.remove(directory, { recursive: true }));
+    const families = ["IPv4"] as const;
+    const metrics = createMetrics({ families, build: { version: "", envoyVersion: "", mode: "" } });
+    const store = new ResourceStore({
+      view: this.#model,
+      nodeAddresses: NODE,
+      onTranslate: () => void this.#cost.translated++,
+    });
+    this.#redirector = createRedirector({
+      nft: this.#nft,
+      ports: { tcp: 1666, http: 1667 },
+      logger: silentLogger,
+      observer: {
+        onApplied: ({ elementsAdded, elementsDeleted }) => {
+          this.#cost.added += elementsAdded;
+          this.#cost.deleted += elementsDeleted;
+        },
+      },
+    });
+    this.#path = new DataPath({
+      model: this.#model,
+      store,
+      redirector: this.#redirector,
+      nodeAddresses: NODE,
+      hasTaken: (clusters) => this.#ads.hasTaken(clusters),
+      problems: createProblemReporter({ logger: silentLogger, counter: metrics }),
+      metrics,
+      health: createProxyHealthTracker({ families }),
+      logger: silentLogger,
+      onSynced: () => {},
+    });
+    const address = `unix:${directory}/ads.sock`;
+    this.#ads = await createAdsServer({
+      source: store,
+      address,
+      logger: silentLogger,
+      observer: observeEnvoys({
+        metrics: metrics.xds,
+        readiness: { met: () => {}, unmet: () => {} } as never,
+        workingSet: { used: () => {}, held: () => {} },
+        logger: silentLogger,
+        adsAddress: address,
+        onProgress: () => this.#path.envoyProgressed(),
+      }),
+    });
+    const running = this.#redirector.run(this.#end.signal);
+    this.#disposing.defer(() => running);
+    for (let index = 0; index < services; index++) {
+      this.#path.take(apply(serviceAt(index), sliceAt(index, "10.244.0.5", "10.244.0.6")));
+    }
+    this.#path.synced();
+    this.#envoy = DeltaClient.connect(address);
+    const used = Array.from({ length: USED }, (_, index) => index);
+    this.#envoy.send("Cluster", { subscribe: used.map((index) => `${vipOf(index)}:80`) });
+    this.#envoy.send("ClusterLoadAssignment", {
+      subscribe: used.map((index) => `default/s${index}:http/IPv4`),
+    });
+    await this.#settle();
+    if (this.#cost.sent < 2 * USED) throw new Error(`only ${this.#cost.sent} resources came`);
+  }
+
+  /** Until Envoy has taken all there was for it, and the kernel has what waited for that. */
+  async #settle(): Promise<void> {
+    // A second time, because an answer may cause another one.
+    await this.#drain();
+    await this.#drain();
+    await this.#redirector.flushed();
+  }
+
+  /**
+   * Asks for names that nobody has, and acknowledges until they are answered: then all that was to be sent before has come,
+   * and all that was acknowledged before has been read.
+   */
+  async #drain(): Promise<void> {
+    const number = ++this.#markers;
+    const markers = new Set([`${MARKER}${number}`, `default/marker:p${number}/TCP/IPv4`]);
+    const [cluster = "", assignment = ""] = markers;
+    this.#envoy.send("Cluster", { subscribe: [cluster] });
+    this.#envoy.send("ClusterLoadAssignment", { subscribe: [assignment] });
+    while (markers.size > 0) {
+      const response = await this.#envoy.next();
+      for (const { name, resource } of response.resources) {
+        if (markers.delete(name)) continue;
+        this.#cost.sent++;
+        this.#cost.bytes += resource?.value.length ?? 0;
+      }
+      this.#envoy.ack(response);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#envoy.close();
+    this.#path[Symbol.dispose]();
+    await this.#ads.close();
+    this.#end.abort();
+    await this.#disposing.disposeAsync();
+  }
+}
+
+/** Changes in the order in which they happen, by what they are. */
+const CHANGES: readonly (readonly [what: string, events: readonly ObjectEvent[]])[] = [
+  ["an endpoint of a used Service", apply(sliceAt(1, "10.244.0.5", "10.244.0.7"))],
+  ["an endpoint of a Service that is not used", apply(sliceAt(20, "10.244.0.5", "10.244.0.7"))],
+  ["the port of a used Service", apply(serviceAt(2, 8080))],
+  ["the last endpoint of a used Service goes", apply(sliceAt(3))],
+  ["the first endpoint of a used Service comes", apply(sliceAt(3, "10.244.0.9"))],
+  ["a used Service goes", [{ type: "delete", kind: "Service", namespacedName: "default/s4" }]],
+  ["a used Service comes back", apply(serviceAt(4))],
+  ["a NodePort comes", apply(serviceAt(5, 80, 30_080))],
+  [
+    "another Service asks for a VIP that is taken",
+    apply(
+      service({
+        name: "late",
+        clusterIPs: ["10.97.0.1"],
+        externalIPs: [vipOf(6)],
+        creationTimestampMs: 9_000,
+      }),
+    ),
+  ],
+  ["nothing that is served", apply(sliceAt(7, "10.244.0.6", "10.244.0.5"))],
+];
+
+Deno.test("what a change costs does not depend on the number of Services", async () => {
+  const costs: Record<string, Cost>[] = [];
+  for (const services of [40, 400, 4_000]) {
+    await using node = await CountedNode.start(services);
+    const costOf: Record<string, Cost> = {};
+    for (const [what, events] of CHANGES) costOf[what] = await node.costOf(events);
+    costs.push(costOf);
+  }
+  const [few = {}, more, most] = costs;
+  assertEquals(more, few);
+  assertEquals(most, few);
+  const counted = Object.entries(few).map(([what, { bytes: _, ...cost }]) => [what, cost]);
+  assertEquals(Object.fromEntries(counted), {
+    "an endpoint of a used Service": { ...COUNT, translated: 1, sent: 1 },
+    "an endpoint of a Service that is not used": COUNT,
+    // The Cluster without owner is encoded too, but not kept, and so not counted.
+    "the port of a used Service": { ...COUNT, sent: 1, added: 1, deleted: 1 },
+    "the last endpoint of a used Service goes": { ...COUNT, translated: 1, sent: 1, added: 1, deleted: 1 },
+    "the first endpoint of a used Service comes": { ...COUNT, translated: 1, sent: 1, added: 1, deleted: 1 },
+    "a used Service goes": { ...COUNT, sent: 2, deleted: 1 },
+    "a used Service comes back": { ...COUNT, translated: 2, sent: 2, added: 1 },
+    "a NodePort comes": { ...COUNT, added: 1 },
+    "another Service asks for a VIP that is taken": { ...COUNT, added: 1 },
+    "nothing that is served": COUNT,
+  });
+});
+
+const { bytes: _, ...COUNT } = NO_COST;
