@@ -16,10 +16,10 @@ export type Summarize =
 export interface FigureDefinition {
   readonly label: string;
   /** Empty for a count. */
-  readonly unit: "" | "ms" | "MB" | "B" | "%";
+  readonly unit: "" | "ms" | "MB" | "MB/h" | "B" | "%";
   readonly summarize: Summarize;
-  /** The most it may be, by number of Services; a figure of another size has no target. */
-  readonly target?: Readonly<Record<number, number>>;
+  /** The most it may be: always, or by number of Services; a figure of another size then has no target. */
+  readonly target?: number | Readonly<Record<number, number>>;
 }
 
 /** Numbers by the name of their figure; one that could not be measured is missing. */
@@ -65,30 +65,31 @@ function median(sorted: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
 }
 
-/** Renders a table: each figure with its value, spread, and target where there is one for this size. */
+/** Renders a table: each figure with its value, its spread if wanted, and its target where there is one for this size. */
 export function renderTable<Name extends string>(
   definitions: Readonly<Record<Name, FigureDefinition>>,
   summaries: Readonly<Partial<Record<Name, Summary>>>,
-  services: number,
+  { services, spread = true }: { readonly services: number; readonly spread?: boolean },
 ): string {
-  const rows = [["figure", "value", "min", "max", "target", ""]];
+  const rows = [["figure", "value", ...(spread ? ["min", "max"] : []), "target", ""]];
+  const missing = rows[0]!.slice(2).map(() => "");
   for (const name of Object.keys(definitions) as Name[]) {
     const { label, unit, target } = definitions[name];
     const summary = summaries[name];
     if (summary === undefined) {
-      rows.push([label, "–", "", "", "", ""]);
+      rows.push([label, "–", ...missing]);
       continue;
     }
-    const limit = target?.[services];
+    const limit = typeof target === "number" ? target : target?.[services];
     const [value, min, max] = [summary.value, summary.min, summary.max].map((number) =>
       withUnit(number, unit)
     );
     const [wanted, verdict] = limit === undefined
       ? ["", ""]
       : [`≤ ${withUnit(limit, unit)}`, summary.value <= limit ? "met" : "MISSED"];
-    rows.push([label, value!, min!, max!, wanted, verdict]);
+    rows.push([label, value!, ...(spread ? [min!, max!] : []), wanted, verdict]);
   }
-  return align(rows, (column) => column === 0 || column === 5);
+  return align(rows, (column) => column === 0 || column === rows[0]!.length - 1);
 }
 
 function align(rows: readonly (readonly string[])[], isLeft: (column: number) => boolean): string {

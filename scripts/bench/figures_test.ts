@@ -40,14 +40,23 @@ Deno.test("summarize() takes the median of most figures, and the worst of what m
 Deno.test("renderTable() says whether targets are met, for the size that has them", () => {
   const summaries = summarize(DEFINITIONS, [{ start_ms: 1234.567, resent: 2 }]);
   assertEquals(
-    renderTable(DEFINITIONS, summaries, 10_000),
+    renderTable(DEFINITIONS, summaries, { services: 10_000 }),
     `figure        value      min      max     target
 start       1235 ms  1235 ms  1235 ms  ≤ 2500 ms  met
 sent again        2        2        2        ≤ 0  MISSED
 memory            –
 `,
   );
-  assertEquals(renderTable(DEFINITIONS, summaries, 1_000).includes("met"), false);
+  assertEquals(renderTable(DEFINITIONS, summaries, { services: 1_000 }).includes("met"), false);
+  const always = { ...DEFINITIONS, resent: { ...DEFINITIONS.resent, target: 1 } };
+  assertEquals(
+    renderTable(always, summaries, { services: 5, spread: false }),
+    `figure        value  target
+start       1235 ms
+sent again        2     ≤ 1  MISSED
+memory            –
+`,
+  );
 });
 
 Deno.test("toJson() keeps three digits that count", () => {

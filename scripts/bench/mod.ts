@@ -8,6 +8,7 @@ import { fromFileUrl } from "@std/path/from-file-url";
 import { progress } from "../tool_path.ts";
 import { PEERS_USAGE, runPeers } from "./peers.ts";
 import { runScale, SCALE_USAGE } from "./scale.ts";
+import { runSoakCommand, SOAK_USAGE } from "./soak.ts";
 
 interface BenchCommand {
   readonly usage: string;
@@ -17,6 +18,7 @@ interface BenchCommand {
 
 const COMMANDS: ReadonlyMap<string, BenchCommand> = new Map([
   ["scale", { usage: SCALE_USAGE, run: runScale }],
+  ["soak", { usage: SOAK_USAGE, run: runSoakCommand }],
   ["peers", { usage: PEERS_USAGE, run: runPeers }],
 ]);
 
@@ -35,7 +37,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     return 0;
   }
   // In the namespaces there is no network to fetch packages from.
-  for (const entry of ["../../mod.ts", "./world_server.ts"]) {
+  for (const entry of ["../../mod.ts", "./world_server.ts", "./node_reader.ts"]) {
     const path = fromFileUrl(new URL(entry, import.meta.url));
     const cache = new Deno.Command(Deno.execPath(), { args: ["cache", "--quiet", path] });
     if (!(await cache.spawn().status).success) return 1;
@@ -49,9 +51,17 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
       progress(`${error.message}\n\nusage: ${command.usage}`);
       return 2;
     }
-    progress(error instanceof Error ? error.message : String(error));
+    progress(wordsOf(error));
     return 1;
   }
+}
+
+/** The cause comes first, what went wrong in its wake after it. */
+function wordsOf(error: unknown): string {
+  if (error instanceof SuppressedError) {
+    return `${wordsOf(error.suppressed)}\nand then, when everything was ended: ${wordsOf(error.error)}`;
+  }
+  return error instanceof Error ? error.message : String(error);
 }
 
 function usage(): string {

@@ -134,16 +134,21 @@ export class NodeStage implements AsyncDisposable {
     });
   }
 
+  /** The path of nft. */
+  get nft(): string {
+    return this.#options.programs.nft;
+  }
+
   /** How the agent is started on this stage. */
   get agentOptions(): AgentOptions {
-    const { mode, programs, denoFlags, env } = this.#options;
+    const { mode, denoFlags, env } = this.#options;
     const flags = [
       `--node-name=${NODE_NAME}`,
       "--envoy=external",
       // Every repetition begins with an Envoy that knows nothing.
       "--state-dir=",
       `--mode=${mode}`,
-      `--nft-bin=${programs.nft}`,
+      `--nft-bin=${this.nft}`,
     ];
     return {
       command: [...bundledCommand(this.#program, denoFlags), "agent"],
@@ -167,12 +172,26 @@ export class NodeStage implements AsyncDisposable {
 
   /** Removes what an agent left in the kernel. */
   async cleanUp(): Promise<void> {
-    const flags = [`--nft-bin=${this.#options.programs.nft}`];
+    const flags = [`--nft-bin=${this.nft}`];
     await this.lab.node.run([...bundledCommand(this.#program), "cleanup", ...flags]);
   }
 
   /** Asks destinations from the client's pod, until all have answered. @throws {Error} when one never does */
   async askAll(
+    destinations: readonly string[],
+    options: { readonly giveUpMs?: number } = {},
+  ): Promise<VipReport> {
+    const report = await this.ask(destinations, options);
+    const { unanswered, failures } = report;
+    if (unanswered.length === 0) return report;
+    throw new Error(
+      `${unanswered.length} of ${destinations.length} VIPs never answered, ${unanswered[0]} for one: ` +
+        JSON.stringify(failures),
+    );
+  }
+
+  /** Asks destinations from the client's pod, each until it answers or for so long. */
+  async ask(
     destinations: readonly string[],
     { giveUpMs = 20_000 }: { readonly giveUpMs?: number } = {},
   ): Promise<VipReport> {
@@ -184,14 +203,7 @@ export class NodeStage implements AsyncDisposable {
       this.#backend,
       ...destinations,
     ]);
-    const report = JSON.parse(output) as VipReport;
-    if (report.unanswered.length === 0) return report;
-    throw new Error(
-      `${report.unanswered.length} of ${destinations.length} VIPs never answered, ${
-        report.unanswered[0]
-      } for one: ` +
-        JSON.stringify(report.failures),
-    );
+    return JSON.parse(output) as VipReport;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

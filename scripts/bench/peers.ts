@@ -14,18 +14,19 @@ import { parseCount } from "./options.ts";
 import { PEER_NAMES, type PeerName, preparePeers } from "./peer_programs.ts";
 import { measurePeer, PEER_FIGURES, type PeerEffort, type PeerFigure } from "./peer_run.ts";
 import { findPrograms } from "./programs.ts";
-import { describeMachine, writeResult } from "./results.ts";
+import { describeMachine, RESULTS_FOLDER, writeResult } from "./results.ts";
 import { MAX_SERVICES } from "./world.ts";
 import { Generations } from "./world_host.ts";
 
 /** What it says about itself. */
 export const PEERS_USAGE =
-  `deno task bench peers --services N [--repetitions R] [--only PEER] [--quick] [--json]
+  `deno task bench peers --services N [--repetitions R] [--only PEER] [--quick] [--results DIR] [--json]
 
   --services N      Services in the cluster, two endpoints each; 100 of them are used by this node
   --repetitions R   how often each is measured, from nothing on (default 1)
   --only PEER       lightpath, "kube-proxy nftables" or "kube-proxy iptables"; may be repeated (default all)
   --quick           looks at everything, but too briefly for good figures
+  --results DIR     where the result is written (default .lightpath/bench)
   --json            ends with one line of JSON
 `;
 
@@ -38,6 +39,7 @@ export interface PeersOptions {
   readonly repetitions: number;
   readonly only: readonly PeerName[];
   readonly quick: boolean;
+  readonly results: string;
   readonly json: boolean;
 }
 
@@ -50,6 +52,7 @@ export function parsePeersOptions(args: readonly string[]): PeersOptions {
       repetitions: { type: "string", default: "1" },
       only: { type: "string", multiple: true, default: [] },
       quick: { type: "boolean", default: false },
+      results: { type: "string", default: RESULTS_FOLDER },
       json: { type: "boolean", default: false },
     },
   });
@@ -58,10 +61,11 @@ export function parsePeersOptions(args: readonly string[]): PeersOptions {
     throw new TypeError(`--only is "${name}": wanted one of ${PEER_NAMES.join(", ")}`);
   }
   return {
-    services: parseCount("--services", values.services, MAX_SERVICES),
-    repetitions: parseCount("--repetitions", values.repetitions, 100),
+    services: parseCount("--services", values.services, { max: MAX_SERVICES }),
+    repetitions: parseCount("--repetitions", values.repetitions, { max: 100 }),
     only: values.only.length === 0 ? PEER_NAMES : PEER_NAMES.filter((name) => values.only.includes(name)),
     quick: values.quick,
+    results: values.results,
     json: values.json,
   };
 }
@@ -97,7 +101,7 @@ export async function runPeers(args: readonly string[], print: (text: string) =>
   }
   const summaries = new Map([...each].map(([name, found]) => [name, summarize(PEER_FIGURES, found)]));
   for (const [name, summary] of summaries) {
-    print(`${name}\n${renderTable(PEER_FIGURES, summary, services)}\n`);
+    print(`${name}\n${renderTable(PEER_FIGURES, summary, { services })}\n`);
   }
   print(renderComparison(PEER_FIGURES, summaries));
   const result = {
@@ -108,7 +112,10 @@ export async function runPeers(args: readonly string[], print: (text: string) =>
     peers: Object.fromEntries([...summaries].map(([name, summary]) => [name, toJson(summary)])),
     machine,
   };
-  const file = await writeResult(`peers-${services}`, { ...result, each: Object.fromEntries(each) });
+  const file = await writeResult(options.results, `peers-${services}`, {
+    ...result,
+    each: Object.fromEntries(each),
+  });
   progress(`every repetition is in ${file}`);
   if (options.json) print(`${JSON.stringify(result)}\n`);
 }

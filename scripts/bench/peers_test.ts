@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { PEER_NAMES } from "./peer_programs.ts";
 import { parsePeersOptions } from "./peers.ts";
+import { RESULTS_FOLDER } from "./results.ts";
 
 Deno.test("parsePeersOptions() compares all unless told otherwise, always in the same order", () => {
   assertEquals(parsePeersOptions(["--services", "10000"]), {
@@ -9,6 +10,7 @@ Deno.test("parsePeersOptions() compares all unless told otherwise, always in the
     repetitions: 1,
     only: PEER_NAMES,
     quick: false,
+    results: RESULTS_FOLDER,
     json: false,
   });
   const two = ["--services=5", "--only=kube-proxy nftables", "--only=lightpath"];

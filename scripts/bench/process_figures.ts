@@ -22,6 +22,11 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return parseCpuSeconds(await Deno.readTextFile(`/proc/${pid}/stat`));
 }
 
+/** How many file descriptors are open. @throws {Deno.errors.NotFound} when the process has ended */
+export async function openFiles(pid: number): Promise<number> {
+  return (await Array.fromAsync(Deno.readDir(`/proc/${pid}/fd`))).length;
+}
+
 /** Reads a line of `/proc/<pid>/status`: what is resident now, or was at most. */
 export function parseResidentMB(status: string, line: "VmRSS" | "VmHWM" = "VmRSS"): number {
   const kibibytes = new RegExp(`^${line}:\\s+(\\d+) kB$`, "m").exec(status)?.[1];
