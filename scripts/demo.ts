@@ -10,7 +10,14 @@
 
 import { parseArgs } from "node:util";
 import { fromFileUrl } from "@std/path/from-file-url";
-import { agentRestart, endpointChange, firstConnection, removal, throughEnvoy } from "./demo/acts.ts";
+import {
+  agentRestart,
+  endpointChange,
+  envoyRestart,
+  firstConnection,
+  removal,
+  throughEnvoy,
+} from "./demo/acts.ts";
 import { commandToTry } from "./demo/agent.ts";
 import { duration, Narrator } from "./demo/narrator.ts";
 import { BACKEND_NAMES, Stage, VIP } from "./demo/stage.ts";
@@ -108,6 +115,7 @@ async function playActs(
   await throughEnvoy(stage, narrator);
   await endpointChange(stage, narrator);
   await agentRestart(stage, narrator);
+  await envoyRestart(stage, narrator);
   if (!keep) await removal(stage, narrator);
 }
 

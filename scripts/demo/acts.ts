@@ -160,6 +160,40 @@ export async function agentRestart(stage: Stage, narrator: Narrator): Promise<vo
   );
 }
 
+/** Envoy goes and comes back: what the acts before used is there before anybody connects. */
+export async function envoyRestart(stage: Stage, narrator: Narrator): Promise<void> {
+  narrator.chapter("Envoy is restarted");
+  const before = await stage.agent.metrics();
+  const awayMs = await stage.restartEnvoy();
+  const fed = await stage.agent.metrics();
+  const clusters = { type: "Cluster" };
+  const grown = (from: string, to: string, name: string): number =>
+    sumOf(to, name, clusters) - sumOf(from, name, clusters);
+  const given = grown(before, fed, "lightpath_xds_resources_sent_total");
+  narrator.claim(
+    given > 0,
+    `killed, and ${
+      duration(awayMs)
+    } later the next one has the ${given} Clusters that were used before, and listens`,
+  );
+  const warmUpUrl = `http://${stage.backends[0]?.ipv4}:8080/`;
+  for (const url of [HTTP_URL, TCP_URL]) {
+    const report = await startLoad(stage.client.namespace, {
+      url,
+      warmUpUrl,
+      requests: 20,
+      newConnections: true,
+    }).report();
+    const [first = 0, second = 0] = report.firstMs;
+    narrator.claim(
+      report.failed === 0,
+      `${url}: first connection ${duration(first)}, the next ${duration(second)}${failures(report)}`,
+    );
+  }
+  const asked = grown(fed, await stage.agent.metrics(), "lightpath_xds_on_demand_requests_total");
+  narrator.claim(asked === 0, `Clusters that Envoy had to ask for: ${asked}`);
+}
+
 /** What `lightpath cleanup` leaves. */
 export async function removal(stage: Stage, narrator: Narrator): Promise<void> {
   narrator.chapter("Removing it");

@@ -81,17 +81,34 @@ export class Agent {
    * @returns When it took the last of them, in milliseconds since the epoch.
    */
   async endpointsTaken(options: { readonly sinceMs: number; readonly count: number }): Promise<number> {
+    const taken = new Set<string>();
+    return await this.#taken("ClusterLoadAssignment", options.sinceMs, ({ fields }) => {
+      for (const name of String(fields["resources"]).split(" ")) taken.add(name);
+      return taken.size >= options.count;
+    });
+  }
+
+  /**
+   * Waits until an Envoy that has just started has all it needs to listen.
+   * @returns When it said so, in milliseconds since the epoch.
+   */
+  async listenersTaken({ sinceMs }: { readonly sinceMs: number }): Promise<number> {
+    return await this.#taken("Listener", sinceMs, () => true);
+  }
+
+  /** Waits for Envoy to take responses of a type until one of them, of which each is shown once, is the last. */
+  async #taken(type: string, sinceMs: number, isLast: (line: LogLine) => boolean): Promise<number> {
     const deadlineMs = Date.now() + 10_000;
-    for (;;) {
-      const taken = new Set<string>();
-      for (const { timeMs, message, fields } of this.#lines) {
-        if (timeMs < options.sinceMs || message !== "response taken") continue;
-        if (fields["type"] !== "ClusterLoadAssignment") continue;
-        for (const name of String(fields["resources"]).split(" ")) taken.add(name);
-        if (taken.size >= options.count) return timeMs;
+    for (let next = 0;;) {
+      for (; next < this.#lines.length; next++) {
+        const line = this.#lines[next]!;
+        if (line.timeMs < sinceMs || line.message !== "response taken" || line.fields["type"] !== type) {
+          continue;
+        }
+        if (isLast(line)) return line.timeMs;
       }
       if (Date.now() > deadlineMs) {
-        throw new Error(`Envoy did not take the new endpoints:\n${this.#process.recentOutput()}`);
+        throw new Error(`Envoy did not take what it was sent (${type}):\n${this.#process.recentOutput()}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
@@ -146,6 +163,11 @@ export async function startEnvoy(node: Namespace, options: { readonly binary: st
     "--format=json",
     `--output=${ENVOY_CONFIG}`,
   ]);
+  return startEnvoyAgain(node, options);
+}
+
+/** Starts Envoy with the configuration that is there already. */
+export function startEnvoyAgain(node: Namespace, options: { readonly binary: string }): LabProcess {
   const flags = ["-c", ENVOY_CONFIG, "-l", "warning", "--concurrency", "2", "--disable-hot-restart"];
   return node.spawn([options.binary, ...flags]);
 }

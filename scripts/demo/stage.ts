@@ -8,7 +8,7 @@
 
 import { join } from "@std/path/join";
 import { Lab, type LabProcess, type Pod, startEchoServerIn } from "../lab/mod.ts";
-import { Agent, startEnvoy } from "./agent.ts";
+import { Agent, startEnvoy, startEnvoyAgain } from "./agent.ts";
 import { copyExample } from "./manifests.ts";
 
 /** The pods of examples/whoami/endpointslice.yaml: their names and the last part of their addresses. */
@@ -29,10 +29,11 @@ export class Stage implements AsyncDisposable {
   readonly client: Pod;
   readonly backends: readonly Pod[];
   readonly manifests: string;
-  readonly envoy: LabProcess;
+  envoy: LabProcess;
   agent: Agent;
   /** From the agent's start until it was ready for the first time. */
   readonly readyMs: number;
+  readonly #envoyBinary: string;
 
   private constructor(parts: {
     readonly lab: Lab;
@@ -40,6 +41,7 @@ export class Stage implements AsyncDisposable {
     readonly backends: readonly Pod[];
     readonly manifests: string;
     readonly envoy: LabProcess;
+    readonly envoyBinary: string;
     readonly started: { readonly agent: Agent; readonly readyMs: number };
   }) {
     this.lab = parts.lab;
@@ -47,6 +49,7 @@ export class Stage implements AsyncDisposable {
     this.backends = parts.backends;
     this.manifests = parts.manifests;
     this.envoy = parts.envoy;
+    this.#envoyBinary = parts.envoyBinary;
     this.agent = parts.started.agent;
     this.readyMs = parts.started.readyMs;
   }
@@ -64,11 +67,21 @@ export class Stage implements AsyncDisposable {
       await Promise.all(backends.map(({ name, namespace }) => startEchoServerIn(namespace, { name })));
       const envoy = await startEnvoy(lab.node, { binary: options.envoy });
       const started = await Agent.start(lab.node, { manifests, envoy });
-      return new Stage({ lab, client, backends, manifests, envoy, started });
+      const envoyBinary = options.envoy;
+      return new Stage({ lab, client, backends, manifests, envoy, envoyBinary, started });
     } catch (error) {
       await dispose(lab, manifests);
       throw error;
     }
+  }
+
+  /** Kills Envoy and starts another at once. @returns The time until that one had all it needs to listen. */
+  async restartEnvoy(): Promise<number> {
+    const sinceMs = Date.now();
+    await this.envoy.kill("SIGKILL");
+    await this.envoy.status;
+    this.envoy = startEnvoyAgain(this.lab.node, { binary: this.#envoyBinary });
+    return await this.agent.listenersTaken({ sinceMs }) - sinceMs;
   }
 
   /** The resident memory of Envoy, in megabytes. */
