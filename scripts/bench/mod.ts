@@ -9,6 +9,7 @@ import { progress } from "../tool_path.ts";
 import { PEERS_USAGE, runPeers } from "./peers.ts";
 import { runScale, SCALE_USAGE } from "./scale.ts";
 import { runSoakCommand, SOAK_USAGE } from "./soak.ts";
+import { runWarm, WARM_USAGE } from "./warm.ts";
 
 interface BenchCommand {
   readonly usage: string;
@@ -20,6 +21,7 @@ const COMMANDS: ReadonlyMap<string, BenchCommand> = new Map([
   ["scale", { usage: SCALE_USAGE, run: runScale }],
   ["soak", { usage: SOAK_USAGE, run: runSoakCommand }],
   ["peers", { usage: PEERS_USAGE, run: runPeers }],
+  ["warm", { usage: WARM_USAGE, run: runWarm }],
 ]);
 
 async function main([name, ...args]: readonly string[]): Promise<number> {

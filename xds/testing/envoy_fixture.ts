@@ -194,6 +194,12 @@ export class EnvoyFixture implements AsyncDisposable {
     return await isListening(this.httpPort);
   }
 
+  /** Of the Envoy that was started last. */
+  get envoyPid(): number {
+    if (this.#envoy === undefined) throw new Error("no Envoy runs");
+    return this.#envoy.pid;
+  }
+
   /** Starts an Envoy. */
   async spawnEnvoy(): Promise<void> {
     const config = join(this.directory, "envoy.json");
