@@ -70,20 +70,30 @@ for (const moment of ["it was asked for", "its Cluster was sent"] as const) {
   );
 }
 
-envoyTest("a Service that comes back with another protocol is spoken to in that one", async () => {
-  await using a = httpBackend("a");
-  await using fixture = await EnvoyFixture.start([]);
-  fixture.apply(fixture.service("one", 11), ...slicesFor("one", "http", [a]));
-  assertEquals(await get(fixture, 11), "200 a");
-  fixture.deleteService("one");
-  fixture.apply(fixture.service("other", 11, { kind: "h2c" }), ...slicesFor("other", "h2c", [a]));
-  await fixture.settled();
-  await until("the new protocol is spoken", async () => {
+for (const pause of ["at once", "later"] as const) {
+  envoyTest(`a Service that comes back ${pause} with another protocol is spoken to in that one`, async () => {
+    await using a = httpBackend("a");
+    await using fixture = await EnvoyFixture.start([]);
+    const one = fixture.service("one", 11);
+    const slices = slicesFor("one", "http", [a]);
+    fixture.apply(one, ...slices);
     assertEquals(await get(fixture, 11), "200 a");
-    return await fixture.stat("cluster.default/other_h2c.upstream_cx_http2_total") > 0;
+    fixture.deleteService("one");
+    if (pause === "later") {
+      await fixture.settled();
+      await until("it is gone", async () => (await get(fixture, 11)).startsWith("503"));
+    }
+    // The name of its endpoints is the one Envoy is subscribed to already.
+    fixture.apply({ ...one, ports: one.ports.map((port) => ({ ...port, appProtocol: "grpc" })) });
+    await fixture.settled();
+    await until("the new protocol is spoken", async () => {
+      await get(fixture, 11);
+      return await fixture.stat("cluster.default/one_http.upstream_cx_http2_total") > 0;
+    });
+    assertEquals(await get(fixture, 11), "200 a");
+    assertEquals(fixture.recorded.nacks, []);
   });
-  assertEquals(fixture.recorded.nacks, []);
-});
+}
 
 envoyTest("a Service that comes back with another address leaves the old one refused", async () => {
   await using a = httpBackend("a");

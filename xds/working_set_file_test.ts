@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { join } from "@std/path/join";
 import { createLogger } from "../agent/log.ts";
+import { until } from "./testing/envoy_fixture.ts";
 import { openWorkingSet, type WorkingSetFile } from "./working_set_file.ts";
 
 /** A folder, and what was logged about it. */
@@ -56,14 +57,10 @@ Deno.test("openWorkingSet(): what one agent noted, the next one knows; only the 
 
 Deno.test("openWorkingSet(): many changes within the delay are one writing, without an end of the agent", async () => {
   await using place = await Place.create();
-  await Deno.mkdir(place.directory);
-  const watcher = Deno.watchFs(place.directory);
   const logger = createLogger({ level: "warn", format: "text", write: () => {} });
   await using set = await openWorkingSet({ directory: place.directory, logger, writeDelayMs: 20 });
   for (let index = 0; index < 100; index++) set.used([`n${index}`]);
-  for await (const { kind, paths } of watcher) {
-    if (kind === "rename" && paths.includes(place.file)) break;
-  }
+  await until("the file is there", () => Deno.stat(place.file).then(() => true, () => false));
   assertEquals((await names(place)).length, 100);
 });
 
