@@ -26,7 +26,14 @@ import { createProblemReporter } from "../agent/problems.ts";
 import { createProxyHealthTracker } from "../agent/proxy_health.ts";
 import { createReadiness, type Readiness, renderReadiness } from "../agent/readiness.ts";
 import { VERSION } from "../agent/version.ts";
-import { createNftSession, createRedirector, type Nft, probeNft, type Redirector } from "../redirect/mod.ts";
+import {
+  createNftSession,
+  createRedirector,
+  holdTable,
+  type Nft,
+  probeNft,
+  type Redirector,
+} from "../redirect/mod.ts";
 import {
   createAdsServer,
   ENVOY_VERSION,
@@ -64,6 +71,9 @@ export async function runAgent(context: CommandContext): Promise<void> {
 
   const source = await createSource(context, metrics);
   const envoy = config.envoy === "run" ? await prepareEnvoy(context) : undefined;
+  await using _hold = config.redirect === "none"
+    ? undefined
+    : await holdTable(`lightpath agent (pid ${Deno.pid}, --run-dir ${config.runDir})`);
   await using nft = config.redirect === "none"
     ? undefined
     : createNftSession({ nftPath: config.nftBin, logger });

@@ -139,21 +139,49 @@ testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnav
   const { node } = fixture.lab;
   assertEquals(await processesOn(node, ENVOY_COMMAND), 1);
 
-  await t.step("a second agent of the same sockets ends with a sentence; the first is unharmed", async () => {
+  await t.step(
+    "a second agent ends with a sentence, whatever it does not share; the first is unharmed",
+    async () => {
+      const before = await fixture.ruleset();
+      const flags = [
+        "agent",
+        `--manifests=${fixture.manifests.path}`,
+        `--nft-bin=${NFT}`,
+        "--envoy=external",
+      ];
+      const elsewhere = [
+        "--state-dir=",
+        "--healthz-bind-address=127.0.0.1:11256",
+        "--metrics-bind-address=127.0.0.1:11249",
+      ];
+      const sameTable =
+        /lightpath agent \(pid \d+, --run-dir \/run\/lightpath\) keeps the table inet lightpath/;
+      for (
+        const [sentence, ...different] of [
+          [sameTable],
+          [sameTable, "--run-dir=/run/second", "--tcp-port=2666", "--http-port=2667"],
+          [/another agent serves \/run\/lightpath\/ads\.sock/, "--redirect=none"],
+        ] as const
+      ) {
+        const second = await runLightpath(node, [...flags, ...elsewhere, ...different]);
+        assertMatch(operatorSentence(second), sentence);
+        assertEquals(await fixture.ruleset(), before);
+      }
+      assertEquals(await agent.readyz(), { ready: true, reasons: {} });
+      // A Service that Envoy does not know yet still finds the first agent.
+      assertMatch(await fixture.pod.who(`${VIP}:80`), /^backend-/);
+      assertEquals(await agent.metric("lightpath_connected_envoys"), 1);
+    },
+  );
+
+  await t.step("cleanup beside a running agent refuses, and says which agent", async () => {
     const before = await fixture.ruleset();
-    const flags = ["agent", `--manifests=${fixture.manifests.path}`, `--nft-bin=${NFT}`, "--envoy=external"];
-    const elsewhere = [
-      "--state-dir=",
-      "--healthz-bind-address=127.0.0.1:11256",
-      "--metrics-bind-address=127.0.0.1:11249",
-    ];
-    const second = await runLightpath(node, [...flags, ...elsewhere]);
-    assertMatch(operatorSentence(second), /another agent serves \/run\/lightpath\/ads\.sock/);
+    const result = await runLightpath(node, ["cleanup", `--nft-bin=${NFT}`]);
+    assertMatch(
+      operatorSentence(result),
+      /lightpath agent \(pid \d+, .*\) keeps the table inet lightpath .*: end it first/,
+    );
     assertEquals(await fixture.ruleset(), before);
-    assertEquals(await agent.readyz(), { ready: true, reasons: {} });
-    // A Service that Envoy does not know yet still finds the first agent.
-    assertMatch(await fixture.pod.who(`${VIP}:80`), /^backend-/);
-    assertEquals(await agent.metric("lightpath_connected_envoys"), 1);
   });
 
   await t.step("an Envoy that dies is started again, and traffic comes back", async () => {

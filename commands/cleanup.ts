@@ -1,12 +1,14 @@
 /**
- * `lightpath cleanup`: takes out of the kernel what the agent put there, and nothing else.
+ * `lightpath cleanup`: takes out of the kernel what the agent put there, and nothing else. Not while an agent runs: that
+ * would put the table back at its next change, and traffic would have been gone in between.
  * @module
  */
-import { cleanup, createNft } from "../redirect/mod.ts";
+import { cleanup, createNft, holdTable } from "../redirect/mod.ts";
 import type { CommandContext } from "./context.ts";
 
-/** Removes the nftables table; it is no error when there is none. @throws {NftError} */
+/** Removes the nftables table; it is no error when there is none. @throws {TableInUseError | NftError} */
 export async function runCleanup({ config, logger }: CommandContext): Promise<void> {
+  await using _hold = await holdTable(`lightpath cleanup (pid ${Deno.pid})`);
   await cleanup(createNft({ nftPath: config.nftBin }));
   logger.info("the kernel holds nothing of Lightpath any more: table inet lightpath is gone");
 }

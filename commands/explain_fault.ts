@@ -7,7 +7,7 @@
  */
 import { BindError } from "../agent/health_server.ts";
 import { KubeConfigError, ManifestPathError } from "../agent/kube/mod.ts";
-import { NftError } from "../redirect/mod.ts";
+import { NftError, TableInUseError } from "../redirect/mod.ts";
 import { AdsAddressError, EnvoyBinaryError, EnvoyOrphanError, FetchError } from "../xds/mod.ts";
 import { OutputError } from "./context.ts";
 
@@ -22,6 +22,7 @@ const OPERATOR_ERRORS = [
   ManifestPathError,
   NftError,
   OutputError,
+  TableInUseError,
 ] as const;
 
 /** The text for the last line of the log. */

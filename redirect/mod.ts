@@ -10,3 +10,4 @@ export { systemTimers, type Timers } from "./pause.ts";
 export { cleanup, probeNft } from "./reconcile.ts";
 export { createRedirector, type Redirector, type RedirectorOptions } from "./redirector.ts";
 export { createNft, type NftOptions } from "./run_nft.ts";
+export { holdTable, type TableHold, TableInUseError } from "./table_lock.ts";

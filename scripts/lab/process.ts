@@ -75,6 +75,8 @@ export class LabProcess {
   async kill(signal: Deno.Signal): Promise<void> {
     try {
       Deno.kill(await this.pid(), signal);
+      // nsenter stops itself when its command stops, and then wakes it only after it was woken itself.
+      if (signal === "SIGCONT") Deno.kill(this.#child.pid, signal);
     } catch (error) {
       if (!this.#ended && !(error instanceof Deno.errors.NotFound)) throw error;
     }
