@@ -11,13 +11,14 @@ import { MAX_CLUSTERS } from "../../xds/working_set.ts";
 import { progress } from "../tool_path.ts";
 import { type FigureDefinition, type Figures, renderTable, summarize, toJson } from "./figures.ts";
 import { parseCount } from "./options.ts";
-import { describeMachine, writeResult } from "./results.ts";
+import { describeMachine, RESULTS_FOLDER, writeResult } from "./results.ts";
 
 /** What it says about itself. */
-export const WARM_USAGE = `deno task bench warm [--clusters N] [--repetitions R] [--json]
+export const WARM_USAGE = `deno task bench warm [--clusters N] [--repetitions R] [--results F] [--json]
 
   --clusters N      Clusters this node used before; may be repeated (default 100 and ${MAX_CLUSTERS}). 0 is always measured
   --repetitions R   how often Envoy is started with each (default 5)
+  --results F       folder for the result's file (default ${RESULTS_FOLDER})
   --json            ends with one line of JSON
 `;
 
@@ -35,6 +36,8 @@ const WARM_FIGURES: Readonly<Record<WarmFigure, FigureDefinition>> = {
 export interface WarmOptions {
   readonly clusters: readonly number[];
   readonly repetitions: number;
+  /** The folder for the result's file. */
+  readonly results: string;
   readonly json: boolean;
 }
 
@@ -45,12 +48,14 @@ export function parseWarmOptions(args: readonly string[]): WarmOptions {
     options: {
       clusters: { type: "string", multiple: true, default: ["100", String(MAX_CLUSTERS)] },
       repetitions: { type: "string", default: "5" },
+      results: { type: "string", default: RESULTS_FOLDER },
       json: { type: "boolean", default: false },
     },
   });
   return {
-    clusters: [0, ...values.clusters.map((text) => parseCount("--clusters", text, MAX_CLUSTERS))],
-    repetitions: parseCount("--repetitions", values.repetitions, 100),
+    clusters: [0, ...values.clusters.map((text) => parseCount("--clusters", text, { max: MAX_CLUSTERS }))],
+    repetitions: parseCount("--repetitions", values.repetitions, { max: 100 }),
+    results: values.results,
     json: values.json,
   };
 }
@@ -60,7 +65,7 @@ export function parseWarmOptions(args: readonly string[]): WarmOptions {
  * @throws {Error} When there is no Envoy.
  */
 export async function runWarm(args: readonly string[], print: (text: string) => void): Promise<void> {
-  const { clusters, repetitions, json } = parseWarmOptions(args);
+  const { clusters, repetitions, results, json } = parseWarmOptions(args);
   // Only now: it looks for an Envoy, and fetches one where there is none.
   const { measureWarmStarts } = await import("./warm_run.ts");
   const machine = describeMachine();
@@ -73,10 +78,12 @@ export async function runWarm(args: readonly string[], print: (text: string) => 
     [count, summarize(WARM_FIGURES, found)] as const
   );
   for (const [count, summary] of summaries) {
-    print(`${count} Clusters used before\n${renderTable(WARM_FIGURES, summary, Number(count))}\n`);
+    print(
+      `${count} Clusters used before\n${renderTable(WARM_FIGURES, summary, { services: Number(count) })}\n`,
+    );
   }
   const found = Object.fromEntries(summaries.map(([count, summary]) => [count, toJson(summary)]));
   const result = { bench: "warm", repetitions, clusters: found, machine };
-  progress(`every start is in ${await writeResult("warm", { ...result, each })}`);
+  progress(`every start is in ${await writeResult(results, "warm", { ...result, each })}`);
   if (json) print(`${JSON.stringify(result)}\n`);
 }
