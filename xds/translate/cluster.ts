@@ -69,7 +69,9 @@ const TCP_OUTLIER_DETECTION = {
     maxEjectionTime: { seconds: 10, nanos: 0 },
     maxEjectionPercent: 100,
   },
-  commonLbConfig: { healthyPanicThreshold: { value: 1 } },
+  // By default a second endpoint that is taken out within a second of the first stays in use until that second is over
+  // (`update_merge_window`): with three of four endpoints dead 7 % of the connections failed.
+  commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: { seconds: 0, nanos: 0 } },
 } as const;
 
 /** A destination that a ServicePort owns. */
@@ -147,5 +149,6 @@ const RETRY_POLICY = RetryPolicy.fromPartial({
     name: "envoy.retry_host_predicates.previous_hosts",
     typedConfig: packAny(PreviousHostsPredicate, PreviousHostsPredicate.create()),
   }],
-  hostSelectionRetryMaxAttempts: 5,
+  // How often an endpoint is drawn until it is one that has not failed: 5 of 10 draws in a row do hit two of three.
+  hostSelectionRetryMaxAttempts: 20,
 });
