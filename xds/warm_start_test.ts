@@ -136,12 +136,16 @@ envoyTest(
     await using fixture = await warmFixture(a);
     await fixture.stopEnvoy();
     let dying: Promise<void> | undefined;
-    fixture.hooks.onResponse = () => void (dying ??= fixture.stopServer());
+    fixture.hooks.onResponse = () => {
+      fixture.isSilent = true;
+      dying ??= fixture.stopServer();
+    };
     await fixture.spawnEnvoy();
     await until("the agent has sent something", () => dying !== undefined);
     await dying;
     assert(!await fixture.isListening());
     delete fixture.hooks.onResponse;
+    fixture.isSilent = false;
     await fixture.startServer();
     await until("Envoy listens", () => fixture.isListening());
     assertEquals(await get(fixture, 11), "200 a");

@@ -54,6 +54,8 @@ export class EnvoyFixture implements AsyncDisposable {
   store: ResourceStore;
   /** Resources that are sent instead of the store's own; to provoke a NACK. */
   readonly forged = new Map<string, EncodedResource>();
+  /** Whether requests are noted but not answered. */
+  isSilent = false;
   /** Called after an event was recorded, at the very moment it happens. */
   readonly hooks: Pick<StreamObserver, "onResponse" | "onSubscribe"> = {};
   #server: AdsServer | undefined;
@@ -256,9 +258,10 @@ export class EnvoyFixture implements AsyncDisposable {
 
   #source(): ResourceSource {
     const { store, forged } = this;
+    const isReady = (): boolean => store.ready && !this.isSilent;
     return {
       get ready(): boolean {
-        return store.ready;
+        return isReady();
       },
       get: (type: XdsType, name: string, interest: Interest) =>
         forged.get(name) ?? store.get(type, name, interest),
