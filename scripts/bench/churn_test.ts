@@ -2,11 +2,13 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { Churn } from "./churn.ts";
 import { isPresent, type WorldShape } from "./world.ts";
+import { Generations } from "./world_host.ts";
 
 const SHAPE: WorldShape = { services: 200, backends: ["10.244.0.11", "10.244.0.12", "10.244.0.13"] };
 const OPTIONS = { shape: SHAPE, withClients: 4, seed: 7 };
 
 Deno.test("Churn gives equal changes for equal seeds, and each Service once in a batch", () => {
+  const replayed = new Generations();
   const [one, same, other] = [new Churn(OPTIONS), new Churn(OPTIONS), new Churn({ ...OPTIONS, seed: 8 })];
   for (let batch = 0; batch < 20; batch++) {
     const changes = one.next(50);
@@ -14,6 +16,8 @@ Deno.test("Churn gives equal changes for equal seeds, and each Service once in a
     assert(JSON.stringify(changes) !== JSON.stringify(other.next(50)));
     assertEquals(new Set(changes.map(({ index }) => index)).size, changes.length);
     assert(changes.length > 25 && changes.every(({ index }) => index >= 0 && index < SHAPE.services));
+    for (const change of changes) replayed.advance(change);
+    for (const { index } of changes) assertEquals(one.of(index), replayed.of(index));
   }
 });
 

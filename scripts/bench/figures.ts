@@ -101,25 +101,37 @@ function align(rows: readonly (readonly string[])[], isLeft: (column: number) =>
   return `${lines.join("\n")}\n`;
 }
 
+/** Of each subject after the first, every figure as a multiple of the first subject's; nothing where that is 0 or missing. */
+export function ratiosToFirst<Name extends string>(
+  subjects: ReadonlyMap<string, Readonly<Partial<Record<Name, Summary>>>>,
+): Record<string, Partial<Record<Name, number>>> {
+  const [first, ...others] = [...subjects];
+  return Object.fromEntries(others.map(([subject, summaries]) => {
+    const ratios: Partial<Record<Name, number>> = {};
+    for (const [name, { value }] of Object.entries(summaries) as [Name, Summary][]) {
+      const base = first?.[1][name]?.value;
+      if (base) ratios[name] = rounded(value / base);
+    }
+    return [subject, ratios];
+  }));
+}
+
 /** Renders several subjects side by side, each figure also as a multiple of the first subject's. */
 export function renderComparison<Name extends string>(
   definitions: Readonly<Record<Name, FigureDefinition>>,
   subjects: ReadonlyMap<string, Readonly<Partial<Record<Name, Summary>>>>,
 ): string {
-  const names = [...subjects.keys()];
-  const rows = [["figure", ...names]];
+  const ratios = ratiosToFirst(subjects);
+  const rows = [["figure", ...subjects.keys()]];
   for (const name of Object.keys(definitions) as Name[]) {
     const { label, unit } = definitions[name];
-    const base = subjects.get(names[0] ?? "")?.[name]?.value;
-    rows.push([
-      label,
-      ...names.map((subject, index) => {
-        const value = subjects.get(subject)?.[name]?.value;
-        if (value === undefined) return "–";
-        const text = withUnit(value, unit);
-        return index === 0 || !base ? text : `${text} (${rounded(value / base)} x)`;
-      }),
-    ]);
+    const cells = [...subjects].map(([subject, summaries]) => {
+      const value = summaries[name]?.value;
+      if (value === undefined) return "–";
+      const ratio = ratios[subject]?.[name];
+      return ratio === undefined ? withUnit(value, unit) : `${withUnit(value, unit)} (${ratio} x)`;
+    });
+    rows.push([label, ...cells]);
   }
   return align(rows, (column) => column === 0);
 }

@@ -3,6 +3,7 @@ import {
   type FigureDefinition,
   mean,
   quantile,
+  ratiosToFirst,
   renderComparison,
   renderTable,
   summarize,
@@ -78,6 +79,8 @@ Deno.test("renderComparison() gives multiples of the first subject, where that h
     ["ours", summarize(DEFINITIONS, [{ start_ms: 500, resent: 0 }])],
     ["theirs", summarize(DEFINITIONS, [{ start_ms: 14_000, resent: 3, memory_mb: 200 }])],
   ]);
+  assertEquals(ratiosToFirst(subjects), { theirs: { start_ms: 28 } });
+  assertEquals(ratiosToFirst(new Map()), {});
   assertEquals(
     renderComparison(DEFINITIONS, subjects),
     `figure        ours           theirs

@@ -3,7 +3,7 @@
  *
  * Only what a Service or an EndpointSlice of a benchmark has; a field that is missing here is an error for whoever
  * writes it, never left out.
- * Source: `generated.proto` of k8s.io/api (core/v1, discovery/v1) and k8s.io/apimachinery v0.36; for `value` and `pointer`
+ * Source: `generated.proto` of k8s.io/api (core/v1, discovery/v1, networking/v1) and k8s.io/apimachinery v0.36; for `value` and `pointer`
  * the Go structs beside them.
  * @module
  */
@@ -140,6 +140,19 @@ const ENDPOINT_SLICE: MessageType = {
 export const KUBE_MESSAGES: Readonly<Record<"Service" | "EndpointSlice", MessageType>> = {
   Service: SERVICE,
   EndpointSlice: ENDPOINT_SLICE,
+};
+
+/** Of networking/v1: that a VIP is taken, and by which Service. */
+export const IP_ADDRESS: MessageType = {
+  metadata: value(1, OBJECT_META),
+  spec: value(2, {
+    parentRef: pointer(1, {
+      group: value(1, "string"),
+      resource: value(2, "string"),
+      namespace: value(3, "string"),
+      name: value(4, "string"),
+    }),
+  }),
 };
 
 /** What a list says about itself. */

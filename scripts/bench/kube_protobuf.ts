@@ -27,8 +27,13 @@ export interface ListMetadata {
 
 /** An object without its envelope, as it is an item of a list. @throws {TypeError} when it has a field not known here */
 export function encodeObject({ apiVersion: _apiVersion, kind, ...fields }: RawObject): Uint8Array {
+  return encodeMessage(KUBE_MESSAGES[kind], fields);
+}
+
+/** Any message. @throws {TypeError} when a field is not known here */
+export function encodeMessage(type: MessageType, fields: Readonly<Record<string, unknown>>): Uint8Array {
   const writer = new BinaryWriter();
-  writeMessage(writer, KUBE_MESSAGES[kind], fields);
+  writeMessage(writer, type, fields);
   return writer.finish();
 }
 

@@ -6,25 +6,30 @@
  */
 import { fromFileUrl } from "@std/path/from-file-url";
 import { progress } from "../tool_path.ts";
+import { CHARTS_USAGE, runCharts } from "./charts.ts";
 import { PEERS_USAGE, runPeers } from "./peers.ts";
 import { runScale, SCALE_USAGE } from "./scale.ts";
 import { runSoakCommand, SOAK_USAGE } from "./soak.ts";
 import { runWarm, WARM_USAGE } from "./warm.ts";
 
-interface BenchCommand {
+/** A benchmark. */
+export interface BenchCommand {
   readonly usage: string;
   /** @throws {TypeError} when asked for wrongly @throws {Error} when it cannot measure */
   run(args: readonly string[], print: (text: string) => void): Promise<void>;
 }
 
-const COMMANDS: ReadonlyMap<string, BenchCommand> = new Map([
+/** By name. */
+export const COMMANDS: ReadonlyMap<string, BenchCommand> = new Map([
   ["scale", { usage: SCALE_USAGE, run: runScale }],
   ["soak", { usage: SOAK_USAGE, run: runSoakCommand }],
   ["peers", { usage: PEERS_USAGE, run: runPeers }],
   ["warm", { usage: WARM_USAGE, run: runWarm }],
+  ["charts", { usage: CHARTS_USAGE, run: runCharts }],
 ]);
 
-async function main([name, ...args]: readonly string[]): Promise<number> {
+/** Runs one, and returns the exit code. */
+export async function main([name, ...args]: readonly string[]): Promise<number> {
   if (name === undefined || name === "--help") {
     print(usage());
     return 0;
@@ -44,7 +49,6 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     const cache = new Deno.Command(Deno.execPath(), { args: ["cache", "--quiet", path] });
     if (!(await cache.spawn().status).success) return 1;
   }
-  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => Deno.exit(130));
   try {
     await command.run(args, print);
     return 0;
@@ -74,4 +78,8 @@ function print(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(text));
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  // What was started ends with this process; temporary folders are removed on its way out.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => Deno.exit(130));
+  Deno.exit(await main(Deno.args));
+}

@@ -12,12 +12,10 @@ import { renderKubeconfig } from "../lab/service_account.ts";
 import { ensureTool, type ToolName } from "../tools/mod.ts";
 import { progress } from "../tool_path.ts";
 import { NODE_NAME, type NodeStage } from "./node_stage.ts";
+import type { PeerName } from "./peer_names.ts";
 
-/** Who is compared. */
-export type PeerName = "lightpath" | "kube-proxy nftables" | "kube-proxy iptables";
-
-/** In the order in which they run. */
-export const PEER_NAMES: readonly PeerName[] = ["lightpath", "kube-proxy nftables", "kube-proxy iptables"];
+/** What they need beside what a stage does. */
+export const PEER_TOOLS: readonly ToolName[] = ["kube-proxy", "nft", "iptables-nft", "conntrack"];
 
 /** A peer at work. */
 export interface RunningPeer {
@@ -110,9 +108,8 @@ async function startKubeProxy(
  * @throws {Error} With one sentence for each thing that cannot be had.
  */
 export async function preparePeers(dir: string): Promise<PeerPrograms> {
-  const names: readonly ToolName[] = ["kube-proxy", "nft", "iptables-nft", "conntrack"];
   const paths: string[] = [];
-  for (const name of names) {
+  for (const name of PEER_TOOLS) {
     const tool = await ensureTool(name, { onProgress: progress });
     if (tool.path === undefined) throw new Error(`cannot compare here: ${tool.unavailable}`);
     paths.push(tool.path);

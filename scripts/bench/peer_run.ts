@@ -9,8 +9,9 @@ import type { VantagePoint } from "../../commands/testing/vantage_point.ts";
 import { steadyChanges } from "./change_plans.ts";
 import { type FigureDefinition, type Figures, quantile } from "./figures.ts";
 import type { NodeStage } from "./node_stage.ts";
-import { type PeerName, type PeerPrograms, startPeer } from "./peer_programs.ts";
-import { cpuPercent, residentMB } from "./process_figures.ts";
+import type { PeerName } from "./peer_names.ts";
+import { type PeerPrograms, startPeer } from "./peer_programs.ts";
+import { cpuPercents, descendantsResidentMB, residentMB } from "./process_figures.ts";
 import { portOf, usedServices, vipOf } from "./world.ts";
 import type { Change, Generations } from "./world_host.ts";
 
@@ -22,27 +23,45 @@ export type PeerFigure =
   | "agent_rss_mb"
   | "total_rss_mb"
   | "cpu_idle_pct"
-  | "cpu_100_per_s_pct";
+  | "total_cpu_idle_pct"
+  | "cpu_100_per_s_pct"
+  | "total_cpu_100_per_s_pct";
 
 /** In the order of the table. */
 export const PEER_FIGURES: Readonly<Record<PeerFigure, FigureDefinition>> = {
-  start_ms: { label: "started until every VIP in use answers", unit: "ms", summarize: "median" },
+  start_ms: {
+    label: "started (Envoy runs already) until every VIP in use answers",
+    unit: "ms",
+    summarize: "median",
+  },
   change_p50_ms: {
     label: "a Service's port, API write to a client's first answer, p50",
     unit: "ms",
     summarize: "median",
   },
   change_max_ms: { label: "  the same, worst", unit: "ms", summarize: "median" },
-  agent_rss_mb: { label: "resident, what programs the node", unit: "MB", summarize: "median" },
+  agent_rss_mb: {
+    label: "resident, what programs the node, its nft included",
+    unit: "MB",
+    summarize: "median",
+  },
   total_rss_mb: { label: "  with Envoy, where there is one", unit: "MB", summarize: "median" },
-  cpu_idle_pct: { label: "CPU at rest", unit: "%", summarize: "median" },
-  cpu_100_per_s_pct: { label: "CPU at 100 changes per second", unit: "%", summarize: "median" },
+  cpu_idle_pct: { label: "CPU at rest, what programs the node", unit: "%", summarize: "median" },
+  total_cpu_idle_pct: { label: "  with Envoy, where there is one", unit: "%", summarize: "median" },
+  cpu_100_per_s_pct: {
+    label: "CPU at 100 changes per second, what programs the node",
+    unit: "%",
+    summarize: "median",
+  },
+  total_cpu_100_per_s_pct: { label: "  with Envoy, where there is one", unit: "%", summarize: "median" },
 };
 
 /** How much is measured. */
 export interface PeerEffort {
-  /** Port changes, one at a time; even, so that every port ends where it began. */
+  /** Port changes that are counted, one at a time; even, so that every port ends where it began. */
   readonly changes: number;
+  /** Changes before those, even too. */
+  readonly warmUpChanges: number;
   readonly pauseMs: number;
   readonly idleMs: number;
   readonly steadySeconds: number;
@@ -57,6 +76,11 @@ export interface PeerOptions {
   readonly generations: Generations;
 }
 
+/**
+ * From one change's arrival to the next change: more than the second that kube-proxy leaves between two rounds
+ * (`--min-sync-period`), or every change would measure that instead.
+ */
+const BETWEEN_CHANGES_MS = 1_500;
 /** kube-proxy's slowest mode takes half a minute for one change at 10,000 Services. */
 const PATIENCE_MS = 600_000;
 
@@ -78,13 +102,18 @@ export async function measurePeer(
     await Promise.race([stage.askAll(vips, { giveUpMs: PATIENCE_MS }), ended]);
     const start_ms = performance.now() - peer.startedMs;
     await delay(effort.pauseMs);
-    const pid = await peer.agent.pid();
-    const cpu_idle_pct = await cpuPercent(pid, () => delay(effort.idleMs));
-    const agent_rss_mb = await residentMB(pid);
-    const proxyMB = peer.proxy === undefined ? 0 : await residentMB(await peer.proxy.pid());
+    const agentPid = await peer.agent.pid();
+    const pids = [agentPid, ...(peer.proxy === undefined ? [] : [await peer.proxy.pid()])];
+    const [cpu_idle_pct = 0, proxyIdle = 0] = await cpuPercents(pids, () => delay(effort.idleMs));
     const tookMs = await changePorts(stage, options);
     const changes = steadyChanges(stage.shape, effort.steadySeconds * 100);
-    const cpu_100_per_s_pct = await cpuPercent(pid, () => stage.world.pace(changes, 100));
+    const [cpu_100_per_s_pct = 0, proxyBusy = 0] = await cpuPercents(
+      pids,
+      () => stage.world.pace(changes, 100),
+    );
+    await delay(effort.pauseMs);
+    const agent_rss_mb = await residentMB(agentPid) + await descendantsResidentMB(agentPid);
+    const proxyMB = peer.proxy === undefined ? 0 : await residentMB(await peer.proxy.pid());
     return {
       start_ms,
       change_p50_ms: quantile(tookMs, 0.5),
@@ -92,7 +121,9 @@ export async function measurePeer(
       agent_rss_mb,
       total_rss_mb: agent_rss_mb + proxyMB,
       cpu_idle_pct,
+      total_cpu_idle_pct: cpu_idle_pct + proxyIdle,
       cpu_100_per_s_pct,
+      total_cpu_100_per_s_pct: cpu_100_per_s_pct + proxyBusy,
     };
   } catch (error) {
     throw new Error(`${name}: ${error}\n${peer.agent.recentOutput()}`, { cause: error });
@@ -107,14 +138,15 @@ async function changePorts(
   { client, effort, generations }: PeerOptions,
 ): Promise<number[]> {
   const tookMs: number[] = [];
-  for (let number = 0; number < effort.changes; number++) {
+  for (let number = 0; number < effort.warmUpChanges + effort.changes; number++) {
+    await delay(BETWEEN_CHANGES_MS);
     const change: Change = { index: (number >> 1) % usedServices(shape), kind: "port" };
     const destination = `${vipOf(change.index)}:${portOf(generations.advance(change))}`;
     await world.stage([change]);
     const startMs = performance.now();
     await world.write();
     await answered(client, destination);
-    tookMs.push(performance.now() - startMs);
+    if (number >= effort.warmUpChanges) tookMs.push(performance.now() - startMs);
   }
   return tookMs;
 }

@@ -6,12 +6,14 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import { delay } from "@std/async/delay";
 import { VantagePoint } from "../../commands/testing/vantage_point.ts";
 import { progress } from "../tool_path.ts";
-import { type Figures, renderComparison, renderTable, summarize, toJson } from "./figures.ts";
+import { type Figures, ratiosToFirst, renderComparison, renderTable, summarize, toJson } from "./figures.ts";
 import { NodeStage } from "./node_stage.ts";
 import { parseCount } from "./options.ts";
-import { PEER_NAMES, type PeerName, preparePeers } from "./peer_programs.ts";
+import { PEER_NAMES, type PeerName } from "./peer_names.ts";
+import { preparePeers } from "./peer_programs.ts";
 import { measurePeer, PEER_FIGURES, type PeerEffort, type PeerFigure } from "./peer_run.ts";
 import { findPrograms } from "./programs.ts";
 import { describeMachine, RESULTS_FOLDER, writeResult } from "./results.ts";
@@ -30,8 +32,20 @@ export const PEERS_USAGE =
   --json            ends with one line of JSON
 `;
 
-const FULL_EFFORT: PeerEffort = { changes: 10, pauseMs: 5_000, idleMs: 5_000, steadySeconds: 10 };
-const QUICK_EFFORT: PeerEffort = { changes: 2, pauseMs: 500, idleMs: 500, steadySeconds: 1 };
+const FULL_EFFORT: PeerEffort = {
+  changes: 20,
+  warmUpChanges: 2,
+  pauseMs: 5_000,
+  idleMs: 10_000,
+  steadySeconds: 10,
+};
+const QUICK_EFFORT: PeerEffort = {
+  changes: 2,
+  warmUpChanges: 2,
+  pauseMs: 500,
+  idleMs: 500,
+  steadySeconds: 1,
+};
 
 /** The command line, read. */
 export interface PeersOptions {
@@ -93,6 +107,8 @@ export async function runPeers(args: readonly string[], print: (text: string) =>
     const generations = new Generations();
     for (const name of options.only) {
       for (let number = 1; number <= options.repetitions; number++) {
+        // Let the API server finish with what was before: objects just made, a peer that just ended.
+        await delay(effort.pauseMs);
         progress(`${name}, repetition ${number} of ${options.repetitions}`);
         const figures = await measurePeer(name, stage, { programs: peers, client, effort, generations });
         each.set(name, [...each.get(name) ?? [], figures]);
@@ -110,6 +126,7 @@ export async function runPeers(args: readonly string[], print: (text: string) =>
     repetitions: options.repetitions,
     quick: options.quick,
     peers: Object.fromEntries([...summaries].map(([name, summary]) => [name, toJson(summary)])),
+    ratios: ratiosToFirst(summaries),
     machine,
   };
   const file = await writeResult(options.results, `peers-${services}`, {

@@ -1,14 +1,15 @@
 /**
  * A real etcd and kube-apiserver that hold a world.
  *
- * In: a shape, changes, the two programs. Out: as every WorldHost; the objects are created before it is handed out.
+ * In: a shape, changes, the two programs. Out: as every WorldHost; the objects are there before it is handed out.
  * Invariants: only loopback of the namespace this runs in; at most {@linkcode PARALLEL} requests at a time.
  * @module
  */
 import type { ControlPlane } from "../lab/control_plane.ts";
 import { startControlPlane } from "../lab/control_plane.ts";
 import type { ApiAccess } from "../lab/service_account.ts";
-import { namespaces, objectsOf, UNCHANGED, type WorldShape } from "./world.ts";
+import { storedWorld } from "./stored_world.ts";
+import { namespaces, type WorldShape } from "./world.ts";
 import { type Change, Generations, type ObjectWrite, type WorldHost } from "./world_host.ts";
 
 const PARALLEL = 48;
@@ -42,8 +43,8 @@ export class RealApi implements WorldHost {
     this.#writer = parts.writer;
   }
 
-  /** Starts both and creates all objects. `onProgress` is told how far it is. */
-  static async start(options: RealApiOptions, onProgress: (line: string) => void): Promise<RealApi> {
+  /** Starts both, the objects in etcd already; the API server serves them when it is ready. */
+  static async start(options: RealApiOptions): Promise<RealApi> {
     const { shape, etcd, kubeApiserver, dir, node } = options;
     await using made = new AsyncDisposableStack();
     const plane = made.use(
@@ -51,7 +52,8 @@ export class RealApi implements WorldHost {
         etcd,
         kubeApiserver,
         dir,
-        signal: AbortSignal.timeout(120_000),
+        etcdEntries: storedWorld(shape),
+        signal: AbortSignal.timeout(300_000),
         // The benchmark is one client and does not want to be queued; events of the past are not looked at.
         apiserverFlags: ["--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000"],
       }),
@@ -79,17 +81,6 @@ export class RealApi implements WorldHost {
         body: { metadata: { name } },
       }]),
     ]);
-    const startMs = performance.now();
-    for (let from = 0; from < shape.services; from += 5_000) {
-      const length = Math.min(5_000, shape.services - from);
-      const services = Array.from(
-        { length },
-        (_, offset) => objectsOf(shape, from + offset, UNCHANGED).map((object) => toWrite("create", object)),
-      );
-      await writer.all(services);
-      const seconds = Math.round((performance.now() - startMs) / 1000);
-      onProgress(`${from + length} of ${shape.services} Services created after ${seconds} s`);
-    }
     made.move();
     return new RealApi(shape, { plane, access, writer });
   }

@@ -21,6 +21,7 @@ export type ScaleFigure =
   | "agent_rss_mb"
   | "envoy_rss_mb"
   | "agent_and_envoy_rss_mb"
+  | "nft_rss_mb"
   | "agent_peak_rss_mb"
   | "agent_rss_end_mb"
   | "cpu_idle_pct"
@@ -79,6 +80,11 @@ export const SCALE_FIGURES: Readonly<Record<ScaleFigure, FigureDefinition>> = {
     unit: "MB",
     summarize: "median",
     target: { 10_000: 260, 50_000: 500 },
+  },
+  nft_rss_mb: {
+    label: "the nft that the agent keeps, resident, after all changes",
+    unit: "MB",
+    summarize: "median",
   },
   agent_peak_rss_mb: { label: "agent, resident, highest so far", unit: "MB", summarize: "median" },
   agent_rss_end_mb: { label: "agent, resident, after all changes", unit: "MB", summarize: "median" },

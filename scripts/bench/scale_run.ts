@@ -12,7 +12,7 @@ import { burstChanges, singleChanges, steadyChanges } from "./change_plans.ts";
 import { type Figures, mean, quantile } from "./figures.ts";
 import { MeasuredAgent } from "./measured_agent.ts";
 import type { NodeStage } from "./node_stage.ts";
-import { cpuPercent, peakResidentMB, residentMB } from "./process_figures.ts";
+import { cpuPercent, descendantsResidentMB, peakResidentMB, residentMB } from "./process_figures.ts";
 import type { Effort } from "./scale_effort.ts";
 import type { ScaleFigure } from "./scale_figures.ts";
 import { usedServices, vipOf } from "./world.ts";
@@ -46,7 +46,9 @@ export async function runRepetition(stage: NodeStage, effort: Effort): Promise<R
   const steady = await changeSteadily(stage, agent, effort);
   const burst = await changeAtOnce(stage, agent, effort);
   await delay(effort.pauseMs);
-  const agent_rss_end_mb = await residentMB(await agent.process.pid());
+  const agentPid = await agent.process.pid();
+  const agent_rss_end_mb = await residentMB(agentPid);
+  const nft_rss_mb = await descendantsResidentMB(agentPid);
   const restarted = await restart(stage, agent, effort);
   agent = restarted.agent;
   return {
@@ -57,6 +59,7 @@ export async function runRepetition(stage: NodeStage, effort: Effort): Promise<R
       ...steady,
       ...burst,
       agent_rss_end_mb,
+      nft_rss_mb,
       ...restarted.figures,
     },
     milestones: {

@@ -35,7 +35,7 @@ export type WorldAnswer = { readonly tookMs: number } | { readonly error: string
 
 async function start(dir: string, options: WorldServerOptions): Promise<WorldHost> {
   if (options.source === "synthetic") return await SyntheticApi.start(options.shape);
-  return await RealApi.start({ ...options, dir }, print);
+  return await RealApi.start({ ...options, dir });
 }
 
 async function serve(host: WorldHost, socket: string): Promise<void> {

@@ -20,6 +20,8 @@ export interface ControlPlaneOptions {
   readonly signal: AbortSignal;
   /** Extra flags of kube-apiserver. */
   readonly apiserverFlags?: readonly string[];
+  /** What etcd holds before kube-apiserver starts. */
+  readonly etcdEntries?: readonly EtcdEntry[];
 }
 
 /**
@@ -27,6 +29,15 @@ export interface ControlPlaneOptions {
  * that is applied.
  */
 export type ControlPlaneUser = "admin" | "nobody" | "agent";
+
+/** A key of etcd, e.g. `/registry/namespaces/default`. */
+export interface EtcdEntry {
+  readonly key: string;
+  readonly value: Uint8Array;
+}
+
+/** etcd's default of `--max-txn-ops`. */
+const MAX_TXN_OPS = 128;
 
 /** Token, user name and groups, as in a token file. */
 const USERS: Readonly<Record<ControlPlaneUser, { readonly token: string; readonly rest: string }>> = {
@@ -162,6 +173,20 @@ export class ControlPlane implements AsyncDisposable {
     return path;
   }
 
+  /**
+   * Writes keys into etcd behind the API server's back: before it starts, the way to many objects in seconds (through the
+   * API each Service costs time that grows with their number, because the allocator of VIPs counts them all).
+   */
+  async putEtcd(entries: readonly EtcdEntry[]): Promise<void> {
+    const encoder = new TextEncoder();
+    for (let from = 0; from < entries.length; from += MAX_TXN_OPS) {
+      const success = entries.slice(from, from + MAX_TXN_OPS).map(({ key, value }) => ({
+        requestPut: { key: encoder.encode(key).toBase64(), value: value.toBase64() },
+      }));
+      await this.#etcdCall("kv/txn", { success });
+    }
+  }
+
   /** Makes etcd forget all history before now: a watch from an older resourceVersion can no longer resume. */
   async compactEtcd(): Promise<void> {
     const status = await this.#etcdCall("maintenance/status", {}) as { header?: { revision?: string } };
@@ -231,6 +256,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const plane = new ControlPlane(options);
   try {
     await plane.startEtcd();
+    await plane.putEtcd(options.etcdEntries ?? []);
     await plane.startApiserver();
     return plane;
   } catch (error) {
