@@ -14,6 +14,7 @@
  */
 import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 import { ADS, type Json, type ListenerOptions, listeners, type XdsMode } from "./listeners.ts";
+import { STATISTICS } from "./statistics.ts";
 import { wildcardMetadata } from "./wildcard_scope.ts";
 
 /** Where Envoy finds the agent's ADS server. */
@@ -66,7 +67,7 @@ export function bootstrap(options: BootstrapOptions): Json {
     },
     cluster_manager: { upstream_bind_config: { socket_options: [PRIORITY] } },
     overload_manager: { resource_monitors: [NO_CONNECTION_LIMIT] },
-    stats_config: statsConfig(options.mode),
+    ...STATISTICS,
   };
 }
 
@@ -110,12 +111,3 @@ const NO_CONNECTION_LIMIT: Json = {
     max_active_downstream_connections: "9007199254740991",
   },
 };
-
-/**
- * In eager mode every Service has Clusters whether used or not, and their statistics would be most of Envoy's memory
- * (design: 686 MB with, 340 MB without, at 10,000), so they are left out there.
- */
-function statsConfig(mode: XdsMode): Json {
-  if (mode === "on-demand") return {};
-  return { stats_matcher: { exclusion_list: { patterns: [{ prefix: "cluster." }] } } };
-}

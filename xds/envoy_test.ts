@@ -330,6 +330,68 @@ envoyTest("in eager mode everything is there before the first connection, and fo
   await until("the Service is back", async () => await get(fixture, 11) === "200 a");
 });
 
+/** The names README.md tells people to look at. */
+const TRAFFIC = [
+  "upstream_cx_active",
+  "upstream_cx_connect_fail",
+  "upstream_cx_rx_bytes_total",
+  "upstream_cx_total",
+  "upstream_cx_tx_bytes_total",
+];
+const REQUESTS = [
+  "upstream_rq_active",
+  "upstream_rq_retry",
+  "upstream_rq_retry_success",
+  "upstream_rq_total",
+];
+const MEMBERSHIP = ["membership_healthy", "membership_total"];
+const EJECTIONS = ["outlier_detection.ejections_active", "outlier_detection.ejections_enforced_total"];
+
+for (const mode of ["on-demand", "eager"] as const) {
+  envoyTest(
+    `statistics of a Service, ${mode}: those people look at, and the traffic's only when there is some`,
+    async () => {
+      await using a = httpBackend("a");
+      await using b = tcpBackend("b");
+      const gone = tcpBackend("gone");
+      await gone[Symbol.asyncDispose]();
+      await using fixture = await EnvoyFixture.start([], { mode });
+      fixture.apply(
+        fixture.service("one", 11),
+        ...slicesFor("one", "http", [a]),
+        fixture.service("two", 12, { kind: "tcp" }),
+        ...slicesFor("two", "tcp", [b, gone]),
+        fixture.service("unused", 13),
+        ...slicesFor("unused", "http", [a]),
+      );
+      if (mode === "eager") await until("all is there", () => sent(fixture, "ClusterLoadAssignment") === 3);
+      await fixture.settled();
+      for (let request = 0; request < 3; request++) assertEquals(await get(fixture, 11), "200 a");
+      for (let connection = 0; connection < 10; connection++) {
+        assertEquals(await greeting("127.0.0.12", fixture.tcpPort), "b");
+      }
+      const [one, two, unused] = [
+        await fixture.statsOf("default/one_http"),
+        await fixture.statsOf("default/two_tcp"),
+        await fixture.statsOf("default/unused_http"),
+      ];
+      for (const name of [...TRAFFIC, ...REQUESTS, ...MEMBERSHIP]) assert(one.has(name), name);
+      for (const name of [...TRAFFIC, ...MEMBERSHIP, ...EJECTIONS]) assert(two.has(name), name);
+      assertEquals(
+        [one.get("upstream_rq_total"), one.get("upstream_rq_2xx"), one.get("membership_healthy")],
+        [3, 3, 1],
+      );
+      assert((two.get("upstream_cx_connect_fail") ?? 0) > 0);
+      assert((two.get("outlier_detection.ejections_enforced_total") ?? 0) > 0);
+      // What an unused one costs is what this is about.
+      assertEquals(
+        [...unused.keys()].sort(),
+        mode === "eager" ? ["membership_change", "membership_healthy", "membership_total"] : [],
+      );
+    },
+  );
+}
+
 envoyTest("in eager mode a restarted agent sends nothing that did not change", async () => {
   await using a = httpBackend("a");
   await using fixture = await EnvoyFixture.start([], { mode: "eager" });

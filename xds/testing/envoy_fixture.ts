@@ -183,6 +183,17 @@ export class EnvoyFixture implements AsyncDisposable {
     return line === undefined ? 0 : Number(line.slice(name.length + 2));
   }
 
+  /** Counters and gauges of a Cluster by name, used or not; `name` is its name in statistics. */
+  async statsOf(name: string): Promise<ReadonlyMap<string, number>> {
+    const text = await getFromSocket(join(this.directory, "admin.sock"), "/stats");
+    const prefix = `cluster.${name}.`;
+    const own = text.split("\n").filter((line) => line.startsWith(prefix));
+    return new Map(own.flatMap((line) => {
+      const [, stat, value] = /^(\S+): (\d+)$/.exec(line.slice(prefix.length)) ?? [];
+      return stat === undefined ? [] : [[stat, Number(value)]];
+    }));
+  }
+
   /** Starts an Envoy, and waits until it listens and the agent knows it. */
   async startEnvoy(): Promise<void> {
     const streams = this.recorded.opened.length;
