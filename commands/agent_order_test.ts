@@ -1,6 +1,6 @@
 /**
  * The kernel opens a destination when Envoy can answer there: clients connect all the time while Services, their first
- * endpoints and their protocols come and go, and while an Envoy is stuck.
+ * endpoints and their protocols come and go.
  * @module
  */
 import { assert } from "@std/assert/assert";
@@ -36,15 +36,35 @@ const REFUSE_THE_REST = "add table inet gateway { chain refuse { type filter hoo
 const H2C_BACKEND = `Deno.serve({ hostname: "0.0.0.0", port: 8081, onListen: () => console.log("listening") },
   ({ headers }) => new Response("Hostname: backend-1\\n", { status: headers.has("host") ? 505 : 200 }));`;
 
+async function write(fixture: NodeFixture, file: keyof typeof MANIFESTS): Promise<void> {
+  await fixture.manifests.write(file, MANIFESTS[file](fixture));
+}
+
+/** Takes a manifest away and brings it back, again and again, while four clients connect; what they met at openings. */
+async function faultsWhileReopening(fixture: NodeFixture, file: keyof typeof MANIFESTS): Promise<string[]> {
+  const watches: DoorWatch[] = [];
+  {
+    await using watching = new AsyncDisposableStack();
+    for (const [port, protocol] of [[80, "http"], [9000, "tcp"], [80, "h2c"], [9000, "tcp"]] as const) {
+      watches.push(watching.use(new DoorWatch(fixture.pod, { target: `${VIP}:${port}`, protocol })));
+    }
+    for (let round = 0; round < ROUNDS; round++) {
+      await Promise.all(watches.map((watch) => watch.seen("open")));
+      await fixture.manifests.remove(file);
+      await Promise.all(watches.map((watch) => watch.seen("shut")));
+      await write(fixture, file);
+    }
+    await Promise.all(watches.map((watch) => watch.seen("open")));
+  }
+  return watches.flatMap(({ outcomes }) => faultsOfOpening(outcomes));
+}
+
 testUnless("kernel and Envoy in order", { unavailable: fixtureUnavailable }, async (t) => {
   await using fixture = await NodeFixture.create();
   await fixture.lab.outside.run([NFT, REFUSE_THE_REST]);
   const backend = fixture.backends[0].namespace.spawn([Deno.execPath(), "eval", "--no-config", H2C_BACKEND]);
   await backend.waitForLine(/^listening$/);
-  async function write(file: keyof typeof MANIFESTS): Promise<void> {
-    await fixture.manifests.write(file, MANIFESTS[file](fixture));
-  }
-  for (const file of ["service.yaml", "slice.yaml"] as const) await write(file);
+  for (const file of ["service.yaml", "slice.yaml"] as const) await write(fixture, file);
   const agent = await fixture.startAgent().ready();
 
   for (
@@ -56,21 +76,7 @@ testUnless("kernel and Envoy in order", { unavailable: fixtureUnavailable }, asy
     ] as const
   ) {
     await t.step(`${what}: no connection meets an Envoy that has nothing`, async () => {
-      const watches: DoorWatch[] = [];
-      {
-        await using watching = new AsyncDisposableStack();
-        for (const [port, protocol] of [[80, "http"], [9000, "tcp"], [80, "h2c"], [9000, "tcp"]] as const) {
-          watches.push(watching.use(new DoorWatch(fixture.pod, { target: `${VIP}:${port}`, protocol })));
-        }
-        for (let round = 0; round < ROUNDS; round++) {
-          await Promise.all(watches.map((watch) => watch.seen("open")));
-          await fixture.manifests.remove(file);
-          await Promise.all(watches.map((watch) => watch.seen("shut")));
-          await write(file);
-        }
-        await Promise.all(watches.map((watch) => watch.seen("open")));
-      }
-      assertEquals(watches.flatMap(({ outcomes }) => faultsOfOpening(outcomes)), []);
+      assertEquals(await faultsWhileReopening(fixture, file), []);
     });
   }
 
@@ -131,5 +137,16 @@ testUnless("kernel and Envoy in order", { unavailable: fixtureUnavailable }, asy
   });
 
   assertEquals(await agent.metric("lightpath_nft_transactions_total", { result: "failed" }), 0);
+  assertEquals(await agent.stop(), 0);
+});
+
+testUnless("kernel and Envoy in order, eager", { unavailable: fixtureUnavailable }, async () => {
+  await using fixture = await NodeFixture.create();
+  await fixture.lab.outside.run([NFT, REFUSE_THE_REST]);
+  for (const file of ["service.yaml", "slice.yaml"] as const) await write(fixture, file);
+  const agent = await fixture.startAgent("--mode=eager").ready();
+  // Each time a new Cluster: nothing asks for one on demand.
+  assertEquals(await faultsWhileReopening(fixture, "service.yaml"), []);
+  assertEquals(await agent.metric("lightpath_opening_wait_seconds_count", { result: "timeout" }), 0);
   assertEquals(await agent.stop(), 0);
 });

@@ -8,15 +8,21 @@ import { observeEnvoys, type ObserveEnvoysOptions } from "./observe_envoys.ts";
 const MINOR = ENVOY_VERSION.split(".").slice(0, 2).join(".");
 
 function observe(
-  workingSet: ObserveEnvoysOptions["workingSet"] = { used: () => {}, held: () => {} },
+  overrides: Partial<Pick<ObserveEnvoysOptions, "workingSet" | "onProgress">> = {},
 ): { readonly observer: StreamObserver; readonly readiness: Readiness } {
   const readiness = createReadiness({ envoyConnected: "no Envoy is connected yet" });
   const { xds } = createMetrics({
     families: ["IPv4"],
     build: { version: "0", envoyVersion: ENVOY_VERSION, mode: "on-demand" },
   });
-  const adsAddress = "unix:/ads";
-  const observer = observeEnvoys({ metrics: xds, readiness, workingSet, logger: silentLogger, adsAddress });
+  const observer = observeEnvoys({
+    metrics: xds,
+    readiness,
+    workingSet: { used: () => {}, held: () => {} },
+    logger: silentLogger,
+    adsAddress: "unix:/ads",
+    ...overrides,
+  });
   return { observer, readiness };
 }
 
@@ -68,8 +74,10 @@ Deno.test("observeEnvoys(): ready while an Envoy of the right minor has what it 
 Deno.test("observeEnvoys(): notes the Clusters Envoy asks for and holds, and nothing else", () => {
   const noted: string[] = [];
   const { observer } = observe({
-    used: (names) => void noted.push(`used ${names.join()}`),
-    held: (names) => void noted.push(`held ${names.join()}`),
+    workingSet: {
+      used: (names) => void noted.push(`used ${names.join()}`),
+      held: (names) => void noted.push(`held ${names.join()}`),
+    },
   });
   const stream = { streamId: 1, nodeId: "node-1", envoyVersion: MINOR };
   for (const type of ["Cluster", "ClusterLoadAssignment"] as const) {
@@ -77,4 +85,16 @@ Deno.test("observeEnvoys(): notes the Clusters Envoy asks for and holds, and not
     observer.onSubscribe?.({ ...stream, type, names: [`${type}-2`, `${type}-3`] });
   }
   assertEquals(noted, ["held Cluster-1", "used Cluster-2,Cluster-3"]);
+});
+
+Deno.test("observeEnvoys(): each answer of an Envoy, and its end, is progress", () => {
+  let progress = 0;
+  const { observer } = observe({ onProgress: () => void progress++ });
+  const envoy = { streamId: 1, nodeId: "node-1", envoyVersion: MINOR, type: "Cluster" } as const;
+  observer.onStreamOpen?.(envoy);
+  assertEquals(progress, 0);
+  observer.onAck?.({ ...envoy, names: ["a"], latencyMs: 1, waitedMs: [] });
+  observer.onNack?.({ ...envoy, name: "a", version: "1", reason: "no" });
+  observer.onStreamClosed?.({ ...envoy, reason: "gone" });
+  assertEquals(progress, 3);
 });

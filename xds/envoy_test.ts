@@ -84,6 +84,30 @@ envoyTest("a VIP that is nobody's fails at once, and works as soon as a Service 
   await until("the Service answers", async () => await get(fixture, 11) === "200 a");
 });
 
+envoyTest("of several Clusters in one response each counts as taken when its own endpoints are", async () => {
+  await using a = httpBackend("a");
+  await using fixture = await EnvoyFixture.start([]);
+  const hosts = [11, 12, 13, 14];
+  for (const host of hosts) assertEquals((await get(fixture, host)).slice(0, 3), "503");
+  await fixture.settled();
+  const before = fixture.recorded.acks.length;
+  const early: string[] = [];
+  fixture.hooks.onAck = () => {
+    const taken = new Set(fixture.recorded.acks.slice(before).flatMap(({ names }) => names));
+    for (const host of hosts) {
+      if (fixture.hasTaken(host) && !taken.has(`default/s${host}:http/IPv4`)) early.push(`s${host}`);
+    }
+  };
+  // Envoy answers for all four Clusters when the first has its endpoints.
+  fixture.apply(...hosts.flatMap((host) => [
+    fixture.service(`s${host}`, host),
+    ...slicesFor(`s${host}`, "http", [a]),
+  ]));
+  await until("all are taken", () => hosts.every((host) => fixture.hasTaken(host)));
+  assertEquals(early, []);
+  for (const host of hosts) assertEquals(await get(fixture, host), "200 a");
+});
+
 envoyTest("a Service without endpoints fails at once, and works as soon as it has one", async () => {
   await using a = httpBackend("a");
   await using fixture = await EnvoyFixture.start([]);

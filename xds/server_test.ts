@@ -138,6 +138,67 @@ Deno.test("server: a client that does not read costs one response per type, and 
   assertEquals(versionsOf(latest), { a: "50" });
 });
 
+Deno.test("server: thousands of changes for a client that does not read cost nothing but its names", async () => {
+  const source = new MemorySource();
+  const names = Array.from({ length: 500 }, (_, index) => `c${index}`);
+  const content = (version: string): { version: string; bytes: Uint8Array } => ({
+    version,
+    bytes: new Uint8Array(1_000),
+  });
+  const change = (version: string): void =>
+    source.batch(() => {
+      for (const type of ["Cluster", "ClusterLoadAssignment"] as const) {
+        for (const name of names) source.set(type, name, content(version));
+      }
+    });
+  change("0");
+  const sent = { responses: 0, bytes: 0 };
+  await using server = await serve(source, {
+    observer: {
+      onResponse: ({ bytes }) => {
+        sent.responses++;
+        sent.bytes += bytes;
+      },
+    },
+  });
+  await using stuck = DeltaClient.connect(server.addresses[0]!, { nodeId: "stuck" });
+  await using other = DeltaClient.connect(server.addresses[0]!, { nodeId: "other" });
+  for (const type of ["Cluster", "ClusterLoadAssignment"] as const) {
+    stuck.send(type, { subscribe: names });
+    stuck.ack(await stuck.next());
+  }
+  other.send("Cluster", { subscribe: ["c7"] });
+  other.ack(await other.next());
+  stuck.pause();
+  const before = { ...sent };
+  for (let version = 1; version <= 1_000; version++) {
+    change(`${version}`);
+    if (version % 250 === 0) {
+      // The one that reads is not held up by the one that does not.
+      const response = await other.next();
+      other.ack(response);
+      if (versionsOf(response)["c7"] !== `${version}`) other.ack(await other.next());
+    }
+  }
+  const [status] = server.streams();
+  assertEquals([status?.types.Cluster.owed, status?.types.ClusterLoadAssignment.owed], [500, 500]);
+  // One of each type for the one that does not read, at most two of one resource for each stop of the other.
+  assert(sent.responses - before.responses <= 2 + 2 * 4, `${sent.responses - before.responses} responses`);
+  assert(sent.bytes - before.bytes < 1_300_000 + 8 * 1_300, `${sent.bytes - before.bytes} bytes`);
+
+  const atResume = { ...sent };
+  stuck.resume();
+  const latest = new Map<string, string>();
+  while (latest.size < 1_000 || [...latest.values()].some((version) => version !== "1000")) {
+    const response = await stuck.next();
+    stuck.ack(response);
+    for (const [name, version] of Object.entries(versionsOf(response))) {
+      latest.set(`${response.typeUrl} ${name}`, version);
+    }
+  }
+  assertEquals(sent.responses - atResume.responses, 2);
+});
+
 Deno.test("server: a large state comes in responses of bounded size, each after the last was answered", async () => {
   const source = new MemorySource();
   for (let index = 0; index < 40; index++) {
@@ -158,6 +219,37 @@ Deno.test("server: a large state comes in responses of bounded size, each after 
   }
   assertEquals(responses, 5);
   assertEquals(new Set(names).size, 40);
+});
+
+Deno.test("server: hasTaken() waits for the slowest client, and for none that has gone", async () => {
+  const source = new MemorySource();
+  const progress: boolean[] = [];
+  await using server = await serve(source, {
+    observer: {
+      onAck: () => progress.push(server.hasTaken(["a"])),
+      onStreamClosed: () => progress.push(server.hasTaken(["a"])),
+    },
+  });
+  assertEquals(server.hasTaken(["a"]), true);
+  const clients: DeltaClient[] = [];
+  for (const nodeId of ["one", "two", "three"]) {
+    const client = DeltaClient.connect(server.addresses[0]!, { nodeId });
+    clients.push(client);
+    client.send("Cluster", { subscribe: [nodeId === "three" ? "b" : "a"] });
+    client.ack(await client.next());
+  }
+  const [one, two, three] = clients as [DeltaClient, DeltaClient, DeltaClient];
+  while (progress.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  progress.length = 0;
+  source.set("Cluster", "a", "1");
+  assertEquals([server.hasTaken(["b"]), server.hasTaken(["b", "a"])], [true, false]);
+  one.ack(await one.next());
+  await two.next();
+  await two.close();
+  while (progress.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(progress, [false, true]);
+  await one.close();
+  await three.close();
 });
 
 Deno.test("server: status counts streams, and forgets them when they end", async () => {

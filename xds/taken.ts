@@ -6,8 +6,9 @@
  * yes for a name the Envoy does not hold, because it asks for that at the first connection, which waits for the answer.
  * A refused version counts as taken: it is not sent again, and Envoy goes on with the one before.
  *
- * Source: Envoy 1.40 answers a response when its main thread has handed it to the workers, and that of a Cluster not
- * before its endpoints have come (`oweAgain` in subscription.ts).
+ * Source: Envoy 1.40 answers a response when its main thread has handed it to the workers. A new Cluster is in use only when
+ * its endpoints have come as well; several in one response are answered for as soon as the first of them is in use, when
+ * the endpoints of the others are on their way, or not even asked for.
  * @module
  */
 import { isDue } from "./next_response.ts";
@@ -24,6 +25,7 @@ export function hasTaken(
   const interest = interestIn(subscriptions.Cluster, cluster);
   if (interest === undefined) return true;
   if (!isSettled(subscriptions.Cluster, source, cluster)) return false;
+  if (subscriptions.Cluster.rejected.has(cluster)) return true;
   const assignment = source.get("Cluster", cluster, interest)?.loadAssignment;
   return assignment === undefined || isSettled(subscriptions.ClusterLoadAssignment, source, assignment);
 }
@@ -31,7 +33,7 @@ export function hasTaken(
 /** Nothing of this name is to be sent or answered. */
 function isSettled(subscription: Subscription, source: ResourceSource, name: string): boolean {
   const interest = interestIn(subscription, name);
-  if (interest === undefined) return true;
+  if (interest === undefined) return !subscription.expected.has(name);
   if (subscription.inFlight?.versions.has(name)) return false;
   if (subscription.wildcardOwed !== "no") return false;
   const owed = subscription.owed.get(name);

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { hasTaken } from "./taken.ts";
-import { createSubscription } from "./subscription.ts";
+import { createSubscription, oweAgain } from "./subscription.ts";
 import { Conversation } from "./testing/conversation.ts";
 import { MemorySource } from "./testing/memory_source.ts";
 
@@ -68,6 +68,31 @@ Deno.test("hasTaken(): the first endpoint of a Service whose Cluster is the same
   envoy.source.set("ClusterLoadAssignment", ASSIGNMENT, "one");
   assertEquals(envoy.taken, false);
   envoy.assignments.ack(envoy.assignments.read());
+  assertEquals(envoy.taken, true);
+});
+
+Deno.test("hasTaken(): endpoints of a new Cluster that Envoy has not asked for yet", () => {
+  const envoy = new Envoy();
+  envoy.clusters.ack(envoy.clusters.request({ subscribe: [VIP] }));
+  envoy.serve("1", "1");
+  const cluster = envoy.clusters.read();
+  // What a stream does when it sends a Cluster.
+  oweAgain(envoy.assignments.subscription, [ASSIGNMENT]);
+  envoy.clusters.ack(cluster);
+  assertEquals(envoy.taken, false);
+  const endpoints = envoy.assignments.request({ subscribe: [ASSIGNMENT] });
+  assertEquals(envoy.taken, false);
+  envoy.assignments.ack(endpoints);
+  assertEquals(envoy.taken, true);
+});
+
+Deno.test("hasTaken(): a new Cluster that Envoy refuses, so that it never asks for the endpoints", () => {
+  const envoy = new Envoy();
+  envoy.clusters.ack(envoy.clusters.request({ subscribe: [VIP] }));
+  envoy.serve("1", "1");
+  const cluster = envoy.clusters.read();
+  oweAgain(envoy.assignments.subscription, [ASSIGNMENT]);
+  envoy.clusters.nack(cluster, `Error adding/updating cluster(s) ${VIP}: no`);
   assertEquals(envoy.taken, true);
 });
 

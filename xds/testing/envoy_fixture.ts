@@ -57,7 +57,7 @@ export class EnvoyFixture implements AsyncDisposable {
   /** Whether requests are noted but not answered. */
   isSilent = false;
   /** Called after an event was recorded, at the very moment it happens. */
-  readonly hooks: Pick<StreamObserver, "onResponse" | "onSubscribe"> = {};
+  readonly hooks: Pick<StreamObserver, "onResponse" | "onSubscribe" | "onAck"> = {};
   #server: AdsServer | undefined;
   #workingSet: WorkingSetFile | undefined;
   #envoy: Deno.ChildProcess | undefined;
@@ -144,7 +144,10 @@ export class EnvoyFixture implements AsyncDisposable {
           responses.push(event);
           this.hooks.onResponse?.(event);
         },
-        onAck: (event) => void acks.push(event),
+        onAck: (event) => {
+          acks.push(event);
+          this.hooks.onAck?.(event);
+        },
         onNack: (event) => void nacks.push(event),
         onSubscribe: (event) => {
           subscribed.push(event);
@@ -163,6 +166,11 @@ export class EnvoyFixture implements AsyncDisposable {
     await this.#server?.close();
     this.#server = undefined;
     await this.#workingSet?.[Symbol.asyncDispose]();
+  }
+
+  /** Whether Envoy can answer at `127.0.0.<host>` as the store has it now; see taken.ts. */
+  hasTaken(host: number): boolean {
+    return this.#server?.hasTaken([`127.0.0.${host}:${this.httpPort}`]) ?? false;
   }
 
   /** Waits until Envoy has answered everything it was sent. */
