@@ -13,7 +13,7 @@
  * @module
  */
 import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
-import { ADS, type Json, type ListenerOptions, listeners, type XdsMode } from "./listeners.ts";
+import { ADS, type Json, type ListenerOptions, listeners } from "./listeners.ts";
 import { STATISTICS } from "./statistics.ts";
 import { wildcardMetadata } from "./wildcard_scope.ts";
 
