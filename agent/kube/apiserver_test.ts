@@ -10,10 +10,13 @@ import { join } from "@std/path/join";
 import { type ControlPlane, startControlPlane } from "../../scripts/lab/control_plane.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
 import { selectorsFor } from "./api_source.ts";
+import { resourcePath } from "./kube_api_error.ts";
 import type { KubeObject } from "./objects.ts";
 import { CuttableProxy } from "./testing/cuttable_proxy.ts";
 import { rawSlice } from "./testing/fake_apiserver.ts";
 import { RunningApiSource } from "./testing/running_api_source.ts";
+import type { WatchEvent } from "./watch_protocol.ts";
+import { type AnswerFormat, formatOf, type ListPart } from "./wire/mod.ts";
 
 const etcd = await ensureTool("etcd", { onProgress: () => {} });
 const kubeApiserver = await ensureTool("kube-apiserver", { onProgress: () => {} });
@@ -46,6 +49,7 @@ if (etcd.path === undefined || kubeApiserver.path === undefined) {
 
 const STEPS: readonly [string, (plane: ControlPlane, dir: string) => Promise<void>][] = [
   ["lists and watches both kinds", listsAndWatches],
+  ["what it says in protobuf is what it says in JSON", saysTheSameInBothFormats],
   ["selects by label, and a changed label comes and goes", selectsByLabel],
   ["a broken connection resumes without a list, deletions included", resumesAfterCut],
   [
@@ -82,6 +86,156 @@ async function listsAndWatches(plane: ControlPlane): Promise<void> {
   await plane.call("DELETE", `${SERVICES}/later`);
   await source.until(() => !source.view.Service.has("default/later"));
   assertEquals([source.failures, source.relists], [[], []]);
+}
+
+/** Every field that is read, and neighbours of each that are not. */
+const SERVICE_SPECS: Readonly<Record<string, Record<string, unknown>>> = {
+  "full": {
+    type: "LoadBalancer",
+    ipFamilyPolicy: "RequireDualStack",
+    externalIPs: ["192.0.2.7", "2001:db8::7"],
+    loadBalancerSourceRanges: ["198.51.100.0/24", "203.0.113.0/24"],
+    selector: { app: "full" },
+    sessionAffinity: "ClientIP",
+    ports: [
+      { name: "http", port: 80, targetPort: "web", nodePort: 30080, appProtocol: "kubernetes.io/h2c" },
+      { name: "dns", port: 53, protocol: "UDP" },
+    ],
+  },
+  "bare": { ports: [{ port: 1 }] },
+  "node-port": { type: "NodePort", ports: [{ port: 65535, nodePort: 30001 }] },
+  "headless": { clusterIP: "None", ports: [{ port: 80 }] },
+  "six": { ipFamilies: ["IPv6"], ipFamilyPolicy: "SingleStack", ports: [{ port: 80 }] },
+  "elsewhere": { type: "ExternalName", externalName: "example.org" },
+};
+
+const SLICE_FIELDS: Readonly<Record<string, Record<string, unknown>>> = {
+  "full": {
+    addressType: "IPv4",
+    ports: [
+      { name: "http", port: 8080, appProtocol: "http" },
+      { name: "dns", port: 5353, protocol: "UDP" },
+      { name: "any" },
+    ],
+    endpoints: [
+      {
+        addresses: ["10.244.0.1"],
+        conditions: { ready: true, serving: true, terminating: false },
+        nodeName: "node-1",
+        zone: "zone-a",
+        hostname: "web-0",
+        targetRef: { kind: "Pod", namespace: "default", name: "web-0" },
+        hints: { forZones: [{ name: "zone-a" }] },
+      },
+      { addresses: ["10.244.0.2"], conditions: { ready: false, serving: true, terminating: true } },
+      { addresses: ["10.244.0.3"], conditions: { ready: false } },
+      { addresses: ["10.244.0.4"], conditions: {} },
+      { addresses: ["10.244.0.5"], nodeName: "node-1" },
+    ],
+  },
+  "six": { addressType: "IPv6", ports: [{ port: 8080 }], endpoints: [{ addresses: ["fd01::5"] }] },
+  "names": { addressType: "FQDN", ports: [], endpoints: [{ addresses: ["pod.example.org"] }] },
+  "none": { addressType: "IPv4", ports: null, endpoints: null },
+};
+
+async function saysTheSameInBothFormats(plane: ControlPlane): Promise<void> {
+  const annotations = {
+    "lightpath.cloud/note": "größer ☃ 🚀",
+    "config.lightpath.cloud/empty": "",
+    "example.org/other": "x".repeat(1_000),
+  };
+  const labels = { "kubernetes.io/service-name": "full", "example.org/other": "y" };
+  for (const [name, spec] of Object.entries(SERVICE_SPECS)) {
+    await plane.call("POST", SERVICES, { ...COMMON.Service, metadata: { name, annotations, labels }, spec });
+  }
+  const ingress = [{ ip: "192.0.2.8", ipMode: "VIP" }, { hostname: "lb.example" }, {
+    ip: "192.0.2.9",
+    ipMode: "Proxy",
+  }];
+  await plane.call("PATCH", `${SERVICES}/full/status`, { status: { loadBalancer: { ingress } } });
+  const changed = { "endpoints.kubernetes.io/last-change-trigger-time": "2026-01-02T03:04:05.5Z" };
+  for (const [name, fields] of Object.entries(SLICE_FIELDS)) {
+    const metadata = { name, labels, annotations: changed };
+    await plane.call("POST", SLICES, { ...COMMON.EndpointSlice, metadata, ...fields });
+  }
+
+  for (const kind of ["Service", "EndpointSlice"] as const) {
+    const [protobuf, json] = await Promise.all(FORMATS.map((accept) => listIn(accept, plane, kind)));
+    assert(protobuf!.objects.length >= 4);
+    assertEquals(protobuf, json);
+    const { resourceVersion } = protobuf!;
+    const watches = FORMATS.map((accept) => watchIn(accept, plane, { kind, resourceVersion }));
+    const path = kind === "Service" ? SERVICES : SLICES;
+    const extra = kind === "Service" ? { spec: SERVICE_SPECS["bare"] } : SLICE_FIELDS["full"];
+    await plane.call("POST", path, { ...COMMON[kind], metadata: { name: "extra" }, ...extra });
+    await plane.call("PATCH", `${path}/extra`, { metadata: { labels } });
+    await plane.call("DELETE", `${path}/extra`);
+    const [inProtobuf, inJson] = await Promise.all(watches);
+    assertEquals(inProtobuf, inJson);
+    assertEquals(inProtobuf!.map((event) => event.type), ["ADDED", "MODIFIED", "DELETED"]);
+  }
+  for (const name of Object.keys(SERVICE_SPECS)) await plane.call("DELETE", `${SERVICES}/${name}`);
+  for (const name of Object.keys(SLICE_FIELDS)) await plane.call("DELETE", `${SLICES}/${name}`);
+}
+
+const FORMATS = ["application/vnd.kubernetes.protobuf", "application/json"] as const;
+const COMMON = {
+  Service: { apiVersion: "v1", kind: "Service" },
+  EndpointSlice: { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice" },
+} as const;
+
+/** A whole list in one format. */
+async function listIn(accept: string, plane: ControlPlane, kind: KubeObject["kind"]): Promise<ListPart> {
+  using client = await httpClient(plane);
+  const { format, body } = await get(accept, { plane, client, path: resourcePath(kind) });
+  const decoder = format.listDecoder(kind);
+  const parts: ListPart[] = [];
+  for await (const chunk of body) parts.push(decoder.push(chunk));
+  parts.push(decoder.end());
+  return {
+    objects: parts.flatMap((part) => part.objects),
+    unreadable: parts.flatMap((part) => part.unreadable),
+    resourceVersion: parts.at(-1)!.resourceVersion,
+  };
+}
+
+/** The first three events of a watch in one format. */
+async function watchIn(
+  accept: string,
+  plane: ControlPlane,
+  { kind, resourceVersion }: { readonly kind: KubeObject["kind"]; readonly resourceVersion: string },
+): Promise<WatchEvent[]> {
+  using client = await httpClient(plane);
+  const path = `${resourcePath(kind)}?${new URLSearchParams({ watch: "true", resourceVersion })}`;
+  const { format, body } = await get(accept, { plane, client, path });
+  const decoder = format.watchDecoder(kind);
+  const events: WatchEvent[] = [];
+  for await (const chunk of body) {
+    events.push(...decoder.push(chunk));
+    if (events.length >= 3) break;
+  }
+  return events;
+}
+
+async function httpClient(plane: ControlPlane): Promise<Deno.HttpClient> {
+  return Deno.createHttpClient({ caCerts: [await Deno.readTextFile(plane.caFile)] });
+}
+
+async function get(
+  accept: string,
+  { plane, client, path }: {
+    readonly plane: ControlPlane;
+    readonly client: Deno.HttpClient;
+    readonly path: string;
+  },
+): Promise<{ readonly format: AnswerFormat; readonly body: ReadableStream<Uint8Array> }> {
+  const response = await fetch(`https://127.0.0.1:${plane.apiserverPort}${path}`, {
+    client,
+    headers: { Accept: accept, Authorization: "Bearer admin-token" },
+  });
+  const contentType = response.headers.get("content-type") ?? "";
+  assertEquals(contentType.split(";")[0], accept);
+  return { format: formatOf(contentType), body: response.body! };
 }
 
 async function selectsByLabel(plane: ControlPlane): Promise<void> {

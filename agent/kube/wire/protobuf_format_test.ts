@@ -28,6 +28,8 @@ import { PROTOBUF_FORMAT } from "./protobuf_format.ts";
 type Kind = KubeObject["kind"];
 
 const utf8 = new TextEncoder();
+/** After the object an envelope has two fields, both empty. */
+const EMPTY_FIELDS_BYTES = 4;
 const LISTS: readonly (readonly [Kind, readonly RawFields[]])[] = [
   ["Service", [FULL_SERVICE, BARE_SERVICE, FULL_SERVICE]],
   ["EndpointSlice", [FULL_SLICE, BARE_SLICE, FULL_SLICE]],
@@ -58,7 +60,9 @@ function objectsOf(parts: readonly ListPart[]): KubeObject[] {
 
 function frame(type: string, kind: Kind | "Status", object: Json): Uint8Array {
   const apiVersion = kind === "Status" ? "v1" : API_VERSIONS[kind];
-  return encodeWatchFrame(type, encodeEnvelope(kind, apiVersion, encodeObject(kind, object)));
+  const envelope = encodeEnvelope(kind, apiVersion, encodeObject(kind, object));
+  // Of some the two empty fields at the end are left out, as not everybody writes them.
+  return encodeWatchFrame(type, type === "MODIFIED" ? envelope.subarray(0, -EMPTY_FIELDS_BYTES) : envelope);
 }
 
 function watchBytes(
@@ -144,8 +148,7 @@ Deno.test("protobuf: any way of cutting a list gives the same objects, each as s
       const parts = decodeList(PROTOBUF_FORMAT, kind, bytes, () => size);
       assertEquals(objectsOf(parts), whole, `pieces of ${size}`);
     }
-    const [one] = decodeList(PROTOBUF_FORMAT, kind, bytes, () => bytes.length - 4);
-    // Only the envelope's end is missing.
+    const [one] = decodeList(PROTOBUF_FORMAT, kind, bytes, () => bytes.length - EMPTY_FIELDS_BYTES);
     assertEquals(one!.objects, whole);
   }
 });
@@ -153,8 +156,9 @@ Deno.test("protobuf: any way of cutting a list gives the same objects, each as s
 Deno.test("protobuf: a list that ends anywhere before its end is an error", () => {
   for (const [kind, items] of LISTS) {
     const bytes = listBytes(PROTOBUF_FORMAT, kind, items);
-    // After the list there are two empty fields of the envelope, which say nothing.
-    for (let length = 0; length < bytes.length - 4; length++) {
+    for (let length = 0; length < bytes.length; length++) {
+      // Between the envelope's last fields, which say nothing, the list is complete.
+      if (length === bytes.length - EMPTY_FIELDS_BYTES || length === bytes.length - 2) continue;
       const decoder = PROTOBUF_FORMAT.listDecoder(kind);
       decoder.push(bytes.slice(0, length));
       assertThrows(() => decoder.end(), SyntaxError, "the list ends in the middle", `${length} bytes`);
@@ -181,6 +185,9 @@ Deno.test("protobuf: what is not the list that was asked for is a clear error", 
     SyntaxError,
     "the list is only the first part of one",
   );
+  const whole = encodeObject("Service", FULL_SERVICE);
+  const cut = Uint8Array.of(0x12, 0x80 | whole.length & 0x7f, whole.length >> 7, ...whole.subarray(0, -1));
+  assertThrows(() => push(encodeEnvelope("ServiceList", "v1", cut)), SyntaxError, "ends beyond the list");
   // 64 MiB, announced.
   const long = Uint8Array.of(0x12, 0x80, 0x80, 0x80, 0x20);
   assertThrows(() => push(encodeEnvelope("ServiceList", "v1", long)), RangeError, "67108864 bytes");

@@ -224,7 +224,6 @@ export class ProtobufReader {
     const from = this.#at;
     this.#at = at;
     const beyond = end - from - text.length;
-    if (beyond < 0) return beyond;
     for (let index = 0; index < text.length; index++) {
       if (this.#bytes[from + index] !== text[index]) return -1;
     }
