@@ -101,8 +101,12 @@ function align(rows: readonly (readonly string[])[], isLeft: (column: number) =>
   return `${lines.join("\n")}\n`;
 }
 
-/** Of each subject after the first, every figure as a multiple of the first subject's; nothing where that is 0 or missing. */
+/**
+ * Of each subject after the first, every figure as a multiple of the first subject's; nothing for counts, nor where the first
+ * has 0 or nothing.
+ */
 export function ratiosToFirst<Name extends string>(
+  definitions: Readonly<Record<Name, FigureDefinition>>,
   subjects: ReadonlyMap<string, Readonly<Partial<Record<Name, Summary>>>>,
 ): Record<string, Partial<Record<Name, number>>> {
   const [first, ...others] = [...subjects];
@@ -110,7 +114,7 @@ export function ratiosToFirst<Name extends string>(
     const ratios: Partial<Record<Name, number>> = {};
     for (const [name, { value }] of Object.entries(summaries) as [Name, Summary][]) {
       const base = first?.[1][name]?.value;
-      if (base) ratios[name] = rounded(value / base);
+      if (base && definitions[name].unit !== "") ratios[name] = rounded(value / base);
     }
     return [subject, ratios];
   }));
@@ -121,7 +125,7 @@ export function renderComparison<Name extends string>(
   definitions: Readonly<Record<Name, FigureDefinition>>,
   subjects: ReadonlyMap<string, Readonly<Partial<Record<Name, Summary>>>>,
 ): string {
-  const ratios = ratiosToFirst(subjects);
+  const ratios = ratiosToFirst(definitions, subjects);
   const rows = [["figure", ...subjects.keys()]];
   for (const name of Object.keys(definitions) as Name[]) {
     const { label, unit } = definitions[name];

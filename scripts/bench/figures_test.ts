@@ -76,16 +76,16 @@ Deno.test("toJson() keeps three digits that count", () => {
 
 Deno.test("renderComparison() gives multiples of the first subject, where that has something", () => {
   const subjects = new Map([
-    ["ours", summarize(DEFINITIONS, [{ start_ms: 500, resent: 0 }])],
+    ["ours", summarize(DEFINITIONS, [{ start_ms: 500, resent: 1 }])],
     ["theirs", summarize(DEFINITIONS, [{ start_ms: 14_000, resent: 3, memory_mb: 200 }])],
   ]);
-  assertEquals(ratiosToFirst(subjects), { theirs: { start_ms: 28 } });
-  assertEquals(ratiosToFirst(new Map()), {});
+  assertEquals(ratiosToFirst(DEFINITIONS, subjects), { theirs: { start_ms: 28 } });
+  assertEquals(ratiosToFirst(DEFINITIONS, new Map()), {});
   assertEquals(
     renderComparison(DEFINITIONS, subjects),
     `figure        ours           theirs
 start       500 ms  14000 ms (28 x)
-sent again       0                3
+sent again       1                3
 memory           –           200 MB
 `,
   );

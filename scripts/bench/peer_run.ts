@@ -20,6 +20,7 @@ export type PeerFigure =
   | "start_ms"
   | "change_p50_ms"
   | "change_max_ms"
+  | "changes_measured"
   | "agent_rss_mb"
   | "total_rss_mb"
   | "cpu_idle_pct"
@@ -40,6 +41,7 @@ export const PEER_FIGURES: Readonly<Record<PeerFigure, FigureDefinition>> = {
     summarize: "median",
   },
   change_max_ms: { label: "  the same, worst", unit: "ms", summarize: "median" },
+  changes_measured: { label: "  so many of them were measured", unit: "", summarize: "max" },
   agent_rss_mb: {
     label: "resident, what programs the node, its nft included",
     unit: "MB",
@@ -62,6 +64,8 @@ export interface PeerEffort {
   readonly changes: number;
   /** Changes before those, even too. */
   readonly warmUpChanges: number;
+  /** After so long no further pair of changes is begun. */
+  readonly changesMs: number;
   readonly pauseMs: number;
   readonly idleMs: number;
   readonly steadySeconds: number;
@@ -118,6 +122,7 @@ export async function measurePeer(
       start_ms,
       change_p50_ms: quantile(tookMs, 0.5),
       change_max_ms: Math.max(...tookMs),
+      changes_measured: tookMs.length,
       agent_rss_mb,
       total_rss_mb: agent_rss_mb + proxyMB,
       cpu_idle_pct,
@@ -138,7 +143,10 @@ async function changePorts(
   { client, effort, generations }: PeerOptions,
 ): Promise<number[]> {
   const tookMs: number[] = [];
+  let beganMs = Infinity;
   for (let number = 0; number < effort.warmUpChanges + effort.changes; number++) {
+    if (number === effort.warmUpChanges) beganMs = performance.now();
+    if (number % 2 === 0 && performance.now() - beganMs > effort.changesMs) break;
     await delay(BETWEEN_CHANGES_MS);
     const change: Change = { index: (number >> 1) % usedServices(shape), kind: "port" };
     const destination = `${vipOf(change.index)}:${portOf(generations.advance(change))}`;

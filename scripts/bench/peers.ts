@@ -35,6 +35,7 @@ export const PEERS_USAGE =
 const FULL_EFFORT: PeerEffort = {
   changes: 20,
   warmUpChanges: 2,
+  changesMs: 120_000,
   pauseMs: 5_000,
   idleMs: 10_000,
   steadySeconds: 10,
@@ -42,6 +43,7 @@ const FULL_EFFORT: PeerEffort = {
 const QUICK_EFFORT: PeerEffort = {
   changes: 2,
   warmUpChanges: 2,
+  changesMs: 120_000,
   pauseMs: 500,
   idleMs: 500,
   steadySeconds: 1,
@@ -126,7 +128,7 @@ export async function runPeers(args: readonly string[], print: (text: string) =>
     repetitions: options.repetitions,
     quick: options.quick,
     peers: Object.fromEntries([...summaries].map(([name, summary]) => [name, toJson(summary)])),
-    ratios: ratiosToFirst(summaries),
+    ratios: ratiosToFirst(PEER_FIGURES, summaries),
     machine,
   };
   const file = await writeResult(options.results, `peers-${services}`, {
