@@ -32,6 +32,7 @@ const PROBLEM_KINDS: Readonly<Record<ProblemKind | "manifest", true>> = {
   "vip-conflict": true,
   "node-port-conflict": true,
   "duplicate-port": true,
+  "invalid-annotation": true,
   "unsupported": true,
 };
 /** How the wait of a change for Envoy ended. */

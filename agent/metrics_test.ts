@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assert } from "@std/assert/assert";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import type { ServicePort } from "./model/mod.ts";
+import { DEFAULT_SETTINGS, type ServicePort } from "./model/mod.ts";
 
 function metricsAt(nowMs: number): Metrics {
   return createMetrics({
@@ -25,6 +25,7 @@ function servicePort(name: string, endpoints: number, appProtocol: "tcp" | "http
     key: `default/${name}:p/TCP`,
     name: { namespace: "default", name, port: "p", protocol: "TCP" },
     appProtocol,
+    settings: DEFAULT_SETTINGS,
     vips: [],
     nodePort: 0,
     families: ["IPv4"],

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
-import { cidrs, hostPort, parseDurationMs, renderDurationMs, renderHostPort } from "./setting_values.ts";
+import { parseDurationMs, renderDurationMs } from "./duration.ts";
+import { cidrs, hostPort, renderHostPort } from "./setting_values.ts";
 
 Deno.test("durations are spelt as Go and Kubernetes spell them", () => {
   const cases: readonly (readonly [string, number | undefined])[] = [

@@ -13,10 +13,12 @@
  * @module
  */
 import type { NamespacedName, Service, ServicePortSpec } from "../kube/objects.ts";
+import { DEFAULT_SETTINGS, type PortSettings, settingsOf } from "./annotations/mod.ts";
 import { appProtocolOf } from "./app_protocol.ts";
 import { exactly } from "./exactly.ts";
 import { parseIPAddress, unusableAddress } from "./ip_address.ts";
 import { isPortNumber, parseProtocol } from "./port.ts";
+import { PROXY_ANNOTATION, PROXY_DISABLED } from "./selection.ts";
 import { servicePortKey } from "./service_port_name.ts";
 import {
   type AppProtocol,
@@ -41,6 +43,7 @@ export interface WantedPort {
   /** 0 when there is none. */
   readonly nodePort: number;
   readonly appProtocol: AppProtocol;
+  readonly settings: PortSettings;
 }
 
 /** An address that all ports of a Service ask for. */
@@ -116,7 +119,9 @@ export function judgeService(
       );
     } else wanted.set(key, port);
   }
-  judged.ports = [...wanted.keys()].sort().map((key) => wanted.get(key)!);
+  const ports = [...wanted.keys()].sort().map((key) => wanted.get(key)!);
+  judged.ports = withSettings(ports, service.annotations, report);
+  judgeOptOuts(service.annotations, report);
   if (problems.length > 0) judged.problems = problems;
   return judged;
 }
@@ -134,6 +139,48 @@ function familiesOf(addresses: readonly WantedAddress[]): readonly IPFamily[] {
   if (has("IPv4")) return has("IPv6") ? IP_FAMILIES : IPV4_ONLY;
   return has("IPv6") ? IPV6_ONLY : NO_FAMILIES;
 }
+
+/** Gives each port its settings. An annotation without effect is a problem, and changes nothing. */
+function withSettings(
+  ports: readonly WantedPort[],
+  annotations: Readonly<Record<string, string>>,
+  report: Report,
+): readonly WantedPort[] {
+  const tcp = ports.filter(({ protocol }) => protocol === "TCP");
+  const { settings, faults } = settingsOf(annotations, tcp);
+  for (const { annotation, reason } of faults) {
+    report("invalid-annotation", `annotation ${annotation} ${reason}`);
+  }
+  if (settings.every((one) => one === DEFAULT_SETTINGS)) return ports;
+  const byPort = new Map(tcp.map((port, index) => [port, settings[index] ?? DEFAULT_SETTINGS]));
+  return ports.map((port) => ({ ...port, settings: byPort.get(port) ?? port.settings }));
+}
+
+/** Says what is wrong with the annotations that concern the Service as a whole; what they mean is decided elsewhere. */
+function judgeOptOuts(annotations: Readonly<Record<string, string>>, report: Report): void {
+  const proxy = annotations[PROXY_ANNOTATION];
+  if (proxy !== undefined && proxy !== PROXY_DISABLED) {
+    const message = `annotation ${PROXY_ANNOTATION} ${
+      JSON.stringify(proxy.slice(0, 60))
+    } is not "${PROXY_DISABLED}"; the Service is served.`;
+    report("invalid-annotation", message);
+  }
+  const path = annotations[PATH_ANNOTATION];
+  if (path === "kernel") {
+    report(
+      "unsupported",
+      `annotation ${PATH_ANNOTATION} "kernel" is not possible yet; the Service is served by Envoy.`,
+    );
+  } else if (path !== undefined && path !== "envoy") {
+    const message = `annotation ${PATH_ANNOTATION} ${
+      JSON.stringify(path.slice(0, 60))
+    } is neither "envoy" nor "kernel"; the Service is served by Envoy.`;
+    report("invalid-annotation", message);
+  }
+}
+
+/** Which way the Service's traffic takes. */
+const PATH_ANNOTATION = "lightpath.cloud/path";
 
 function wantedPort(service: JudgedService, spec: ServicePortSpec, report: Report): WantedPort | undefined {
   const label = spec.name === "" ? "the port" : `port "${spec.name}"`;
@@ -161,6 +208,7 @@ function wantedPort(service: JudgedService, spec: ServicePortSpec, report: Repor
     port: spec.port,
     nodePort,
     appProtocol: protocol === "TCP" ? appProtocolOf(spec) : "tcp",
+    settings: DEFAULT_SETTINGS,
   };
 }
 

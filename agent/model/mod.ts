@@ -2,6 +2,14 @@
  * The service model: Kubernetes objects in, ServicePorts and ModelDeltas out. Pure.
  * @module
  */
+export { ANNOTATIONS, CONFIG_PREFIX, DEFAULT_SETTINGS, SETTING_NAMES } from "./annotations/mod.ts";
+export type {
+  AnnotationDefinition,
+  HashOn,
+  PortSettings,
+  SettingName,
+  SettingValues,
+} from "./annotations/mod.ts";
 export { ENVOY_SOCKET_PRIORITY } from "./envoy_sockets.ts";
 export { equalEndpoints } from "./equality.ts";
 export { parseIPAddress } from "./ip_address.ts";

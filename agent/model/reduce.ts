@@ -253,7 +253,7 @@ export class ServiceModel implements ModelView {
 
   /** The ServicePort as it is now. What it asks for and does not get is added to `problems`. */
   #build(wanted: WantedPort, problems?: Problem[]): ServicePort {
-    const { service, appProtocol, port } = wanted;
+    const { service, appProtocol, settings, port } = wanted;
     let vips: readonly VIP[] = service.addresses.map(({ address, family, kind }) => ({
       address,
       family,
@@ -272,6 +272,7 @@ export class ServiceModel implements ModelView {
       key: servicePortKey(name),
       name,
       appProtocol,
+      settings,
       vips,
       nodePort,
       families: service.families,

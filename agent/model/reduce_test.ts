@@ -336,6 +336,50 @@ Deno.test("reduce() does not answer load-balancer addresses whose sources it can
   assertEquals(problemsAppeared.map(({ kind }) => kind), ["unsupported"]);
 });
 
+Deno.test("reduce() gives each port the settings its annotations ask for, and names only the ports they change", () => {
+  const model = newModel();
+  const ports = [
+    portSpec(),
+    portSpec({ name: "db", port: 5432 }),
+    portSpec({ name: "dns", port: 53, protocol: "UDP" }),
+  ];
+  model.reduce(apply(service({ ports })));
+  const annotations = {
+    "config.lightpath.cloud/http-num-retries": "5",
+    "config.lightpath.cloud/db-num-retries": "5",
+  };
+  const delta = model.reduce(apply(service({ ports, annotations })));
+  assertEquals([...delta.changes.keys()], [KEY]);
+  assertEquals(model.servicePort(KEY)?.settings.values["num-retries"], 5);
+  assertEquals(delta.problemsAppeared.map(({ object, kind, message }) => `${object} ${kind}: ${message}`), [
+    "Service default/echo invalid-annotation: annotation config.lightpath.cloud/db-num-retries is for HTTP ports, and port " +
+    '"db" is TCP; it has no effect.',
+  ]);
+  const back = model.reduce(apply(service({ ports })));
+  assertEquals([...back.changes.keys()], [KEY]);
+  assertEquals([back.problemsAppeared.length, back.problemsResolved.length], [0, 1]);
+});
+
+Deno.test("reduce() leaves a Service alone that opts out, and says what it cannot do of the other annotations", () => {
+  const model = newModel();
+  model.reduce(apply(service()));
+  const out = model.reduce(apply(service({ annotations: { "lightpath.cloud/proxy": "disabled" } })));
+  assertEquals(out.changes.get(KEY)?.after, undefined);
+  for (
+    const [annotations, kind] of [
+      [{ "lightpath.cloud/proxy": "no" }, "invalid-annotation"],
+      [{ "lightpath.cloud/path": "kernel" }, "unsupported"],
+      [{ "lightpath.cloud/path": "cloud" }, "invalid-annotation"],
+      [{ "lightpath.cloud/path": "envoy" }, undefined],
+    ] as const
+  ) {
+    const fresh = newModel();
+    const { problemsAppeared } = fresh.reduce(apply(service({ annotations })));
+    assertEquals(problemsAppeared[0]?.kind, kind);
+    assertEquals(fresh.vipOwner("10.96.0.10", 80)?.key, KEY);
+  }
+});
+
 Deno.test("reduce() hands on the trigger times of the slices that changed something", () => {
   const model = newModel();
   model.reduce(apply(service()));

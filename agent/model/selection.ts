@@ -2,7 +2,8 @@
  * Decides which Services this Lightpath serves at all.
  *
  * In: a Service, and the value of `--service-proxy-name`. Out: yes or no. Headless, ExternalName and not yet
- * allocated Services have no VIP; those of another proxy are that proxy's.
+ * allocated Services have no VIP; those of another proxy are that proxy's; one that opts out is left to whoever else
+ * serves it.
  *
  * Source: kube-proxy's `ShouldSkipService` and its label selectors; KEP-2447 (service-proxy-name).
  * @module
@@ -21,9 +22,15 @@ export interface ServiceSelection {
   readonly families: readonly IPFamily[];
 }
 
+/** Annotation by which a Service opts out. */
+export const PROXY_ANNOTATION = "lightpath.cloud/proxy";
+/** Its value. */
+export const PROXY_DISABLED = "disabled";
+
 /** Whether the Service is this agent's and has at least one ClusterIP. */
 export function isServed(service: Service, selection: ServiceSelection): boolean {
   if (service.headlessLabel || service.type === "ExternalName") return false;
   if (service.proxyName !== selection.serviceProxyName) return false;
+  if (service.annotations[PROXY_ANNOTATION] === PROXY_DISABLED) return false;
   return service.clusterIPs.length > 0 && service.clusterIPs[0] !== "None";
 }

@@ -7,6 +7,8 @@
  * @module
  */
 
+import type { PortSettings } from "./annotations/mod.ts";
+
 /** As `Service.spec.ipFamilies` and `EndpointSlice.addressType` spell it. */
 export type IPFamily = "IPv4" | "IPv6";
 
@@ -74,6 +76,8 @@ export interface ServicePort {
   readonly key: ServicePortKey;
   readonly name: ServicePortName;
   readonly appProtocol: AppProtocol;
+  /** What its annotations ask for; all defaults for ports other than TCP. */
+  readonly settings: PortSettings;
   /** The VIPs this port owns, in the order of `VIPKind`; one that another Service claimed first is not in here. */
   readonly vips: readonly VIP[];
   /** The NodePort this port owns, for the families below; 0 when there is none. */
@@ -110,6 +114,7 @@ export type ProblemKind =
   | "vip-conflict"
   | "node-port-conflict"
   | "duplicate-port"
+  | "invalid-annotation"
   | "unsupported";
 
 /** What one batch of events did to the model: exactly the touched ServicePorts, and the problems that came or went. */

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { DEFAULT_SETTINGS, type PortSettings } from "../annotations/mod.ts";
 import { servicePortKey } from "../service_port_name.ts";
 import { type AppProtocol, IP_FAMILIES, type IPFamily, type Protocol, type ServicePort } from "../types.ts";
 
@@ -13,6 +14,7 @@ export interface ServicePortSketch {
   readonly port?: string;
   readonly protocol?: Protocol;
   readonly appProtocol?: AppProtocol;
+  readonly settings?: PortSettings;
   /** `address port` pairs, e.g. `10.96.0.10 80` or `fd00::1 80`. */
   readonly vips?: readonly string[];
   readonly nodePort?: number;
@@ -31,6 +33,7 @@ export function servicePort(sketch: ServicePortSketch = {}): ServicePort {
     key: servicePortKey(name),
     name,
     appProtocol: sketch.appProtocol ?? "http",
+    settings: sketch.settings ?? DEFAULT_SETTINGS,
     vips: (sketch.vips ?? ["10.96.0.10 80"]).map((text) => {
       const [address = "", port] = text.split(" ");
       return {

@@ -1,0 +1,210 @@
+/**
+ * Decides which settings are in force for each port of a Service.
+ *
+ * In: the Service's annotations under `config.lightpath.cloud/`, its ports. Out: PortSettings for each port, and a fault for
+ * each annotation that has no effect as written. Pure; nothing throws. An invalid value never breaks the Service: what
+ * held without it holds.
+ *
+ * Invariants: a port's own annotation beats the Service's; ports without annotations share one object; the text of
+ * PortSettings is equal exactly when the settings are.
+ * @module
+ */
+import { closestString } from "@std/text/closest-string";
+import type { AppProtocol } from "../types.ts";
+import {
+  type AnnotationDefinition,
+  ANNOTATIONS,
+  SETTING_NAMES,
+  type SettingName,
+  type SettingValues,
+} from "./definitions.ts";
+
+/** What annotations of ports and Services begin with. */
+export const CONFIG_PREFIX = "config.lightpath.cloud/";
+
+/** The settings of one port. */
+export interface PortSettings {
+  /** All settings, defaults included. */
+  readonly values: SettingValues;
+  /** Settings that were given, with the annotation each comes from. */
+  readonly origins: ReadonlyMap<SettingName, string>;
+  /** Canonical text of what was given; equal settings have equal texts. Empty: all defaults. */
+  readonly text: string;
+}
+
+/** A port, as far as settings go. */
+export interface SettingsPort {
+  /** Empty for the single unnamed port. */
+  readonly name: string;
+  readonly appProtocol: AppProtocol;
+}
+
+/** An annotation that has no effect, or not the one it asks for. */
+export interface AnnotationFault {
+  /** The annotation's whole key. */
+  readonly annotation: string;
+  /** Begins with the value, ends with what holds instead. */
+  readonly reason: string;
+}
+
+/** The settings of each port, in the order of the ports. */
+export interface ServiceSettings {
+  readonly settings: readonly PortSettings[];
+  readonly faults: readonly AnnotationFault[];
+}
+
+const DEFAULT_VALUES = Object.fromEntries(
+  SETTING_NAMES.map((name) => [name, ANNOTATIONS[name].default]),
+) as unknown as SettingValues;
+
+/** What holds where nothing is said. */
+export const DEFAULT_SETTINGS: PortSettings = { values: DEFAULT_VALUES, origins: new Map(), text: "" };
+
+/** What an annotation says, and of which ports. */
+interface Given {
+  readonly annotation: string;
+  readonly name: SettingName;
+  readonly value: unknown;
+  readonly ports: readonly SettingsPort[];
+  readonly isOfPort: boolean;
+}
+
+/** The settings of a Service's ports. Cost: its annotations times its ports. */
+export function settingsOf(
+  annotations: Readonly<Record<string, string>>,
+  ports: readonly SettingsPort[],
+): ServiceSettings {
+  const faults: AnnotationFault[] = [];
+  const given: Given[] = [];
+  for (const annotation of Object.keys(annotations).sort()) {
+    if (!annotation.startsWith(CONFIG_PREFIX)) continue;
+    const read = readAnnotation(annotation, annotations[annotation] ?? "", ports);
+    if ("reason" in read) faults.push({ annotation, reason: read.reason });
+    else given.push(read);
+  }
+  if (given.length === 0) return { settings: ports.map(() => DEFAULT_SETTINGS), faults };
+  // A port's own come last, and win.
+  const ordered = [...given.filter(({ isOfPort }) => !isOfPort), ...given.filter(({ isOfPort }) => isOfPort)];
+  const settings = ports.map((port) => combine(ordered.filter(({ ports }) => ports.includes(port))));
+  for (const [index, port] of ports.entries()) faults.push(...contradictions(settings[index]!, port));
+  return { settings, faults: dedupe(faults) };
+}
+
+/** Finds what an annotation means and for whom. A setting's name is looked for first, then a port's in front of one. */
+function readAnnotation(
+  annotation: string,
+  text: string,
+  ports: readonly SettingsPort[],
+): Given | { readonly reason: string } {
+  const key = annotation.slice(CONFIG_PREFIX.length);
+  const target = targetOf(key, ports);
+  if (target === undefined) return { reason: unknownKey(key, ports) };
+  const { name } = target;
+  const { kind, appliesTo } = ANNOTATIONS[name] as AnnotationDefinition<unknown>;
+  const able = target.ports.filter((port) => applies(appliesTo, port));
+  if (able.length === 0) {
+    const speaks = target.isOfPort
+      ? `port "${target.ports[0]?.name}" is TCP`
+      : "the Service has no HTTP port";
+    return { reason: `is for ${appliesTo} ports, and ${speaks}; it has no effect.` };
+  }
+  const value = kind.parse(text.trim());
+  if (value === undefined) {
+    return {
+      reason: `${JSON.stringify(text.slice(0, 60))} is not ${kind.wanted}; what held without it holds.`,
+    };
+  }
+  return { annotation, name, value, ports: able, isOfPort: target.isOfPort };
+}
+
+function targetOf(
+  key: string,
+  ports: readonly SettingsPort[],
+):
+  | { readonly name: SettingName; readonly ports: readonly SettingsPort[]; readonly isOfPort: boolean }
+  | undefined {
+  if (isSettingName(key)) return { name: key, ports, isOfPort: false };
+  for (const port of ports) {
+    const name = port.name !== "" && key.startsWith(`${port.name}-`) ? key.slice(port.name.length + 1) : "";
+    if (isSettingName(name)) {
+      return { name, ports: ports.filter((other) => other.name === port.name), isOfPort: true };
+    }
+  }
+  return undefined;
+}
+
+function isSettingName(text: string): text is SettingName {
+  return Object.hasOwn(ANNOTATIONS, text);
+}
+
+function unknownKey(key: string, ports: readonly SettingsPort[]): string {
+  const ofNoPort = SETTING_NAMES.find((name) => key.endsWith(`-${name}`));
+  const names = ports.map(({ name }) => name).filter((name) => name !== "");
+  if (ofNoPort !== undefined) {
+    const port = key.slice(0, -ofNoPort.length - 1);
+    const known = names.length === 0 ? "its port has no name" : `its ports are ${names.join(", ")}`;
+    return `is of port "${port}", which the Service does not have (${known}); it has no effect.`;
+  }
+  const all = [...SETTING_NAMES, ...names.flatMap((port) => SETTING_NAMES.map((name) => `${port}-${name}`))];
+  return `is no setting; it has no effect. The nearest is ${CONFIG_PREFIX}${closestString(key, all)}.`;
+}
+
+function applies(
+  appliesTo: AnnotationDefinition<unknown>["appliesTo"],
+  { appProtocol }: SettingsPort,
+): boolean {
+  return appliesTo === "HTTP and TCP" || (appliesTo === "TCP") === (appProtocol === "tcp");
+}
+
+function combine(given: readonly Given[]): PortSettings {
+  if (given.length === 0) return DEFAULT_SETTINGS;
+  const values: Record<string, unknown> = { ...DEFAULT_VALUES };
+  const origins = new Map<SettingName, string>();
+  for (const { name, value, annotation } of given) {
+    values[name] = value;
+    origins.set(name, annotation);
+  }
+  const names = [...origins.keys()].sort();
+  const text = names.map((name) => `${name}=${JSON.stringify(values[name])}`).join(" ");
+  return { values: values as unknown as SettingValues, origins, text };
+}
+
+/** Settings that are valid one by one but not together. */
+function contradictions({ values, origins }: PortSettings, { appProtocol }: SettingsPort): AnnotationFault[] {
+  const faults: AnnotationFault[] = [];
+  const fault = (name: SettingName, reason: string): void => {
+    const annotation = origins.get(name);
+    if (annotation !== undefined) faults.push({ annotation, reason });
+  };
+  const [whole, once] = [values["request-timeout"], values["upstream-request-timeout"]];
+  if (origins.has("request-timeout") && whole !== 0 && once >= whole) {
+    fault(
+      "upstream-request-timeout",
+      `is not shorter than request-timeout, which ends the request first; it has no effect.`,
+    );
+  }
+  const policy = values["lb-policy"];
+  if (policy !== "MAGLEV" && policy !== "RING_HASH") {
+    fault("hash-on", `has no effect with lb-policy ${policy}; use MAGLEV or RING_HASH.`);
+  } else if (appProtocol === "tcp" && values["hash-on"].kind !== "source-ip") {
+    fault(
+      "hash-on",
+      `asks for a ${values["hash-on"].kind}, which a TCP port has not; it is balanced by source-ip.`,
+    );
+  }
+  if (values["outlier-detection-max-ejection-time"] < values["outlier-detection-base-ejection-time"]) {
+    const name = origins.has("outlier-detection-max-ejection-time")
+      ? "outlier-detection-max-ejection-time"
+      : "outlier-detection-base-ejection-time";
+    fault(name, "makes the longest ejection shorter than the base; both are the base then.");
+  }
+  if (values["retriable-headers"].length > 0 && !values["retry-on"].includes("retriable-headers")) {
+    fault("retriable-headers", "has no effect, because retry-on does not hold retriable-headers.");
+  }
+  return faults;
+}
+
+/** Ports that share an annotation share its fault. */
+function dedupe(faults: readonly AnnotationFault[]): readonly AnnotationFault[] {
+  return [...new Map(faults.map((fault) => [`${fault.annotation} ${fault.reason}`, fault])).values()];
+}

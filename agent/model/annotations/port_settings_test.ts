@@ -1,0 +1,173 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import type { AppProtocol } from "../types.ts";
+import { CONFIG_PREFIX, DEFAULT_SETTINGS, type PortSettings, settingsOf } from "./port_settings.ts";
+
+function port(name: string, appProtocol: AppProtocol = "http"): { name: string; appProtocol: AppProtocol } {
+  return { name, appProtocol };
+}
+
+function annotations(values: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [`${CONFIG_PREFIX}${key}`, value]));
+}
+
+/** The settings of one HTTP port named `web`, and the reasons of what has no effect. */
+function read(values: Readonly<Record<string, string>>): { settings: PortSettings; reasons: string[] } {
+  const { settings: [settings = DEFAULT_SETTINGS], faults } = settingsOf(annotations(values), [port("web")]);
+  return { settings, reasons: faults.map(({ reason }) => reason) };
+}
+
+Deno.test("settingsOf() shares one object between all ports that ask for nothing", () => {
+  const { settings, faults } = settingsOf({ "lightpath.cloud/path": "envoy" }, [port("a"), port("b")]);
+  assertEquals(settings.map((one) => one === DEFAULT_SETTINGS), [true, true]);
+  assertEquals(faults, []);
+});
+
+Deno.test("settingsOf(): the port's own annotation beats the Service's, in whatever order they stand", () => {
+  for (const keys of [["web-num-retries", "num-retries"], ["num-retries", "web-num-retries"]]) {
+    const values = { "web-num-retries": "1", "num-retries": "7" };
+    const written = annotations(
+      Object.fromEntries(keys.map((key) => [key, values[key as keyof typeof values]])),
+    );
+    const { settings, faults } = settingsOf(written, [port("web"), port("api")]);
+    assertEquals(settings.map((one) => one.values["num-retries"]), [1, 7]);
+    assertEquals(settings.map(({ origins }) => origins.get("num-retries")), [
+      "config.lightpath.cloud/web-num-retries",
+      "config.lightpath.cloud/num-retries",
+    ]);
+    assertEquals(faults, []);
+  }
+});
+
+Deno.test("settingsOf() reads durations, counts, words and hash keys", () => {
+  const { settings: { values }, reasons } = read({
+    "request-timeout": "1m30s",
+    "upstream-request-timeout": "500ms",
+    "upstream-connect-timeout": "2",
+    "idle-timeout": "1.5",
+    "access-log": "false",
+    "lb-policy": "MAGLEV",
+    "hash-on": "cookie:session",
+    "retry-on": "reset, gateway-error,reset",
+    "circuit-breaker-default-max-requests": "100",
+  });
+  assertEquals(reasons, []);
+  assertEquals([
+    values["request-timeout"],
+    values["upstream-request-timeout"],
+    values["upstream-connect-timeout"],
+    values["idle-timeout"],
+  ], [90_000, 500, 2_000, 1_500]);
+  assertEquals(values["access-log"], false);
+  assertEquals(values["hash-on"], { kind: "cookie", name: "session" });
+  assertEquals(values["retry-on"], ["reset", "gateway-error"]);
+  assertEquals(values["circuit-breaker-default-max-requests"], 100);
+  assertEquals(values["circuit-breaker-default-max-connections"], undefined);
+});
+
+Deno.test("settingsOf() keeps the default where a value is none, and names value, want and consequence", () => {
+  const bad: Readonly<Record<string, RegExp>> = {
+    "request-timeout": /^"soon" is not a duration like .*; what held without it holds\.$/,
+    "upstream-connect-timeout": /^"soon" is not/,
+    "access-log": /^"soon" is not `true` or `false`/,
+    "lb-policy": /^"soon" is not one of `LEAST_REQUEST`/,
+    "num-retries": /^"soon" is not a whole number from 0 to 10/,
+    "hash-on": /^"soon" is not `source-ip`/,
+    "retry-on": /^"soon" is not a list/,
+    "circuit-breaker-default-max-pending-requests": /^"soon" is not a whole number from 1/,
+  };
+  for (const [key, reason] of Object.entries(bad)) {
+    const { settings, reasons } = read({ [key]: "soon" });
+    assertEquals(settings, DEFAULT_SETTINGS, key);
+    assertEquals(reasons.length, 1, key);
+    assertMatch(reasons[0] ?? "", reason);
+  }
+});
+
+Deno.test("settingsOf() takes nothing that Envoy would refuse or read otherwise", () => {
+  const bad: readonly (readonly [key: string, text: string])[] = [
+    ["upstream-connect-timeout", "0"],
+    ["request-timeout", "25h"],
+    ["request-timeout", "-1s"],
+    ["request-timeout", "15 s"],
+    ["request-timeout", "1e3"],
+    ["num-retries", "11"],
+    ["num-retries", "1.5"],
+    ["outlier-detection-max-ejection-percent", "101"],
+    ["circuit-breaker-default-max-pending-requests", "0"],
+    ["circuit-breaker-default-max-requests", "4294967296"],
+    ["hash-on", "header:"],
+    ["hash-on", "header:a b"],
+    ["retry-on", ""],
+    ["retriable-headers", "a:b"],
+    ["lb-policy", "least_request"],
+    ["access-log", "True"],
+  ];
+  for (const [key, text] of bad) {
+    const { settings, reasons } = read({ [key]: text });
+    assertEquals([settings === DEFAULT_SETTINGS, reasons.length], [true, 1], `${key}: ${text}`);
+  }
+});
+
+Deno.test("settingsOf() names the nearest setting, and a port the Service does not have", () => {
+  assertMatch(
+    read({ "request-timeot": "1s" }).reasons[0] ?? "",
+    /nearest is config\.lightpath\.cloud\/request-timeout\./,
+  );
+  assertMatch(
+    read({ "web-num-retry": "1" }).reasons[0] ?? "",
+    /nearest is config\.lightpath\.cloud\/web-num-retries\./,
+  );
+  assertMatch(
+    read({ "api-num-retries": "1" }).reasons[0] ?? "",
+    /^is of port "api", .*\(its ports are web\)/,
+  );
+  const unnamed = settingsOf(annotations({ "web-num-retries": "1" }), [port("")]);
+  assertMatch(unnamed.faults[0]?.reason ?? "", /its port has no name/);
+  // A bare object has such a member.
+  assertMatch(read({ constructor: "1" }).reasons[0] ?? "", /is no setting/);
+});
+
+Deno.test("settingsOf() says what a TCP port cannot have, and lets a Service's annotation reach the ports that can", () => {
+  const written = annotations({ "num-retries": "1", "access-log": "false" });
+  const mixed = settingsOf(written, [port("web"), port("db", "tcp")]);
+  assertEquals(mixed.faults, []);
+  assertEquals(mixed.settings.map(({ text }) => text), [
+    "access-log=false num-retries=1",
+    "access-log=false",
+  ]);
+  const tcp = settingsOf(annotations({ "db-num-retries": "1", "request-timeout": "1s" }), [
+    port("db", "tcp"),
+  ]);
+  assertEquals(tcp.settings, [DEFAULT_SETTINGS]);
+  assertEquals(tcp.faults.map(({ reason }) => reason), [
+    'is for HTTP ports, and port "db" is TCP; it has no effect.',
+    "is for HTTP ports, and the Service has no HTTP port; it has no effect.",
+  ]);
+});
+
+Deno.test("settingsOf() says what contradicts each other", () => {
+  assertMatch(
+    read({ "request-timeout": "1s", "upstream-request-timeout": "1s" }).reasons[0] ?? "",
+    /not shorter than request-timeout/,
+  );
+  assertEquals(read({ "request-timeout": "0", "upstream-request-timeout": "1s" }).reasons, []);
+  assertMatch(read({ "hash-on": "header:x" }).reasons[0] ?? "", /no effect with lb-policy LEAST_REQUEST/);
+  assertMatch(
+    read({ "outlier-detection-max-ejection-time": "1s" }).reasons[0] ?? "",
+    /shorter than the base/,
+  );
+  assertMatch(
+    read({ "retry-on": "reset", "retriable-headers": "x-again" }).reasons[0] ?? "",
+    /does not hold retriable-headers/,
+  );
+});
+
+Deno.test("settingsOf(): equal settings have equal texts, however they were written", () => {
+  const text = (values: Readonly<Record<string, string>>): string => read(values).settings.text;
+  assertEquals(
+    text({ "request-timeout": "60", "num-retries": "3" }),
+    text({ "web-num-retries": "3", "request-timeout": "1m" }),
+  );
+  assertEquals(text({}), "");
+});
