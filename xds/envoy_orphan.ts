@@ -73,10 +73,22 @@ async function readNote(
     : { envoy: Number(envoy), agent: Number(agent) };
 }
 
-/** Whether the process runs (a zombie has no command line) with this bootstrap. */
+/** A process that executes another program (execve(2)) has no command line for an instant. */
+const EXECUTING_LOOKS = 20;
+
+/** Whether the process runs with this bootstrap. A zombie has no command line, and a kernel thread never has one. */
 async function isEnvoyOf(bootstrapPath: string, pid: number): Promise<boolean> {
-  const commandLine = await readIfThere(`/proc/${pid}/cmdline`);
+  let commandLine = await readIfThere(`/proc/${pid}/cmdline`);
+  for (let look = 1; commandLine === "" && look < EXECUTING_LOOKS && await isAlive(pid); look++) {
+    await delay(5);
+    commandLine = await readIfThere(`/proc/${pid}/cmdline`);
+  }
   return commandLine?.split("\0").includes(bootstrapPath) ?? false;
+}
+
+async function isAlive(pid: number): Promise<boolean> {
+  const status = await readIfThere(`/proc/${pid}/status`);
+  return status !== undefined && !/^State:\s+Z/m.test(status);
 }
 
 async function parentOf(pid: number): Promise<number | undefined> {
