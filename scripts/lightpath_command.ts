@@ -25,6 +25,13 @@ const BUNDLED_FLAGS: readonly string[] = [
   "--no-config",
 ];
 
+/**
+ * The environment of the bundled program. Each read from a connection gets a buffer of 64 KB, freed when V8 next collects;
+ * by default glibc raises the size from which it gives freed memory back (mallopt(3), M_TRIM_THRESHOLD) when larger pieces
+ * are freed, and keeps it: 20 MB at 10,000 Services, 150 MB at 50,000. Set to its initial value it stays there.
+ */
+export const BUNDLED_ENVIRONMENT: Readonly<Record<string, string>> = { MALLOC_TRIM_THRESHOLD_: "131072" };
+
 /** The command line up to the command's name. Nothing is fetched: it must work in a namespace without network. */
 export function lightpathCommand(...denoFlags: readonly string[]): string[] {
   const program = fromFileUrl(new URL("../mod.ts", import.meta.url));

@@ -10,7 +10,7 @@ import { fromFileUrl } from "@std/path/from-file-url";
 import { join } from "@std/path/join";
 import { Lab, type LabProcess, type Pod, startEchoServerIn } from "../lab/mod.ts";
 import { giveServiceAccount } from "../lab/service_account.ts";
-import { bundledCommand, bundleLightpath } from "../lightpath_command.ts";
+import { BUNDLED_ENVIRONMENT, bundledCommand, bundleLightpath } from "../lightpath_command.ts";
 import type { AgentOptions } from "./measured_agent.ts";
 import type { VipReport } from "./vip_probe.ts";
 import { BACKEND_PORT, type WorldShape } from "./world.ts";
@@ -153,7 +153,7 @@ export class NodeStage implements AsyncDisposable {
     return {
       command: [...bundledCommand(this.#program, denoFlags), "agent"],
       flags,
-      env: { ...this.#serviceAccount, ...env },
+      env: { ...BUNDLED_ENVIRONMENT, ...this.#serviceAccount, ...env },
     };
   }
 
