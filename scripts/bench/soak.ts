@@ -35,6 +35,8 @@ export const SOAK_USAGE =
 Ends with code 1 when something is not as it has to be.
 `;
 
+/** Memory is taken and given back in lumps: growth below this share of it says nothing. */
+const LUMP = 0.03;
 /** Differences that are told one by one. */
 const SHOWN_DIFFERENCES = 20;
 /** Fewer would leave none without clients. */
@@ -94,7 +96,7 @@ export async function runSoakCommand(
     onProgress: progress,
   });
   progress(`${rate} changes per second for ${minutes} minutes`);
-  const { figures, differences, errors } = await runSoak(stage, {
+  const { figures, differences, errors, samplesMB } = await runSoak(stage, {
     minutes,
     rate,
     seed,
@@ -107,7 +109,11 @@ export async function runSoakCommand(
   const faults = faultsOf(summaries, minutes);
   const { spread: _oneRun, ...values } = toJson(summaries);
   const result = { bench: "soak", minutes, services, rate, source, seed, ...values, errors, faults, machine };
-  const file = await writeResult(options.results, `soak-${services}-${source}`, { ...result, differences });
+  const file = await writeResult(options.results, `soak-${services}-${source}`, {
+    ...result,
+    differences,
+    samplesMB,
+  });
   progress(`the result is in ${file}`);
   if (options.json) print(`${JSON.stringify(result)}\n`);
   if (faults.length > 0) throw new Error(`not as it has to be: ${faults.join("; ")}`);
@@ -128,7 +134,8 @@ export function faultsOf(
   for (const [who, name] of [["agent", "agent_rss"], ["Envoy", "envoy_rss"]] as const) {
     const growth = summaries[`${name}_growth_mb`]?.value ?? NaN;
     const noise = summaries[`${name}_noise_mb`]?.value ?? NaN;
-    if (minutes >= JUDGED_FROM_MINUTES && !(growth <= noise)) {
+    const level = summaries[`${name}_mb`]?.value ?? NaN;
+    if (minutes >= JUDGED_FROM_MINUTES && !(growth <= Math.max(noise, LUMP * level))) {
       faults.push(`memory of the ${who} grew by ${growth.toFixed(1)} MB, which is no noise`);
     }
   }

@@ -44,6 +44,8 @@ export interface SoakOutcome {
   readonly differences: readonly string[];
   /** Requests that failed, by what happened. */
   readonly errors: Readonly<Record<string, number>>;
+  /** Resident memory, second by second. */
+  readonly samplesMB: { readonly agent: readonly number[]; readonly envoy: readonly number[] };
 }
 
 /** A client of a Service; every one asks two connections side by side. */
@@ -132,6 +134,7 @@ async function soak(
     },
     differences,
     errors: errorsOf(reports),
+    samplesMB: { agent: samples.agent.map(Math.round), envoy: samples.envoy.map(Math.round) },
   };
 }
 

@@ -44,9 +44,10 @@ Deno.test("faultsOf() judges correctness always, memory only after a while", () 
     "destinations in which agent, Envoy or kernel are not what the API says: 2",
   ]);
   assertEquals(judge({ agent_fds_leaked: 1, failed_requests: 3 }, 1).length, 2);
-  const growing = { agent_rss_growth_mb: 9, agent_rss_noise_mb: 3 };
+  const growing = { agent_rss_mb: 100, agent_rss_growth_mb: 9, agent_rss_noise_mb: 2 };
   assertEquals(judge(growing, 1), []);
   assertEquals(judge(growing, 10), ["memory of the agent grew by 9.0 MB, which is no noise"]);
+  assertEquals(judge({ ...growing, agent_rss_growth_mb: 3 }, 10), []);
   assertEquals(judge({ envoy_rss_growth_mb: NaN }, 10).length, 1);
   assertEquals(faultsOf({}, 1).length, 5);
 });
