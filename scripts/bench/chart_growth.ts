@@ -50,7 +50,8 @@ const TOP = [95, 340];
 /** Draws results of one mode and source, ordered by size. */
 export function drawGrowth(results: readonly [ScaleResult, ...ScaleResult[]]): string {
   const [{ mode, source }] = results;
-  const about = `${mode}, ${source} API server, 100 Services in use; ${describeCircumstances(results[0])}`;
+  const about = `${mode}, ${source} API server, 100 Services in use; ` +
+    `${describeCircumstances(results[0])}; thin lines from the lowest to the highest`;
   const option: ChartOption = {
     title: [
       {

@@ -45,7 +45,7 @@ Deno.test("drawAll() draws what there is, the same each time, whatever the order
   assertEquals(drawAll(readResults(RESULTS.toReversed())), charts);
   const [growth = "", peers = ""] = charts.values();
   assert(growth.includes("0.1 s at 1000, 0.1 s at 10000") && growth.includes(">target<"));
-  assert(growth.includes("median of 3, bars from lowest to highest; 2 cores, 8 GB, Linux 6.18.1"));
+  assert(growth.includes("median of 3 repetitions; 2 cores, 8 GB, Linux 6.18.1; thin lines"));
   for (const text of ["1,234.5 ms", "14,000 ms", "kube-proxy nftables", "10,000 Services"]) {
     assert(peers.includes(text), text);
   }
