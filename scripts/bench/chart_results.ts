@@ -78,8 +78,6 @@ function valuesOf(result: Json): Record<string, ChartValue> {
 
 /** Where results came about, in a few words. */
 export function describeCircumstances({ machine, repetitions }: Result): string {
-  const times = repetitions === 1
-    ? "one repetition"
-    : `median of ${repetitions}, bars from lowest to highest`;
+  const times = repetitions === 1 ? "one repetition" : `median of ${repetitions} repetitions`;
   return `${times}; ${machine.cpus} cores, ${machine.memoryGB} GB, Linux ${machine.kernel}`;
 }
