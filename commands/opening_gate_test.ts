@@ -83,9 +83,13 @@ class Bench implements AsyncDisposable {
     await settle();
   }
 
-  /** What the kernel does with Services: `10.96.0.10 . tcp . 80 : goto envoy-http`. */
+  /** What the kernel does with Services: `10.96.0.10 . tcp . 80 : envoy-http`. */
   kernel(): string[] {
-    return this.nft.elements().flatMap((line) => /^(?:service|no-endpoint)-\S+ (.*)$/.exec(line)?.[1] ?? []);
+    return this.nft.elements().flatMap((line) => {
+      const [, way, destination] =
+        /^(envoy-http|envoy-tcp|no-endpoint)-(?:ips|nodeports)-\d (.*)$/.exec(line) ?? [];
+      return destination === undefined ? [] : [`${destination} : ${way}`];
+    }).sort();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,13 +104,13 @@ Deno.test("OpeningGate: the kernel opens when Envoy can answer, and shuts at onc
   await using bench = new Bench();
   await bench.started(SHUT);
   await bench.change([SHUT, OPEN]);
-  assertEquals(bench.kernel(), [`${VIP} : goto reject-connection`]);
+  assertEquals(bench.kernel(), [`${VIP} : no-endpoint`]);
   await bench.timers.advance(3);
   await bench.prepared();
-  assertEquals(bench.kernel(), [`${VIP} : goto envoy-http`]);
+  assertEquals(bench.kernel(), [`${VIP} : envoy-http`]);
   bench.isPrepared = () => false;
   await bench.change([OPEN, SHUT]);
-  assertEquals(bench.kernel(), [`${VIP} : goto reject-connection`]);
+  assertEquals(bench.kernel(), [`${VIP} : no-endpoint`]);
   assertEquals(bench.released, ["taken 3"]);
 });
 
@@ -118,11 +122,11 @@ Deno.test("OpeningGate: what is not opened goes at once, also beside what is", a
   await bench.started(SHUT, other);
   await bench.change([SHUT, OPEN], [other, undefined], [undefined, third]);
   assertEquals(bench.kernel(), [
-    `${VIP} : goto reject-connection`,
-    "10.96.0.12 . tcp . 80 : goto envoy-http",
+    `${VIP} : no-endpoint`,
+    "10.96.0.12 . tcp . 80 : envoy-http",
   ]);
   await bench.prepared();
-  assertEquals(bench.kernel(), [`${VIP} : goto envoy-http`, "10.96.0.12 . tcp . 80 : goto envoy-http"]);
+  assertEquals(bench.kernel(), [`${VIP} : envoy-http`, "10.96.0.12 . tcp . 80 : envoy-http"]);
 });
 
 Deno.test("OpeningGate: later changes of a held port merge into it", async () => {
@@ -131,10 +135,10 @@ Deno.test("OpeningGate: later changes of a held port merge into it", async () =>
   const moved = servicePort({ vips: ["10.96.0.10 80", "10.96.0.11 80"] });
   await bench.change([SHUT, OPEN]);
   await bench.change([OPEN, moved]);
-  assertEquals(bench.kernel(), [`${VIP} : goto reject-connection`]);
+  assertEquals(bench.kernel(), [`${VIP} : no-endpoint`]);
   const { length } = bench.nft.applied;
   await bench.prepared();
-  assertEquals(bench.kernel(), [`${VIP} : goto envoy-http`, "10.96.0.11 . tcp . 80 : goto envoy-http"]);
+  assertEquals(bench.kernel(), [`${VIP} : envoy-http`, "10.96.0.11 . tcp . 80 : envoy-http"]);
   assertEquals(bench.nft.applied.length - length, 1);
 });
 
@@ -164,9 +168,9 @@ Deno.test("OpeningGate: an Envoy that does not answer holds nothing back for lon
   // Its changes go on; the bound is counted from the first.
   await bench.change([OPEN, servicePort({ vips: ["10.96.0.10 80", "10.96.0.12 80"] })]);
   await bench.timers.advance(99);
-  assertEquals(bench.kernel(), [`${VIP} : goto reject-connection`]);
+  assertEquals(bench.kernel(), [`${VIP} : no-endpoint`]);
   await bench.timers.advance(1);
-  assertEquals(bench.kernel(), [`${VIP} : goto envoy-http`, "10.96.0.12 . tcp . 80 : goto envoy-http"]);
+  assertEquals(bench.kernel(), [`${VIP} : envoy-http`, "10.96.0.12 . tcp . 80 : envoy-http"]);
   await bench.timers.advance(400);
   assertEquals(bench.kernel().length, 3);
   assertEquals(bench.released, ["timeout 500", "timeout 500"]);
@@ -180,10 +184,10 @@ Deno.test("OpeningGate: a VIP that moves takes what is held along, in one step",
   await bench.change([SHUT, OPEN]);
   const { length } = bench.nft.applied;
   await bench.change([OPEN, servicePort({ vips: [] })], [undefined, heir]);
-  assertEquals(bench.kernel(), [`${VIP} : goto reject-connection`]);
+  assertEquals(bench.kernel(), [`${VIP} : no-endpoint`]);
   await bench.prepared();
   await bench.gate.flushed();
-  assertEquals(bench.kernel(), [`${VIP} : goto reject-connection`]);
+  assertEquals(bench.kernel(), [`${VIP} : no-endpoint`]);
   assertEquals(bench.nft.applied.length - length, 0);
 });
 
@@ -194,9 +198,9 @@ Deno.test("OpeningGate: a comparison with the whole plan leaves shut what is hel
   await bench.timers.advance(599_900);
   await bench.change([SHUT, OPEN], [undefined, other]);
   await bench.timers.advance(100);
-  assertEquals([bench.nft.listings, bench.kernel().join()], [2, `${VIP} : goto reject-connection`]);
+  assertEquals([bench.nft.listings, bench.kernel().join()], [2, `${VIP} : no-endpoint`]);
   await bench.prepared();
-  assertEquals(bench.kernel(), [`${VIP} : goto envoy-http`, "10.96.0.11 . tcp . 80 : goto envoy-http"]);
+  assertEquals(bench.kernel(), [`${VIP} : envoy-http`, "10.96.0.11 . tcp . 80 : envoy-http"]);
   assertEquals([bench.errors, bench.drifts], [[], []]);
 });
 
@@ -210,7 +214,7 @@ Deno.test("OpeningGate: flushed() waits for what is held", async () => {
   assertEquals(flushed, false);
   await bench.prepared();
   await flushing;
-  assertEquals(bench.kernel(), [`${VIP} : goto envoy-http`]);
+  assertEquals(bench.kernel(), [`${VIP} : envoy-http`]);
 });
 
 Deno.test("OpeningGate: the end leaves shut what was held, and answers who waits; the next start opens it", async () => {
@@ -226,9 +230,9 @@ Deno.test("OpeningGate: the end leaves shut what was held, and answers who waits
   await flushing;
   await using next = new Bench();
   next.nft.table = nft.table;
-  assertEquals(next.kernel(), [`${VIP} : goto reject-connection`]);
+  assertEquals(next.kernel(), [`${VIP} : no-endpoint`]);
   await next.started(OPEN);
-  assertEquals(next.kernel(), [`${VIP} : goto envoy-http`]);
+  assertEquals(next.kernel(), [`${VIP} : envoy-http`]);
 });
 
 Deno.test("OpeningGate: random changes, faults and answers; the kernel ends up as a rebuild would", async () => {

@@ -20,13 +20,13 @@ Deno.test("diffChanges() is silent when nothing the kernel sees has changed", ()
   assertEquals(diffChanges(changes([before, after])), { delete: [], add: [] });
 });
 
-Deno.test("diffChanges() sees a VIP that moves to another ServicePort as one changed key", () => {
+Deno.test("diffChanges() sees a VIP that moves to another ServicePort as one element that goes and one that comes", () => {
   const first = servicePort({ name: "first" });
   const second = servicePort({ name: "second", appProtocol: "tcp" });
   const key = "10.96.0.10 . tcp . 80";
   assertEquals(diffChanges(changes([first, undefined], [undefined, second])), {
-    delete: [{ container: "service-ips-4", key, value: "goto envoy-http" }],
-    add: [{ container: "service-ips-4", key, value: "goto envoy-tcp" }],
+    delete: [{ container: "envoy-http-ips-4", key, value: "" }],
+    add: [{ container: "envoy-tcp-ips-4", key, value: "" }],
   });
   const sameListener = { ...second, appProtocol: "http2" as const };
   assertEquals(diffChanges(changes([first, undefined], [undefined, sameListener])), { delete: [], add: [] });

@@ -230,10 +230,10 @@ testInLab("a running connection goes on when the last endpoint goes, or the Serv
   await conversation.goesOn();
 });
 
-testInLab("drift is mended: a flushed map, a foreign rule, a deleted table", async (create) => {
+testInLab("drift is mended: a flushed set, a foreign rule, a deleted table", async (create) => {
   for (
     const tampering of [
-      ["flush", "map", "inet", "lightpath", "service-ips-4"],
+      ["flush", "set", "inet", "lightpath", "envoy-http-ips-4"],
       ["insert", "rule", "inet", "lightpath", "nat-prerouting", "return"],
       ["delete", "table", "inet", "lightpath"],
     ]
@@ -256,7 +256,7 @@ testInLab("drift is mended: a flushed map, a foreign rule, a deleted table", asy
 testInLab("a change that meets a tampered table mends it at once", async (create) => {
   await using lab = await create(1666, 1667);
   await using agent = await lab.agent([WEB]);
-  await lab.nftByHand("flush", "map", "inet", "lightpath", "service-ips-4");
+  await lab.nftByHand("flush", "set", "inet", "lightpath", "envoy-http-ips-4");
   const retyped = { ...WEB, appProtocol: "tcp" as const };
   await agent.update([retyped], changes([WEB, retyped]));
   assertEquals(await lab.dial(lab.pod, "10.96.0.10", 80), "1666 10.96.0.10:80");

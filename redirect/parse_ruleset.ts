@@ -70,12 +70,6 @@ function parseKey(value: unknown, keyTypes: readonly string[]): string | undefin
   return scalars.includes(undefined) ? undefined : scalars.join(" . ");
 }
 
-function parseValue(value: unknown, valueType: string): string | undefined {
-  if (valueType !== "verdict") return parseScalar(value, valueType);
-  const target = isObject(value) && isObject(value["goto"]) ? value["goto"]["target"] : undefined;
-  return typeof target === "string" ? `goto ${target}` : undefined;
-}
-
 function parseElement(found: unknown, container: KernelContainer): PlanElement | undefined {
   const { name, keyTypes, valueType } = container;
   if (valueType === "") {
@@ -84,7 +78,7 @@ function parseElement(found: unknown, container: KernelContainer): PlanElement |
   }
   if (!Array.isArray(found) || found.length !== 2) return undefined;
   const key = parseKey(found[0], keyTypes);
-  const value = parseValue(found[1], valueType);
+  const value = parseScalar(found[1], valueType);
   return key === undefined || value === undefined ? undefined : { container: name, key, value };
 }
 

@@ -22,23 +22,20 @@ export interface PlanElement {
   readonly container: ElementContainer;
   /** nft text of the key, e.g. `10.96.0.10 . tcp . 80`. Unique within its container. */
   readonly key: string;
-  /** nft text of the value, e.g. `goto envoy-http`; empty in a set. */
+  /** nft text of the value, e.g. `192.0.2.10`; empty in a set. */
   readonly value: string;
 }
 
 const SUFFIX: Readonly<Record<IPFamily, "4" | "6">> = { IPv4: "4", IPv6: "6" };
 
-/** Which pair of maps holds a path, and the verdict it has there; undefined where no element is wanted. */
-function target(
-  path: Path,
-): { readonly prefix: "service" | "no-endpoint"; readonly verdict: string } | undefined {
+/** Which sets hold the destinations of a path; undefined where no element is wanted. */
+function prefixOf(path: Path): "envoy-http" | "envoy-tcp" | "no-endpoint" | undefined {
   switch (path) {
     case "envoy-tcp":
-      return { prefix: "service", verdict: "goto envoy-tcp" };
     case "envoy-http":
-      return { prefix: "service", verdict: "goto envoy-http" };
+      return path;
     case "reject":
-      return { prefix: "no-endpoint", verdict: "goto reject-connection" };
+      return "no-endpoint";
     case "unserved":
       return undefined;
     default: {
@@ -57,22 +54,22 @@ export function planServicePort(servicePort: ServicePort | undefined): PlanEleme
   const elements: PlanElement[] = [];
   const protocol = servicePort.name.protocol.toLowerCase();
   for (const vip of servicePort.vips) {
-    const to = target(pathOf(servicePort, vip.family));
-    if (to === undefined) continue;
+    const prefix = prefixOf(pathOf(servicePort, vip.family));
+    if (prefix === undefined) continue;
     elements.push({
-      container: `${to.prefix}-ips-${SUFFIX[vip.family]}`,
+      container: `${prefix}-ips-${SUFFIX[vip.family]}`,
       key: `${vip.address} . ${protocol} . ${vip.port}`,
-      value: to.verdict,
+      value: "",
     });
   }
   if (servicePort.nodePort === 0) return elements;
   for (const family of servicePort.families) {
-    const to = target(pathOf(servicePort, family));
-    if (to === undefined) continue;
+    const prefix = prefixOf(pathOf(servicePort, family));
+    if (prefix === undefined) continue;
     elements.push({
-      container: `${to.prefix}-nodeports-${SUFFIX[family]}`,
+      container: `${prefix}-nodeports-${SUFFIX[family]}`,
       key: `${protocol} . ${servicePort.nodePort}`,
-      value: to.verdict,
+      value: "",
     });
   }
   return elements;

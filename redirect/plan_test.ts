@@ -14,11 +14,11 @@ Deno.test("planServicePort() plans each VIP in the map of its family and path, a
     endpoints: ["IPv4"],
   });
   assertEquals(lines(planServicePort(port)), [
-    "service-ips-4 10.96.0.10 . tcp . 80 goto envoy-http",
-    "service-ips-4 203.0.113.4 . tcp . 80 goto envoy-http",
-    "no-endpoint-ips-6 fd00::10 . tcp . 80 goto reject-connection",
-    "service-nodeports-4 tcp . 30080 goto envoy-http",
-    "no-endpoint-nodeports-6 tcp . 30080 goto reject-connection",
+    "envoy-http-ips-4 10.96.0.10 . tcp . 80",
+    "envoy-http-ips-4 203.0.113.4 . tcp . 80",
+    "no-endpoint-ips-6 fd00::10 . tcp . 80",
+    "envoy-http-nodeports-4 tcp . 30080",
+    "no-endpoint-nodeports-6 tcp . 30080",
   ]);
 });
 

@@ -32,15 +32,18 @@ Deno.test("reconcile() makes the table in one transaction, and a second time wri
 Deno.test("reconcile() removes stale elements and adds missing ones without touching the rest", async () => {
   const nft = new FakeNft();
   await bring(nft);
-  nft.table?.containers.get("service-ips-4")?.elements.delete("10.96.0.1 . tcp . 80");
-  nft.table?.containers.get("service-ips-4")?.elements.set("10.96.0.2 . tcp . 80", "goto envoy-tcp");
-  nft.table?.containers.get("service-nodeports-6")?.elements.set("tcp . 31000", "goto envoy-tcp");
+  nft.table?.containers.get("envoy-http-ips-4")?.elements.delete("10.96.0.1 . tcp . 80");
+  nft.table?.containers.get("envoy-tcp-ips-4")?.elements.set("10.96.0.2 . tcp . 80", "");
+  nft.table?.containers.get("envoy-address-4")?.elements.set("tcp", "192.0.2.99");
+  nft.table?.containers.get("envoy-tcp-nodeports-6")?.elements.set("tcp . 31000", "");
   await bring(nft);
   assertEquals(
     nft.applied.at(-1),
-    `delete element inet lightpath service-ips-4 { 10.96.0.2 . tcp . 80 }
-delete element inet lightpath service-nodeports-6 { tcp . 31000 }
-add element inet lightpath service-ips-4 { 10.96.0.1 . tcp . 80 : goto envoy-http, 10.96.0.2 . tcp . 80 : goto envoy-http }
+    `delete element inet lightpath envoy-address-4 { tcp }
+delete element inet lightpath envoy-tcp-ips-4 { 10.96.0.2 . tcp . 80 }
+delete element inet lightpath envoy-tcp-nodeports-6 { tcp . 31000 }
+add element inet lightpath envoy-address-4 { tcp : 192.168.0.2 }
+add element inet lightpath envoy-http-ips-4 { 10.96.0.1 . tcp . 80 }
 `,
   );
 });
@@ -64,8 +67,8 @@ Deno.test("an element the kernel refuses does not keep out the others, in a new 
     const nft = new FakeNft();
     if (start.length > 0) await bring(nft, start);
     const before = nft.applied.length;
-    nft.refusedTexts.add("10.96.0.2 . tcp . 80 : goto envoy-http");
-    nft.refusedTexts.add("fd00::1 . tcp . 80 : goto envoy-http");
+    nft.refusedTexts.add("10.96.0.2 . tcp . 80");
+    nft.refusedTexts.add("fd00::1 . tcp . 80");
     const outcome = await bring(nft);
     assertEquals(outcome.refused.map(({ element }) => element.key), [
       "10.96.0.2 . tcp . 80",
@@ -85,7 +88,7 @@ Deno.test("a kernel that takes only small messages gets the plan in parts, refus
   ).flatMap(planServicePort);
   const nft = new FakeNft();
   nft.longestScript = 16_000;
-  nft.refusedTexts.add("10.97.3.7 . tcp . 80 : goto envoy-http");
+  nft.refusedTexts.add("10.97.3.7 . tcp . 80");
   const [first, second] = [await bring(nft, many), await bring(nft, many)];
   assertEquals(first.refused.map(({ element }) => element.key), ["10.97.3.7 . tcp . 80"]);
   assert(first.transactions > 4);

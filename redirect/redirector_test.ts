@@ -107,10 +107,7 @@ for (
   const [what, tamper] of [
     ["the table is deleted", (nft: FakeNft): void => void (nft.table = undefined)],
     ["an element is deleted that has to go", (nft: FakeNft): void => {
-      nft.table?.containers.get("service-ips-4")?.elements.delete("10.96.0.10 . tcp . 80");
-    }],
-    ["an element is made that has to come, with another value", (nft: FakeNft): void => {
-      nft.table?.containers.get("service-ips-4")?.elements.set("10.96.0.11 . tcp . 80", "goto envoy-tcp");
+      nft.table?.containers.get("envoy-http-ips-4")?.elements.delete("10.96.0.10 . tcp . 80");
     }],
   ] as const
 ) {
@@ -126,8 +123,8 @@ for (
     await bench.redirector.flushed();
     assertEquals(bench.nft.elements(), [
       "envoy-address-4 tcp : 192.168.0.2",
+      "envoy-http-ips-4 10.96.0.11 . tcp . 80",
       "node-addresses-4 192.168.0.2",
-      "service-ips-4 10.96.0.11 . tcp . 80 : goto envoy-http",
     ]);
     assertEquals([bench.nft.listings, bench.errors.length], [2, 1]);
   });
@@ -152,8 +149,8 @@ Deno.test("a change goes out at once, as its difference, without reading the tab
   await settle();
   assertEquals(
     bench.nft.applied.slice(1),
-    [`delete element inet lightpath service-ips-4 { 10.96.0.10 . tcp . 80 }
-add element inet lightpath no-endpoint-ips-4 { 10.96.0.10 . tcp . 80 : goto reject-connection }
+    [`delete element inet lightpath envoy-http-ips-4 { 10.96.0.10 . tcp . 80 }
+add element inet lightpath no-endpoint-ips-4 { 10.96.0.10 . tcp . 80 }
 `],
   );
   assertEquals(bench.nft.listings, 1);
@@ -195,8 +192,8 @@ Deno.test("changes that come during a transaction merge into one", async () => {
   gate.resolve();
   await flushing;
   assertEquals(bench.nft.applied.slice(1), [
-    "add element inet lightpath service-ips-4 { 10.96.0.1 . tcp . 80 : goto envoy-http }\n",
-    "add element inet lightpath service-ips-4 { 10.96.0.3 . tcp . 80 : goto envoy-http }\n",
+    "add element inet lightpath envoy-http-ips-4 { 10.96.0.1 . tcp . 80 }\n",
+    "add element inet lightpath envoy-http-ips-4 { 10.96.0.3 . tcp . 80 }\n",
   ]);
 });
 
@@ -260,7 +257,7 @@ Deno.test("a kernel that holds something else than assumed is read and mended wi
   let current = before;
   bench.redirector.start({ servicePorts: () => [current] }, NODE);
   await bench.redirector.flushed();
-  bench.nft.table?.containers.get("service-ips-4")?.elements.clear();
+  bench.nft.table?.containers.get("envoy-http-ips-4")?.elements.clear();
   current = servicePort({ appProtocol: "tcp" });
   bench.redirector.update(changes([before, current]));
   await settle();
@@ -268,8 +265,8 @@ Deno.test("a kernel that holds something else than assumed is read and mended wi
   await bench.redirector.flushed();
   assertEquals(bench.errors, ["not-found"]);
   assertEquals(bench.applied.map(({ kind }) => kind), ["start", "repair"]);
-  assertEquals(bench.nft.elements().filter((line) => line.startsWith("service")), [
-    "service-ips-4 10.96.0.10 . tcp . 80 : goto envoy-tcp",
+  assertEquals(bench.nft.elements().filter((line) => line.startsWith("envoy-tcp")), [
+    "envoy-tcp-ips-4 10.96.0.10 . tcp . 80",
   ]);
 });
 
@@ -295,8 +292,8 @@ for (const happened of [true, false]) {
       ["start", 1],
       ["repair", happened ? 0 : 1],
     ]);
-    assertEquals(bench.nft.elements().filter((line) => line.startsWith("service")), [
-      "service-ips-4 10.96.0.10 . tcp . 80 : goto envoy-tcp",
+    assertEquals(bench.nft.elements().filter((line) => line.startsWith("envoy-tcp")), [
+      "envoy-tcp-ips-4 10.96.0.10 . tcp . 80",
     ]);
   });
 }
@@ -321,9 +318,9 @@ Deno.test("failures are repeated with growing delays up to 5 s; changes meanwhil
   await bench.timers.advance(bench.timers.nextMs ?? 0);
   await bench.redirector.flushed();
   assertEquals(bench.applied.map(({ kind }) => kind), ["start"]);
-  assertEquals(bench.nft.elements().filter((line) => line.startsWith("service")), [
-    "service-ips-4 10.96.0.10 . tcp . 80 : goto envoy-http",
-    "service-ips-4 10.96.1.7 . tcp . 80 : goto envoy-http",
+  assertEquals(bench.nft.elements().filter((line) => line.startsWith("envoy-http")), [
+    "envoy-http-ips-4 10.96.0.10 . tcp . 80",
+    "envoy-http-ips-4 10.96.1.7 . tcp . 80",
   ]);
 });
 
@@ -334,10 +331,10 @@ Deno.test("drift is found at the long interval, mended, and told", async () => {
   assertEquals(bench.nft.listings, 1);
   await bench.timers.advance(1);
   assertEquals([bench.nft.listings, bench.nft.applied.length, bench.drifts.length], [2, 1, 0]);
-  bench.nft.table?.containers.get("service-ips-4")?.elements.clear();
+  bench.nft.table?.containers.get("envoy-http-ips-4")?.elements.clear();
   await bench.timers.advance(600_000);
   assertEquals(bench.drifts, [1]);
-  assert(bench.lines.some((line) => line.includes("missing: service-ips-4 10.96.0.10 . tcp . 80")));
+  assert(bench.lines.some((line) => line.includes("missing: envoy-http-ips-4 10.96.0.10 . tcp . 80")));
   bench.nft.table = undefined;
   await bench.timers.advance(600_000);
   assertEquals(bench.drifts, [1, 1]);
@@ -347,12 +344,12 @@ Deno.test("drift is found at the long interval, mended, and told", async () => {
 
 Deno.test("a refused element is named and left out, at each comparison again; it is no drift", async () => {
   await using bench = new Bench();
-  bench.nft.refusedTexts.add("10.96.0.10 . tcp . 80 : goto envoy-http");
+  bench.nft.refusedTexts.add("10.96.0.10 . tcp . 80");
   await bench.started(servicePort(), servicePort({ name: "good", vips: ["10.96.0.11 80"] }));
   const complaints = (): number => bench.lines.filter((line) => line.includes("ERROR")).length;
   assertEquals(complaints(), 1);
   assert(bench.lines.some((line) => line.includes('key="10.96.0.10 . tcp . 80"')));
-  assert(bench.nft.elements().includes("service-ips-4 10.96.0.11 . tcp . 80 : goto envoy-http"));
+  assert(bench.nft.elements().includes("envoy-http-ips-4 10.96.0.11 . tcp . 80"));
   await bench.timers.advance(600_000);
   assertEquals([complaints(), bench.drifts.length], [2, 0]);
 });
@@ -392,7 +389,7 @@ Deno.test("random changes, random faults: the kernel ends up as a rebuild would"
     for (let step = 0; step < 60; step++) {
       bench.redirector.update(model.step());
       if (random.chance(0.5)) await settle();
-      if (random.chance(0.1)) bench.nft.table?.containers.get("service-ips-4")?.elements.clear();
+      if (random.chance(0.1)) bench.nft.table?.containers.get("envoy-http-ips-4")?.elements.clear();
       if (random.chance(0.3)) await bench.timers.advance(random.integer(0, 3_000));
     }
     bench.nft.beforeApply = () => Promise.resolve();

@@ -129,6 +129,12 @@ export class NodeFixture implements AsyncDisposable {
     return await this.lab.node.run([NFT, "list", "ruleset"]);
   }
 
+  /** The sets of the kernel's table that hold a destination, by the key's text: `["envoy-http-ips-4"]`. */
+  async setsWith(key: string): Promise<string[]> {
+    const sets = (await this.ruleset()).matchAll(/^\tset (\S+) \{\n([^}]*\})/gm);
+    return [...sets].flatMap(([, name = "", text = ""]) => text.includes(key) ? [name] : []);
+  }
+
   /** Changes the kernel's table behind the agent's back. */
   async nftByHand(...words: readonly string[]): Promise<void> {
     await this.lab.node.run([NFT, ...words]);

@@ -152,7 +152,7 @@ export class FakeNft implements Nft {
         const container = table.containers.get(name) ?? refuse("not-found", line);
         for (const text of texts.split(", ")) {
           if (this.refusedTexts.has(text)) refuse("other", line);
-          if (verb === "add") addElement(table, container, { text, line });
+          if (verb === "add") addElement(container, { text, line });
           else if (!container.elements.delete(text)) refuse("not-found", line);
         }
         break;
@@ -172,7 +172,6 @@ function parseHook(rest: string, line: string): FakeChain["hook"] {
 }
 
 function addElement(
-  table: FakeTable,
   container: FakeContainer,
   { text, line }: { readonly text: string; readonly line: string },
 ): void {
@@ -181,10 +180,7 @@ function addElement(
   const fits = parts.length === container.keyTypes.length &&
     parts.every((part, index) => SCALAR[container.keyTypes[index] ?? ""]?.test(part));
   if (!fits || (container.valueType === "") !== (value === "")) refuse("other", line);
-  if (container.valueType === "verdict") {
-    const [, chain = ""] = /^goto (\S+)$/.exec(value) ?? refuse("other", line);
-    if (!table.chains.has(chain)) refuse("not-found", line);
-  } else if (value !== "" && !SCALAR[container.valueType]?.test(value)) refuse("other", line);
+  if (value !== "" && !SCALAR[container.valueType]?.test(value)) refuse("other", line);
   const present = container.elements.get(key);
   if (present !== undefined && present !== value) refuse("exists", line);
   container.elements.set(key, value);
@@ -202,11 +198,6 @@ function refuseMisplacedVerdicts(table: FakeTable): void {
       const misplaced = hook.type === "nat" ? /\breject\b/ : /\b(dnat (ip|ip6) to|redirect)\b/;
       if (misplaced.test(rule.text)) refuse("unsupported", rule.text);
       const targets = [...rule.text.matchAll(/\b(?:jump|goto) (\S+)/g)].map(([, chain]) => chain ?? "");
-      for (const [, name = ""] of rule.text.matchAll(/vmap @(\S+)/g)) {
-        for (const verdict of new Set(table.containers.get(name)?.elements.values())) {
-          targets.push(verdict.slice(5));
-        }
-      }
       for (const target of targets) queue.push(...(table.chains.get(target)?.rules ?? []));
     }
   }
@@ -222,7 +213,7 @@ function listTable(table: FakeTable): unknown {
     const type = keyTypes.length === 1 ? keyTypes[0] : keyTypes;
     const elem = [...elements].map(([key, value]) => {
       if (valueType === "") return jsonKey(key);
-      return [jsonKey(key), valueType === "verdict" ? { goto: { target: value.slice(5) } } : value];
+      return [jsonKey(key), value];
     });
     const found = { ...place, name, type, ...(elem.length === 0 ? {} : { elem }) };
     objects.push(valueType === "" ? { set: found } : { map: { ...found, map: valueType } });

@@ -59,15 +59,11 @@ function lookUp(walk: Walk, name: string, key: string): string | undefined {
   return walk.table.containers.get(name)?.elements.get(key);
 }
 
-function verdict(text: string | undefined): Step {
-  return text === undefined ? MISMATCH : { kind: "go", to: text.replace(/^goto /, ""), back: false };
-}
-
 /** The expressions of the layout, each with its meaning. */
 const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[]) => Step])[] = [
-  [/^(ip6?) daddr \. meta l4proto \. th dport vmap @(\S+)/, (walk, family, map = "") => {
-    if (!destinationIs(family, walk)) return MISMATCH;
-    return verdict(lookUp(walk, map, `${walk.packet.destination} . ${protocolOf(walk)} . ${walk.port}`));
+  [/^(ip6?) daddr \. meta l4proto \. th dport @(\S+)/, (walk, family, set = "") => {
+    const key = `${walk.packet.destination} . ${protocolOf(walk)} . ${walk.port}`;
+    return holds(destinationIs(family, walk) && lookUp(walk, set, key) !== undefined);
   }],
   [
     /^(ip6?) daddr @(\S+)/,
@@ -75,8 +71,8 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
       holds(destinationIs(family, walk) && lookUp(walk, set, walk.packet.destination) !== undefined),
   ],
   [
-    /^meta l4proto \. th dport vmap @(\S+)/,
-    (walk, map = "") => verdict(lookUp(walk, map, `${protocolOf(walk)} . ${walk.port}`)),
+    /^meta l4proto \. th dport @(\S+)/,
+    (walk, set = "") => holds(lookUp(walk, set, `${protocolOf(walk)} . ${walk.port}`) !== undefined),
   ],
   [/^meta l4proto tcp/, (walk) => holds(protocolOf(walk) === "tcp")],
   [
@@ -88,6 +84,7 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
   [/^ct direction original/, (walk) => holds(tracked(walk))],
   [/^ct status & dnat == 0/, (walk) => holds(tracked(walk) && !walk.translated)],
   [/^jump (\S+)/, (_walk, to = "") => ({ kind: "go", to, back: true })],
+  [/^goto (\S+)/, (_walk, to = "") => ({ kind: "go", to, back: false })],
   [/^dnat (ip6?) to meta l4proto map @(\S+) : (\d+)/, (walk, family, map = "", port = "") => {
     const address = destinationIs(family, walk) ? lookUp(walk, map, protocolOf(walk)) : undefined;
     return address === undefined ? MISMATCH : { kind: "end", outcome: `dnat ${address}:${port}` };

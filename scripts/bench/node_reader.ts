@@ -80,11 +80,12 @@ async function readKernel(nft: string): Promise<Readonly<Record<string, string>>
   if (!success) throw new Error(`nft: ${new TextDecoder().decode(stderr)}`);
   const { elements } = parseRuleset(JSON.parse(new TextDecoder().decode(stdout)));
   const verdicts: Record<string, string> = {};
-  for (const { container, key, value } of elements) {
-    if (container !== "service-ips-4" && container !== "no-endpoint-ips-4") continue;
+  for (const { container, key } of elements) {
+    const [, way = ""] = /^(envoy-http|envoy-tcp|no-endpoint)-ips-4$/.exec(container) ?? [];
+    if (way === "") continue;
     const destination = key.replace(" . tcp . ", ":");
-    // One that is in both maps is refused and redirected; nobody says that.
-    verdicts[destination] = destination in verdicts ? `${verdicts[destination]} and ${value}` : value;
+    // One that is in two sets goes two ways; nobody says that.
+    verdicts[destination] = destination in verdicts ? `${verdicts[destination]} and ${way}` : way;
   }
   return verdicts;
 }

@@ -72,8 +72,8 @@ export function viewApi(
       const destination = `${spec.clusterIP}:${port}`;
       const endpoints = own.flatMap((slice) => readyEndpoints(slice, name));
       api[destination] = [...new Set(endpoints)].sort();
-      const path = appProtocol === "http" ? "goto envoy-http" : "goto envoy-tcp";
-      verdicts[destination] = endpoints.length === 0 ? "goto reject-connection" : path;
+      const path = appProtocol === "http" ? "envoy-http" : "envoy-tcp";
+      verdicts[destination] = endpoints.length === 0 ? "no-endpoint" : path;
     }
   }
   return { api, verdicts };

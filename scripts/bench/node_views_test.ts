@@ -44,34 +44,34 @@ Deno.test("viewApi() joins slices, leaves out what is not ready, and gives each 
     "10.96.0.3:80": [],
   });
   assertEquals(verdicts, {
-    "10.96.0.1:80": "goto envoy-http",
-    "10.96.0.2:80": "goto envoy-tcp",
-    "10.96.0.3:80": "goto reject-connection",
+    "10.96.0.1:80": "envoy-http",
+    "10.96.0.2:80": "envoy-tcp",
+    "10.96.0.3:80": "no-endpoint",
   });
 });
 
 Deno.test("disagreements() finds nothing where all agree, and each difference where not", () => {
   const agreed: NodeViews = {
     api: { "10.96.0.1:80": ["10.0.0.1:8080"], "10.96.0.2:80": [] },
-    verdicts: { "10.96.0.1:80": "goto envoy-http", "10.96.0.2:80": "goto reject-connection" },
+    verdicts: { "10.96.0.1:80": "envoy-http", "10.96.0.2:80": "no-endpoint" },
     // 10.96.0.9:80 was a Service once.
     agent: { "10.96.0.1:80": ["10.0.0.1:8080"], "10.96.0.2:80": [], "10.96.0.9:80": [] },
     envoy: { "10.96.0.1:80": ["10.0.0.1:8080"], "10.96.0.9:80": [] },
-    kernel: { "10.96.0.1:80": "goto envoy-http", "10.96.0.2:80": "goto reject-connection" },
+    kernel: { "10.96.0.1:80": "envoy-http", "10.96.0.2:80": "no-endpoint" },
     streams: 1,
   };
   assertEquals(disagreements(agreed), []);
   for (
     const [change, expected] of [
       [{ kernel: {} }, [
-        "10.96.0.1:80: the kernel has nothing, the API says goto envoy-http",
-        "10.96.0.2:80: the kernel has nothing, the API says goto reject-connection",
+        "10.96.0.1:80: the kernel has nothing, the API says envoy-http",
+        "10.96.0.2:80: the kernel has nothing, the API says no-endpoint",
       ]],
-      [{ kernel: { ...agreed.kernel, "10.96.0.9:80": "goto envoy-tcp" } }, [
-        "10.96.0.9:80: the kernel has goto envoy-tcp, the API says nothing",
+      [{ kernel: { ...agreed.kernel, "10.96.0.9:80": "envoy-tcp" } }, [
+        "10.96.0.9:80: the kernel has envoy-tcp, the API says nothing",
       ]],
-      [{ kernel: { ...agreed.kernel, "10.96.0.1:80": "goto envoy-tcp" } }, [
-        "10.96.0.1:80: the kernel has goto envoy-tcp, the API says goto envoy-http",
+      [{ kernel: { ...agreed.kernel, "10.96.0.1:80": "envoy-tcp" } }, [
+        "10.96.0.1:80: the kernel has envoy-tcp, the API says envoy-http",
       ]],
       [{ agent: { ...agreed.agent, "10.96.0.1:80": [] } }, [
         "10.96.0.1:80: the agent has no endpoints, the API says 10.0.0.1:8080",
