@@ -30,6 +30,8 @@ export interface Expectation {
   readonly programmed: number;
   /** At least so many responses taken by Envoy. */
   readonly taken: number;
+  /** At least so many resources sent to Envoy. @default 0 */
+  readonly sent?: number;
   readonly timeoutMs?: number;
 }
 
@@ -94,18 +96,18 @@ export class MeasuredAgent {
    */
   async settled(
     before: Counts,
-    { programmed, taken, timeoutMs = 30_000 }: Expectation,
+    { programmed, taken, sent = 0, timeoutMs = 30_000 }: Expectation,
   ): Promise<{ readonly atMs: number; readonly came: Counts }> {
     const deadlineMs = performance.now() + timeoutMs;
     for (;;) {
       const came = growth(before, this.progress.counts);
       const through = came.programmed >= programmed && came.taken + came.refused >= taken &&
-        this.progress.outstanding === 0;
+        came.resourcesSent >= sent && this.progress.outstanding === 0;
       const quietMs = performance.now() - this.progress.lastMs;
       if (through && quietMs >= QUIET_MS) return { atMs: this.progress.lastMs, came };
       if (performance.now() > deadlineMs) {
         const state = JSON.stringify({
-          expected: { programmed, taken },
+          expected: { programmed, taken, sent },
           came,
           outstanding: this.progress.outstanding,
         });
