@@ -101,6 +101,15 @@ testUnless("the agent carries traffic to Services", { unavailable: fixtureUnavai
     }
   });
 
+  await t.step("what it carried is in the access log, which is on its stdout", async () => {
+    const { accessLog } = agent;
+    await until("lines of HTTP and TCP", () => accessLog.map(({ service }) => service), {
+      wanted: (services) =>
+        ["http", "grpc", "echo"].every((port) => services.includes(`default/web:${port}`)),
+    });
+    assertEquals(accessLog.find(({ service }) => service === "default/web:http")?.["status"], 200);
+  });
+
   await t.step("a port the Service does not have is not captured", async () => {
     for (const host of ["10.96.0.10", "[fd00:10:96::10]"]) {
       assertEquals(await pod.who(`${host}:8080`), "unreachable");

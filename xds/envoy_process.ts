@@ -2,7 +2,8 @@
  * Runs Envoy as a child of the agent, for as long as the agent lives and not longer.
  *
  * In: a binary, the bootstrap, a folder. Out: an Envoy that is started again whenever it ends; its log lines in the
- * agent's log; its state by callback.
+ * agent's log; its state by callback. Its stdout is the agent's: Envoy writes nothing there but the access log, which passes
+ * the agent by.
  * Invariants: at most one Envoy per folder. The bootstrap is a file only its owner can read or write. On abort Envoy gets
  * SIGTERM, after a grace SIGKILL, and the promise resolves when it is gone. Envoy does not outlive an agent that is
  * killed: the kernel ends it then where `setpriv` can ask for that (util-linux 2.33), and the next agent in the same
@@ -13,6 +14,7 @@
 import { delay } from "@std/async/delay";
 import { join } from "@std/path/join";
 import type { Logger } from "../agent/log.ts";
+import { ACCESS_LOG_ARGUMENTS } from "./access_log.ts";
 import { ENVOY_LOG_ARGUMENTS, parseEnvoyLogLine } from "./envoy_log_line.ts";
 import { endOrphan, forgetProcess, rememberProcess } from "./envoy_orphan.ts";
 import { readLines } from "./read_lines.ts";
@@ -111,6 +113,7 @@ function envoyArguments(options: RunEnvoyOptions, bootstrapPath: string): string
     "--log-level",
     options.logLevel,
     ...ENVOY_LOG_ARGUMENTS,
+    ...ACCESS_LOG_ARGUMENTS,
     ...(options.concurrency > 0 ? ["--concurrency", String(options.concurrency)] : []),
   ];
 }
@@ -129,7 +132,8 @@ async function runOnce(
   signal: AbortSignal,
 ): Promise<{ readonly how: string; readonly lastError: string }> {
   const { logger, graceMs } = options;
-  const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  const child = new Deno.Command(program, { args, stdin: "null", stdout: "inherit", stderr: "piped" })
+    .spawn();
   const ended = new AbortController();
   const stop = (): void => {
     terminate(child, "SIGTERM");
@@ -142,19 +146,17 @@ async function runOnce(
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
   let lastError = "";
-  const logged = [child.stdout, child.stderr].map((stream) =>
-    readLines(stream, (line) => {
-      const { level, component, message } = parseEnvoyLogLine(line);
-      // The last of them repeats the reason and adds the whole configuration's name, over two lines.
-      if (level === "error") lastError = message.replace(/ initializing config '[^']*'$/, "");
-      logger[level](message, { from: "envoy", component: component || undefined });
-    }, ended.signal)
-  );
+  const logged = readLines(child.stderr, (line) => {
+    const { level, component, message } = parseEnvoyLogLine(line);
+    // The last of them repeats the reason and adds the whole configuration's name, over two lines.
+    if (level === "error") lastError = message.replace(/ initializing config '[^']*'$/, "");
+    logger[level](message, { from: "envoy", component: component || undefined });
+  }, ended.signal);
   async function finish(): Promise<{ readonly how: string; readonly lastError: string }> {
     const status = await child.status;
     signal.removeEventListener("abort", stop);
     ended.abort();
-    await Promise.all(logged);
+    await logged;
     await forgetProcess(options.notePath);
     logger.debug("Envoy ended", { pid: child.pid, code: status.code, signal: status.signal ?? undefined });
     const how = status.signal === null ? `exit code ${status.code}` : `signal ${status.signal}`;

@@ -111,7 +111,7 @@ async function lives(pid: number): Promise<boolean> {
 
 Deno.test("an Envoy that ends is started again and again, and its last error is told", async () => {
   await using bench = await Bench.open();
-  bench.start(await bench.script('echo "critical main cannot bind" >&2; echo "info main bye"; exit 3'));
+  bench.start(await bench.script('echo "critical main cannot bind" >&2; echo "info main bye" >&2; exit 3'));
   for (let round = 0; round < 3; round++) {
     const { restartInMs, ...exited } = await bench.next("exited");
     assertEquals(exited, { kind: "exited", how: "exit code 3", lastError: "cannot bind" });
@@ -127,7 +127,7 @@ Deno.test("abort ends it with SIGTERM and leaves nothing behind", async () => {
   await using bench = await Bench.open();
   bench.start(
     await bench.script(
-      'trap "echo info main term; exit 0" TERM; echo info main up; while :; do sleep 0.05; done',
+      'trap "echo info main term >&2; exit 0" TERM; echo info main up >&2; while :; do sleep 0.05; done',
     ),
   );
   const { pid } = await bench.next("running");
@@ -141,7 +141,7 @@ Deno.test("abort ends it with SIGTERM and leaves nothing behind", async () => {
 
 Deno.test("one that ignores SIGTERM is killed after the grace", async () => {
   await using bench = await Bench.open();
-  bench.start(await bench.script('trap "" TERM; echo info main up; while :; do sleep 0.05; done'), {
+  bench.start(await bench.script('trap "" TERM; echo info main up >&2; while :; do sleep 0.05; done'), {
     graceMs: 50,
   });
   const { pid } = await bench.next("running");

@@ -110,14 +110,22 @@ envoyTest("a client steers nothing in Envoy by its headers", async () => {
     "x-envoy-internal: true",
     "x-envoy-retry-on: 5xx",
     "x-envoy-max-retries: 99",
+    "x-envoy-retriable-status-codes: 200",
     "x-envoy-upstream-rq-timeout-ms: 1",
+    "x-envoy-upstream-rq-per-try-timeout-ms: 1",
+    "x-envoy-upstream-stream-duration-ms: 1",
+    "x-envoy-expected-rq-timeout-ms: 1",
+    "x-lightpath-vip: 127.0.0.12:1",
     // Each value would be statistics of its own, for ever.
     "x-envoy-upstream-alt-stat-name: mine",
     "",
     "",
   ]);
   assertMatch(response, /^HTTP\/1\.1 200 /);
-  assertEquals(received.match(/x-envoy-(?!external-address)[a-z-]+/g), null);
+  // What Envoy itself says: how long it waits.
+  assertEquals(received.match(/x-(?:envoy|lightpath)-(?!external-address).*/g), [
+    "x-envoy-expected-rq-timeout-ms: 5000",
+  ]);
 });
 
 envoyTest("trailers pass both ways", async () => {

@@ -6,16 +6,20 @@
  * - Listener `tcp`: `original_dst` restores the destination, `set_filter_state` makes it the Cluster's name,
  *   `tcp_proxy` connects.
  * - Listener `http`: the connection manager writes the destination into a header of its own, overwriting whatever
- *   the client sent under that name, and one route reads the Cluster's name from it and removes it.
+ *   the client sent under that name; the route reads the Cluster's name from it and removes it (`routes.ts`).
+ * - Both write the access log of Services that want it (`access_log.ts`).
  *
  * Invariant: a connection can reach only Clusters the agent serves; a destination that is no VIP gets a Cluster
  * without endpoints (`resource_store.ts`), so the listeners are no open proxy even without the kernel's guard.
  *
  * Source: Envoy 1.40 API reference. Each value that differs from Envoy's default says which parity it restores: a
- * connection through kube-proxy has no idle timeout, no request timeout and no limit but the kernel's.
+ * connection through kube-proxy has no idle timeout, no request timeout and no limit but the kernel's. What a Service's
+ * annotations promise by default (`ANNOTATIONS`) is kept here where the Cluster cannot: HTTP clients that are idle.
  * @module
  */
-import type { IPFamily } from "../agent/model/mod.ts";
+import { DEFAULT_SETTINGS, type IPFamily } from "../agent/model/mod.ts";
+import { HTTP_ACCESS_LOG, TCP_ACCESS_LOG } from "./access_log.ts";
+import { ROUTE_CONFIGURATION, SETTINGS_FILTER, VIP_HEADER } from "./routes.ts";
 
 /** A JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
@@ -35,11 +39,11 @@ export interface ListenerOptions {
 /** A `ConfigSource`: over the ADS stream. */
 export const ADS = { ads: {}, resource_api_version: "V3" } as const;
 
-/** Names the destination inside the connection manager; removed before the request goes upstream. */
-const VIP_HEADER = "x-lightpath-vip";
-
 /** How long a first connection waits for its Cluster before it fails; only reached while the agent is away. */
 const ON_DEMAND_TIMEOUT = "5s";
+
+/** How long a client's connection may be without a request. Streams and slow responses are requests under way. */
+const IDLE_TIMEOUT = `${DEFAULT_SETTINGS.values["idle-timeout"] / 1_000}s`;
 
 /**
  * Both listeners.
@@ -70,6 +74,7 @@ function tcpListener(options: ListenerOptions): Json {
           typed_config: {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
             stat_prefix: "tcp",
+            access_log: TCP_ACCESS_LOG,
             // Never used: the filter state above always names one.
             cluster: "none",
             // Envoy's default ends a silent connection after an hour; kube-proxy never does. Dead peers are found
@@ -126,20 +131,9 @@ function httpListener(options: ListenerOptions): Json {
               }],
             },
           }],
-          route_config: {
-            name: "vip",
-            virtual_hosts: [{
-              name: "vip",
-              domains: ["*"],
-              request_headers_to_remove: [VIP_HEADER],
-              routes: [{
-                match: { prefix: "/" },
-                // The default of 15 s would cut long requests and streams.
-                route: { cluster_header: VIP_HEADER, timeout: "0s" },
-              }],
-            }],
-          },
-          http_filters: options.mode === "on-demand" ? [onDemand, router] : [router],
+          access_log: HTTP_ACCESS_LOG,
+          route_config: ROUTE_CONFIGURATION,
+          http_filters: [...(options.mode === "on-demand" ? [onDemand] : []), SETTINGS_FILTER, router],
           // Appends the address the connection came from to x-forwarded-for.
           use_remote_address: true,
           // Whoever connects is as trusted as behind kube-proxy: an ingress controller that ended TLS tells endpoints so
@@ -155,7 +149,7 @@ function httpListener(options: ListenerOptions): Json {
           preserve_external_request_id: true,
           // The default of 5 min would cut silent streams.
           stream_idle_timeout: "0s",
-          common_http_protocol_options: { idle_timeout: "0s", max_headers_count: 1000 },
+          common_http_protocol_options: { idle_timeout: IDLE_TIMEOUT, max_headers_count: 1000 },
           max_request_headers_kb: 96,
           http_protocol_options: {
             accept_http_10: true,

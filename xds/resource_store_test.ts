@@ -78,6 +78,19 @@ Deno.test("ResourceStore: a changed protocol touches the Cluster, with a new ver
   assert(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version !== before);
 });
 
+Deno.test("ResourceStore: a changed setting touches the Clusters of its ports, and nothing else", () => {
+  const ports = [portSpec({ nodePort: 30080 }), portSpec({ name: "db", port: 5432, appProtocol: "tcp" })];
+  const fixture = new Fixture(service({ ports }), slice({ endpoints: [endpoint("10.244.0.5")] }));
+  const before = fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version;
+  const annotations = { "config.lightpath.cloud/request-timeout": "1m" };
+  fixture.apply(service({ ports, annotations }));
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", "Cluster 192.0.2.5:30080"]);
+  assert(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version !== before);
+  // The same, otherwise written.
+  fixture.apply(service({ ports, annotations: { "config.lightpath.cloud/http-request-timeout": "60" } }));
+  assertEquals(fixture.takeChanged(), []);
+});
+
 Deno.test("ResourceStore: all destinations of a port share one ClusterLoadAssignment", () => {
   const fixture = new Fixture(service({
     externalIPs: ["203.0.113.9"],

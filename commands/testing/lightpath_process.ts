@@ -61,13 +61,19 @@ export interface ReadyAnswer {
 export class RunningAgent {
   readonly process: LabProcess;
   readonly log: LoggedLine[] = [];
+  /** What its Envoy wrote of requests and connections. */
+  readonly accessLog: Readonly<Record<string, unknown>>[] = [];
   readonly #from: VantagePoint;
 
   /** @param from A vantage point on the agent's node. */
   constructor(from: VantagePoint, flags: readonly string[]) {
     this.#from = from;
     this.process = from.namespace.spawn([...LIGHTPATH, "agent", "--log-format=json", ...flags], {
-      onLine: (line) => this.#read(line),
+      onLine: (line, stream) => {
+        if (!line.startsWith("{")) return;
+        if (stream === "stderr") this.#read(line);
+        else this.accessLog.push(JSON.parse(line));
+      },
     });
   }
 
@@ -139,7 +145,6 @@ export class RunningAgent {
   }
 
   #read(line: string): void {
-    if (!line.startsWith("{")) return;
     const { time: _time, level, message, ...fields } = JSON.parse(line) as Record<string, unknown>;
     this.log.push({ level: String(level), message: String(message), fields });
   }

@@ -53,7 +53,9 @@ export class MeasuredAgent {
   private constructor(node: Namespace, { command, flags, env }: AgentOptions) {
     this.process = node.spawn([...command, "--log-level=debug", "--log-format=json", ...flags], {
       env,
-      onLine: (line) => {
+      onLine: (line, stream) => {
+        // Its stdout is Envoy's access log.
+        if (stream === "stdout") return;
         this.progress.take(line, performance.now());
         for (const changed of this.#changed) changed();
       },

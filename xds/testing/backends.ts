@@ -12,16 +12,33 @@ export interface Backend extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Answers every HTTP request with `<name> <HTTP version as it came> <what respond adds>`. */
+/** Answers every HTTP request as `respond` says, else with its name. */
 export function httpBackend(
   name: string,
-  respond: (request: Request) => Response | undefined = () => undefined,
+  respond: (request: Request) => Response | undefined | Promise<Response | undefined> = () => undefined,
 ): Backend {
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-    (request) => respond(request) ?? new Response(name, { headers: { "x-backend": name } }),
+    async (request) => await respond(request) ?? new Response(name, { headers: { "x-backend": name } }),
   );
   return { name, port: server.addr.port, [Symbol.asyncDispose]: () => server.shutdown() };
+}
+
+/** Takes HTTP requests, and answers none of them until it is disposed of. */
+export function silentBackend(name: string, onRequest: (request: Request) => void = () => {}): Backend {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const backend = httpBackend(name, async (request) => {
+    onRequest(request);
+    await promise;
+    return undefined;
+  });
+  return {
+    ...backend,
+    [Symbol.asyncDispose]: async () => {
+      resolve();
+      await backend[Symbol.asyncDispose]();
+    },
+  };
 }
 
 /** Greets every TCP connection with its name and then echoes. */

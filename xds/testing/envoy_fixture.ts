@@ -14,6 +14,7 @@ import { portSpec, service } from "../../agent/model/testing/objects.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
 import { bootstrap } from "../bootstrap.ts";
 import type { XdsMode } from "../listeners.ts";
+import { readLines } from "../read_lines.ts";
 import type { EncodedResource, Interest, ResourceSource } from "../resource_source.ts";
 import { ResourceStore } from "../resource_store.ts";
 import { type AdsServer, createAdsServer } from "../server.ts";
@@ -58,9 +59,13 @@ export class EnvoyFixture implements AsyncDisposable {
   isSilent = false;
   /** Called after an event was recorded, at the very moment it happens. */
   readonly hooks: Pick<StreamObserver, "onResponse" | "onSubscribe" | "onAck"> = {};
+  /** The lines of Envoy's access log, in the order in which they came. */
+  readonly accessLog: Readonly<Record<string, unknown>>[] = [];
   #server: AdsServer | undefined;
   #workingSet: WorkingSetFile | undefined;
   #envoy: Deno.ChildProcess | undefined;
+  #envoyEnded = new AbortController();
+  #logged: Promise<void> = Promise.resolve();
 
   private constructor(mode: XdsMode, directory: string) {
     this.mode = mode;
@@ -248,16 +253,27 @@ export class EnvoyFixture implements AsyncDisposable {
         "warning",
         "--log-path",
         join(this.directory, "envoy.log"),
+        "--file-flush-interval-msec",
+        "50",
       ],
       stdin: "null",
-      stdout: "null",
+      stdout: "piped",
       stderr: "null",
     }).spawn();
+    this.#envoyEnded = new AbortController();
+    this.#logged = readLines(
+      this.#envoy.stdout,
+      // The last line of an Envoy that is killed may be half a line.
+      (line) => void (line.endsWith("}") && this.accessLog.push(JSON.parse(line))),
+      this.#envoyEnded.signal,
+    );
   }
 
   async stopEnvoy(): Promise<void> {
     this.#envoy?.kill("SIGKILL");
     await this.#envoy?.status;
+    this.#envoyEnded.abort();
+    await this.#logged;
     this.#envoy = undefined;
   }
 

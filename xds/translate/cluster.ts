@@ -9,7 +9,7 @@
  * @module
  */
 import {
-  type AppProtocol,
+  DEFAULT_SETTINGS,
   type IPFamily,
   type ServicePort,
   servicePortLabel,
@@ -21,11 +21,12 @@ import {
   Cluster_LbPolicy,
   HttpProtocolOptions,
   packAny,
-  PreviousHostsPredicate,
-  RetryPolicy,
   RoutingPriority,
 } from "../../protos/mod.ts";
 import { loadAssignmentName } from "../names.ts";
+import { clusterMetadata } from "./metadata.ts";
+import { protoDuration } from "./proto_duration.ts";
+import { retryPolicy } from "./retries.ts";
 
 /** The largest `UInt32Value`: no limit in practice. Envoy's default is 1,024 connections and requests, 3 retries. */
 const UNLIMITED = 4_294_967_295;
@@ -39,21 +40,12 @@ const UNLIMITED_THRESHOLDS = [RoutingPriority.DEFAULT, RoutingPriority.HIGH].map
   maxRetries: UNLIMITED,
 }));
 
-const CONNECT_TIMEOUT = { seconds: 5, nanos: 0 };
-
 /** Finds an endpoint that vanished without a word within 60 + 5 x 15 s; seconds. */
 const TCP_KEEPALIVE = { keepaliveProbes: 5, keepaliveTime: 60, keepaliveInterval: 15 };
 
 /**
- * How long an idle upstream connection is kept for the next request, seconds. Shorter than servers keep theirs (gunicorn
- * 2 s, Node.js, uvicorn and Apache 5 s): a request sent while the server closes is lost, and a client that opens a
- * connection for each request never had that problem with kube-proxy. Envoy's default is an hour.
- */
-const UPSTREAM_IDLE_TIMEOUT = { seconds: 1, nanos: 0 };
-
-/**
  * Keeps a TCP connection off an endpoint that has just refused one, or not answered: `tcp_proxy` tries again, but cannot
- * exclude the endpoint it tried (HTTP can, see `previous_hosts` below), and the one that is dead has the fewest
+ * exclude the endpoint it tried (HTTP can, see `retries.ts`), and the one that is dead has the fewest
  * connections. Only failures to connect count, never what an endpoint says. It is tried again after 2 s, and while all
  * are out, all are used (panic threshold): a Service with one endpoint notices nothing of this.
  */
@@ -83,6 +75,7 @@ export interface OwnedDestination {
 
 /** The Cluster of a destination; its endpoints come as the ClusterLoadAssignment of the same port and family. */
 export function translateCluster(servicePort: ServicePort, { name, family }: OwnedDestination): Cluster {
+  const { values } = servicePort.settings;
   return Cluster.fromPartial({
     name,
     // The name in statistics, where people look for their Service; the destinations of one port add up.
@@ -92,14 +85,15 @@ export function translateCluster(servicePort: ServicePort, { name, family }: Own
       edsConfig: { ads: {}, resourceApiVersion: ApiVersion.V3 },
       serviceName: loadAssignmentName(servicePort, family),
     },
-    connectTimeout: CONNECT_TIMEOUT,
+    connectTimeout: protoDuration(values["upstream-connect-timeout"]),
     lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
     circuitBreakers: { thresholds: UNLIMITED_THRESHOLDS },
     upstreamConnectionOptions: { tcpKeepalive: TCP_KEEPALIVE },
     ...(servicePort.appProtocol === "tcp" ? TCP_OUTLIER_DETECTION : {}),
     typedExtensionProtocolOptions: {
-      [HttpProtocolOptions.$type]: packAny(HttpProtocolOptions, httpProtocolOptions(servicePort.appProtocol)),
+      [HttpProtocolOptions.$type]: packAny(HttpProtocolOptions, httpProtocolOptions(servicePort)),
     },
+    metadata: clusterMetadata(servicePort),
   });
 }
 
@@ -113,7 +107,7 @@ export function emptyCluster(name: string): Cluster {
     name,
     altStatName: "no-such-service",
     type: Cluster_DiscoveryType.STATIC,
-    connectTimeout: CONNECT_TIMEOUT,
+    connectTimeout: protoDuration(DEFAULT_SETTINGS.values["upstream-connect-timeout"]),
   });
 }
 
@@ -122,10 +116,15 @@ export function emptyCluster(name: string): Cluster {
  * moment ago has clients on the HTTP listener, for as long as they keep their connections. By Envoy's default they
  * would be spoken for in HTTP/1.1, which an endpoint of gRPC answers with nothing good.
  */
-function httpProtocolOptions(appProtocol: AppProtocol): HttpProtocolOptions {
+function httpProtocolOptions({ appProtocol, settings }: ServicePort): HttpProtocolOptions {
   return HttpProtocolOptions.fromPartial({
-    // A response may have as many headers as a request (bootstrap.ts); Envoy's default refuses the 101st with a 502.
-    commonHttpProtocolOptions: { idleTimeout: UPSTREAM_IDLE_TIMEOUT, maxHeadersCount: 1000 },
+    commonHttpProtocolOptions: {
+      // A request sent while the server closes is lost, and a client that opens a connection for each request never had that
+      // problem with kube-proxy: hence a default shorter than servers keep theirs. Envoy's is an hour.
+      idleTimeout: protoDuration(settings.values["upstream-idle-timeout"]),
+      // A response may have as many headers as a request (listeners.ts); Envoy's default refuses the 101st with a 502.
+      maxHeadersCount: 1000,
+    },
     ...(appProtocol === "http2" ? { explicitHttpConfig: { http2ProtocolOptions: {} } } : {
       // Trailers are dropped between HTTP/1.1 peers unless both sides of Envoy let them pass.
       useDownstreamProtocolConfig: {
@@ -133,22 +132,6 @@ function httpProtocolOptions(appProtocol: AppProtocol): HttpProtocolOptions {
         http2ProtocolOptions: {},
       },
     }),
-    ...(appProtocol === "tcp" ? {} : { retryPolicy: RETRY_POLICY }),
+    ...(appProtocol === "tcp" ? {} : { retryPolicy: retryPolicy(settings) }),
   });
 }
-
-/**
- * Only what no server can have acted upon is tried again, on another endpoint: a connection that failed, a stream that was
- * refused, a reset before the request was sent. So an endpoint that is gone before its removal arrives costs nobody a
- * request.
- */
-const RETRY_POLICY = RetryPolicy.fromPartial({
-  retryOn: "connect-failure,refused-stream,reset-before-request",
-  numRetries: 2,
-  retryHostPredicate: [{
-    name: "envoy.retry_host_predicates.previous_hosts",
-    typedConfig: packAny(PreviousHostsPredicate, PreviousHostsPredicate.create()),
-  }],
-  // How often an endpoint is drawn until it is one that has not failed: 5 of 10 draws in a row do hit two of three.
-  hostSelectionRetryMaxAttempts: 20,
-});

@@ -1,5 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { CONFIG_PREFIX, settingsOf } from "../../agent/model/annotations/mod.ts";
 import { servicePort } from "../../agent/model/testing/service_ports.ts";
 import { Cluster, ClusterLoadAssignment, HttpProtocolOptions } from "../../protos/mod.ts";
 import { assertGolden } from "../testing/golden.ts";
@@ -30,6 +31,31 @@ Deno.test("translateCluster() of an HTTP/2 port, IPv6", async () => {
     family: "IPv6",
   });
   await assertGolden("cluster_http2", clusterJson(cluster));
+});
+
+Deno.test("translateCluster() of an HTTP port with timeouts and retries of its own", async () => {
+  const annotations = {
+    "request-timeout": "1m",
+    "upstream-request-timeout": "1500ms",
+    "upstream-connect-timeout": "250ms",
+    "upstream-idle-timeout": "0",
+    "access-log": "false",
+    "num-retries": "4",
+    "retry-on": "gateway-error,retriable-headers,unavailable",
+    "retry-methods": "all",
+    "retriable-headers": "x-busy",
+  };
+  const { settings } = settingsOf(
+    Object.fromEntries(
+      Object.entries(annotations).map(([name, value]) => [CONFIG_PREFIX + name, value]),
+    ),
+    [{ name: "http", appProtocol: "http" }],
+  );
+  const cluster = translateCluster(servicePort({ port: "http", settings: settings[0]! }), {
+    name: "10.96.0.10:80",
+    family: "IPv4",
+  });
+  await assertGolden("cluster_times_and_retries", clusterJson(cluster));
 });
 
 Deno.test("translateCluster() of an unnamed TCP port", async () => {

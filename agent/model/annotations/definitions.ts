@@ -99,8 +99,9 @@ export const ANNOTATIONS = {
     appliesTo: "HTTP",
     meaning:
       "How long a client waits for the response to begin, all tries together; then it gets 504. By default " +
-      "nothing that has begun is cut, and gRPC, server-sent events and WebSockets have no such limit. Set explicitly, " +
-      "it is the end of the whole exchange, body included, of all of them but WebSockets.",
+      "nothing that has begun is cut, gRPC, server-sent events and WebSockets have no such limit, and more or longer " +
+      "tries take the time they need. Set explicitly, it is the end of the whole exchange, body included, of all of " +
+      "them but WebSockets.",
   }),
   "upstream-request-timeout": definition(duration({ minMs: 0 }), {
     default: 5_000,

@@ -169,6 +169,15 @@ function combine(given: readonly Given[]): PortSettings {
   return { values: values as unknown as SettingValues, origins, text };
 }
 
+/** Of the words of `retry-on`, those that are statuses of gRPC calls. */
+const GRPC_STATUSES: readonly string[] = [
+  "cancelled",
+  "deadline-exceeded",
+  "internal",
+  "resource-exhausted",
+  "unavailable",
+];
+
 /** Settings that are valid one by one but not together. */
 function contradictions({ values, origins }: PortSettings, { appProtocol }: SettingsPort): AnnotationFault[] {
   const faults: AnnotationFault[] = [];
@@ -200,6 +209,16 @@ function contradictions({ values, origins }: PortSettings, { appProtocol }: Sett
   }
   if (values["retriable-headers"].length > 0 && !values["retry-on"].includes("retriable-headers")) {
     fault("retriable-headers", "has no effect, because retry-on does not hold retriable-headers.");
+  }
+  const statuses = values["retry-on"].filter((word) => GRPC_STATUSES.includes(word));
+  if (statuses.length > 0 && values["retry-methods"] !== "all") {
+    fault(
+      "retry-on",
+      `holds ${
+        statuses.join(", ")
+      }, without effect: only gRPC calls end so, and they are repeated only with ` +
+        "retry-methods: all.",
+    );
   }
   return faults;
 }

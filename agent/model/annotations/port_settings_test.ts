@@ -161,6 +161,11 @@ Deno.test("settingsOf() says what contradicts each other", () => {
     read({ "retry-on": "reset", "retriable-headers": "x-again" }).reasons[0] ?? "",
     /does not hold retriable-headers/,
   );
+  assertMatch(
+    read({ "retry-on": "5xx,unavailable" }).reasons[0] ?? "",
+    /^holds unavailable, without effect: .* retry-methods: all\.$/,
+  );
+  assertEquals(read({ "retry-on": "unavailable", "retry-methods": "all" }).reasons, []);
 });
 
 Deno.test("settingsOf(): equal settings have equal texts, however they were written", () => {

@@ -1,0 +1,78 @@
+/**
+ * What the constant listeners look up in a Cluster: `Cluster.metadata.filter_metadata.lightpath`.
+ *
+ * In: a ServicePort. Out: Metadata with a key for each value that differs from the route's own (`routes.ts`), and whether
+ * requests are logged (`access_log.ts`). A Service without annotations has the latter only.
+ *
+ * Why metadata: Envoy takes these values from the route and from headers, but not from the Cluster
+ * (`retry_policy.per_try_timeout` there is ignored), and the routes are the same for all Services. A filter on the route
+ * writes the headers, with values from here; a change reaches the next request on connections that are open.
+ *
+ * Values are strings, as they stand in the header: Envoy would print a number above a million as `1e+06`.
+ *
+ * What the timeouts mean:
+ * - Envoy can limit one try until its response begins ("per try"), or the whole exchange, body included. It cannot limit
+ *   all tries until the response begins. So the default of `request-timeout` holds by arithmetic: three tries of 5 s, or the
+ *   one try of a request that may not be repeated. Nothing that has begun is ever cut by a default.
+ * - Only a `request-timeout` somebody wrote is a limit of the whole exchange.
+ * - Streams (gRPC, server-sent events, WebSockets) may keep silent for as long as they like before they begin: they have
+ *   no limit unless one is written.
+ * @module
+ */
+import type { PortSettings, ServicePort } from "../../agent/model/mod.ts";
+import { DEFAULT_SETTINGS } from "../../agent/model/mod.ts";
+import type { Metadata } from "../../protos/mod.ts";
+
+/** The part of the metadata that is ours. */
+export const METADATA_NAMESPACE = "lightpath";
+
+/** Its keys. Values are absent where the route's own hold. */
+export type MetadataKey =
+  /** `true` when requests are logged. */
+  | "access-log"
+  /** Per try, of a request that may not be repeated. Milliseconds, like all below; 0: none. */
+  | "only-try-timeout"
+  /** Of the whole exchange. */
+  | "request-timeout"
+  /** Which answers to a repeatable request are tried again. */
+  | "retry-on"
+  /** Per try, of streams. */
+  | "stream-try-timeout"
+  /** Per try, of a repeatable request. */
+  | "try-timeout";
+
+/** Means nothing: each Cluster retries it anyway (`retries.ts`). An empty value would leave the route's in force. */
+const NO_FURTHER_RETRIES = "reset-before-request";
+
+/** The metadata of a port's Clusters. */
+export function clusterMetadata({ appProtocol, settings }: ServicePort): Metadata {
+  const all: readonly (readonly [MetadataKey, string | boolean | undefined])[] = [
+    ["access-log", settings.values["access-log"]],
+    ...(appProtocol === "tcp" ? [] : requestMetadata(settings)),
+  ];
+  const present = all.filter(([, value]) => value !== undefined);
+  return { filterMetadata: { [METADATA_NAMESPACE]: Object.fromEntries(present) }, typedFilterMetadata: {} };
+}
+
+/** Sorted by key, so that equal settings give equal bytes. */
+function requestMetadata(
+  { values, origins }: PortSettings,
+): readonly (readonly [MetadataKey, string | undefined])[] {
+  const defaults = DEFAULT_SETTINGS.values;
+  const whole = values["request-timeout"];
+  const once = values["upstream-request-timeout"];
+  const isOnceAsked = origins.has("upstream-request-timeout");
+  const onlyTry = isOnceAsked || values["retry-methods"] === "all" ? once : whole;
+  const retryOn = values["retry-enabled"] ? values["retry-on"].join() : NO_FURTHER_RETRIES;
+  return [
+    ["only-try-timeout", unless(onlyTry === defaults["request-timeout"], onlyTry)],
+    ["request-timeout", unless(!origins.has("request-timeout"), whole)],
+    ["retry-on", unless(retryOn === defaults["retry-on"].join(), retryOn)],
+    ["stream-try-timeout", unless(!isOnceAsked, once)],
+    ["try-timeout", unless(once === defaults["upstream-request-timeout"], once)],
+  ];
+}
+
+function unless(isRoutesOwn: boolean, value: number | string): string | undefined {
+  return isRoutesOwn ? undefined : String(value);
+}

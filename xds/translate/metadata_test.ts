@@ -1,0 +1,108 @@
+import { assertEquals } from "@std/assert/equals";
+import { CONFIG_PREFIX, settingsOf } from "../../agent/model/annotations/mod.ts";
+import { servicePort } from "../../agent/model/testing/service_ports.ts";
+import type { AppProtocol } from "../../agent/model/mod.ts";
+import { clusterMetadata } from "./metadata.ts";
+
+/** What the listeners find for a port with these settings. */
+function metadataOf(
+  values: Readonly<Record<string, string>>,
+  appProtocol: AppProtocol = "http",
+): Readonly<Record<string, unknown>> {
+  const annotations = Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [CONFIG_PREFIX + name, value]),
+  );
+  const { settings, faults } = settingsOf(annotations, [{ name: "web", appProtocol }]);
+  assertEquals(faults, []);
+  return clusterMetadata(servicePort({ appProtocol, settings: settings[0]! })).filterMetadata["lightpath"] ??
+    {};
+}
+
+const CASES: readonly {
+  readonly what: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly metadata: Readonly<Record<string, string>>;
+}[] = [
+  { what: "nothing differs without annotations", settings: {}, metadata: {} },
+  {
+    what: "a written time for each try is everybody's, streams and the only try of a POST included",
+    settings: { "upstream-request-timeout": "2s" },
+    metadata: { "only-try-timeout": "2000", "stream-try-timeout": "2000", "try-timeout": "2000" },
+  },
+  {
+    what: "one that is the default, too",
+    settings: { "upstream-request-timeout": "5s" },
+    metadata: { "only-try-timeout": "5000", "stream-try-timeout": "5000" },
+  },
+  {
+    what: "a written whole time is a limit of its own, and of a POST's only try",
+    settings: { "request-timeout": "1m" },
+    metadata: { "only-try-timeout": "60000", "request-timeout": "60000" },
+  },
+  {
+    what: "one that is the default becomes a limit",
+    settings: { "request-timeout": "15s" },
+    metadata: { "request-timeout": "15000" },
+  },
+  {
+    what: "both",
+    settings: { "request-timeout": "1m", "upstream-request-timeout": "20s" },
+    metadata: {
+      "only-try-timeout": "20000",
+      "request-timeout": "60000",
+      "stream-try-timeout": "20000",
+      "try-timeout": "20000",
+    },
+  },
+  {
+    what: "0 switches off",
+    settings: { "request-timeout": "0", "upstream-request-timeout": "0" },
+    metadata: {
+      "only-try-timeout": "0",
+      "request-timeout": "0",
+      "stream-try-timeout": "0",
+      "try-timeout": "0",
+    },
+  },
+  {
+    what: "the longest is written out, not as 8.64e+07",
+    settings: { "request-timeout": "24h" },
+    metadata: { "only-try-timeout": "86400000", "request-timeout": "86400000" },
+  },
+  {
+    what: "a POST that may be repeated has several tries, each with the time of one",
+    settings: { "retry-methods": "all" },
+    metadata: { "only-try-timeout": "5000" },
+  },
+  {
+    what: "other conditions replace the route's",
+    settings: { "retry-on": "reset,gateway-error" },
+    metadata: { "retry-on": "reset,gateway-error" },
+  },
+  {
+    what: "without retries the route's conditions are replaced by none",
+    settings: { "retry-enabled": "false" },
+    metadata: { "retry-on": "reset-before-request" },
+  },
+];
+
+for (const { what, settings, metadata } of CASES) {
+  Deno.test(`clusterMetadata(): ${what}`, () => {
+    assertEquals(metadataOf(settings), { "access-log": true, ...metadata });
+  });
+}
+
+Deno.test("clusterMetadata(): keys are sorted, so that equal settings give equal bytes", () => {
+  const keys = Object.keys(metadataOf({
+    "retry-on": "reset",
+    "upstream-request-timeout": "1s",
+    "request-timeout": "9s",
+  }));
+  assertEquals(keys, keys.toSorted());
+  assertEquals(keys.length, 6);
+});
+
+Deno.test("clusterMetadata() of a TCP port says only whether it is logged", () => {
+  assertEquals(metadataOf({}, "tcp"), { "access-log": true });
+  assertEquals(metadataOf({ "access-log": "false" }, "tcp"), { "access-log": false });
+});
