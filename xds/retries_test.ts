@@ -8,6 +8,7 @@ import { type Backend, httpBackend, slicesFor } from "./testing/backends.ts";
 import { configured, envoyTest } from "./testing/envoy_case.ts";
 import { EnvoyFixture } from "./testing/envoy_fixture.ts";
 import { callGrpc, grpcBackend } from "./testing/grpc.ts";
+import { echoOverWebSocket, webSocketEcho } from "./testing/web_sockets.ts";
 
 /** Enough that a balancer that draws at random meets each of a few endpoints. */
 const REQUESTS = 30;
@@ -101,6 +102,17 @@ envoyTest(
     assertEquals(sum([badToPosts, goodToPosts]), REQUESTS);
   },
 );
+
+envoyTest("a WebSocket that an endpoint refuses is opened at another", async () => {
+  await using bad = fails();
+  await using good = webSocketEcho();
+  await using fixture = await EnvoyFixture.start([]);
+  fixture.apply(fixture.service("one", 11), ...slicesFor("one", "http", [bad.backend, good]));
+  for (let request = 0; request < REQUESTS; request++) {
+    assertEquals(await echoOverWebSocket("127.0.0.11", fixture.httpPort, { afterMs: 0 }), "hello");
+  }
+  assert(bad.requests > 0, "nothing had to be tried again");
+});
 
 envoyTest("a POST is tried again where the Service says so", async () => {
   await using bad = fails();

@@ -8,7 +8,7 @@
  * (`retry_policy.per_try_timeout` there is ignored), and the routes are the same for all Services. A filter on the route
  * writes the headers, with values from here; a change reaches the next request on connections that are open.
  *
- * Values are strings, as they stand in the header: Envoy would print a number above a million as `1e+06`.
+ * Values are strings, as they stand in the header.
  *
  * What the timeouts mean:
  * - Envoy can limit one try until its response begins ("per try"), or the whole exchange, body included. It cannot limit

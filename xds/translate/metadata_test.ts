@@ -65,7 +65,7 @@ const CASES: readonly {
     },
   },
   {
-    what: "the longest is written out, not as 8.64e+07",
+    what: "the longest is written out",
     settings: { "request-timeout": "24h" },
     metadata: { "only-try-timeout": "86400000", "request-timeout": "86400000" },
   },
