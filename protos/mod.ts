@@ -27,7 +27,7 @@ export {
   LbEndpoint,
   LocalityLbEndpoints,
 } from "./gen/envoy/config/endpoint/v3/endpoint_components.ts";
-export { RetryPolicy } from "./gen/envoy/config/route/v3/route_components.ts";
+export { RetryPolicy, RouteAction_HashPolicy } from "./gen/envoy/config/route/v3/route_components.ts";
 export { PreviousHostsPredicate } from "./gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.ts";
 export { HttpProtocolOptions } from "./gen/envoy/extensions/upstreams/http/v3/http_protocol_options.ts";
 export {

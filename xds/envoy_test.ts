@@ -399,7 +399,7 @@ for (const mode of ["on-demand", "eager"] as const) {
         await fixture.statsOf("default/two_tcp"),
         await fixture.statsOf("default/unused_http"),
       ];
-      for (const name of [...TRAFFIC, ...REQUESTS, ...MEMBERSHIP]) assert(one.has(name), name);
+      for (const name of [...TRAFFIC, ...REQUESTS, ...MEMBERSHIP, ...EJECTIONS]) assert(one.has(name), name);
       for (const name of [...TRAFFIC, ...MEMBERSHIP, ...EJECTIONS]) assert(two.has(name), name);
       assertEquals(
         [one.get("upstream_rq_total"), one.get("upstream_rq_2xx"), one.get("membership_healthy")],
@@ -410,7 +410,7 @@ for (const mode of ["on-demand", "eager"] as const) {
       // What an unused one costs is what this is about.
       assertEquals(
         [...unused.keys()].sort(),
-        mode === "eager" ? ["membership_change", "membership_healthy", "membership_total"] : [],
+        mode === "eager" ? ["membership_change", ...MEMBERSHIP, ...EJECTIONS] : [],
       );
     },
   );

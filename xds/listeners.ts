@@ -6,7 +6,8 @@
  * - Listener `tcp`: `original_dst` restores the destination, `set_filter_state` makes it the Cluster's name,
  *   `tcp_proxy` connects.
  * - Listener `http`: the connection manager writes the destination into a header of its own, overwriting whatever
- *   the client sent under that name; the route reads the Cluster's name from it and removes it (`routes.ts`).
+ *   the client sent under that name; the route reads the Cluster's name from it and removes it (`routes.ts`). Before it,
+ *   `set_filter_state` notes where the connection came from.
  * - Both write the access log of Services that want it (`access_log.ts`).
  *
  * Invariant: a connection can reach only Clusters the agent serves; a destination that is no VIP gets a Cluster
@@ -38,6 +39,9 @@ export interface ListenerOptions {
 
 /** A `ConfigSource`: over the ADS stream. */
 export const ADS = { ads: {}, resource_api_version: "V3" } as const;
+
+/** Filter state that holds the address a connection came from; MAGLEV and RING_HASH can hash it (translate/balancing.ts). */
+export const SOURCE_FILTER_STATE = "lightpath.source";
 
 /** How long a first connection waits for its Cluster before it fails; only reached while the agent is away. */
 const ON_DEMAND_TIMEOUT = "5s";
@@ -85,6 +89,8 @@ function tcpListener(options: ListenerOptions): Json {
             // later: hence the pauses. One dead of two costs under 1 % of connections; without both and with 3 attempts, 20 %.
             max_connect_attempts: 10,
             backoff_options: { base_interval: "0.005s", max_interval: "0.02s" },
+            // Read by MAGLEV and RING_HASH only.
+            hash_policy: [{ source_ip: {} }],
             ...(options.mode === "on-demand"
               ? { on_demand: { odcds_config: ADS, timeout: ON_DEMAND_TIMEOUT } }
               : {}),
@@ -111,7 +117,7 @@ function httpListener(options: ListenerOptions): Json {
     name: "http",
     ...listenOn(options.httpPort, options.families),
     filter_chains: [{
-      filters: [{
+      filters: [SOURCE, {
         name: "http-connection-manager",
         typed_config: {
           "@type":
@@ -162,6 +168,24 @@ function httpListener(options: ListenerOptions): Json {
     }],
   };
 }
+
+/**
+ * Makes the peer's address something a Cluster's hash policy can name. (Only `envoy.hashable_string` can be hashed; what a
+ * request's `x-forwarded-for` claims does not enter.)
+ */
+const SOURCE: Json = {
+  name: "source",
+  typed_config: {
+    "@type": "type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config",
+    on_new_connection: [{
+      object_key: SOURCE_FILTER_STATE,
+      factory_key: "envoy.hashable_string",
+      format_string: {
+        text_format_source: { inline_string: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%" },
+      },
+    }],
+  },
+};
 
 /** Listens on all addresses: which of the node's a redirected connection arrives at is the kernel's affair. */
 function listenOn(port: number, families: readonly IPFamily[]): { readonly [key: string]: Json } {

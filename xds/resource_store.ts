@@ -157,9 +157,9 @@ export class ResourceStore implements ResourceSource {
   #changedClusters(before: ServicePort | undefined, after: ServicePort | undefined): Iterable<string> {
     const old = new Set(before && this.#clusterNames(before, this.#nodeAddresses));
     const now = new Set(after && this.#clusterNames(after, this.#nodeAddresses));
-    const isAlike = before?.appProtocol === after?.appProtocol &&
+    const readsTheSame = before?.appProtocol === after?.appProtocol &&
       before?.settings.text === after?.settings.text;
-    return isAlike ? old.symmetricDifference(now) : old.union(now);
+    return readsTheSame ? old.symmetricDifference(now) : old.union(now);
   }
 
   *#clusterNames(servicePort: ServicePort, nodeAddresses: NodeAddresses): Generator<string> {

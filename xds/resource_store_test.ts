@@ -54,6 +54,20 @@ Deno.test("ResourceStore: an endpoint change touches the ClusterLoadAssignment a
   assertEquals(fixture.takeChanged(), ["ClusterLoadAssignment default/echo:http/IPv4"]);
 });
 
+Deno.test("ResourceStore: an annotation touches the Clusters of the ports it changes, and no others", () => {
+  const ports = [portSpec(), portSpec({ name: "grpc", port: 90 })];
+  const fixture = new Fixture(service({ ports }), slice({ endpoints: [endpoint("10.244.0.5")] }));
+  const annotated = (key: string, text: string): void =>
+    fixture.apply(service({ ports, annotations: { [`config.lightpath.cloud/${key}`]: text } }));
+  annotated("http-lb-policy", "RANDOM");
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80"]);
+  annotated("http-lb-policy", "RANDOM");
+  annotated("lb-policy", "no policy");
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80"]);
+  annotated("lb-policy", "RANDOM");
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", "Cluster 10.96.0.10:90"]);
+});
+
 Deno.test("ResourceStore: an endpoint change of one family leaves the other alone", () => {
   const fixture = new Fixture(
     service({ clusterIPs: ["10.96.0.10", "fd00::10"] }),

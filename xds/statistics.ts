@@ -5,7 +5,7 @@
  *
  * A Cluster has 112 to 133 statistics, most of Envoy's memory in eager mode. Two things reduce that. What counts traffic
  * (`upstream_cx_…`, `upstream_rq_…`) is made when the Cluster carries its first connection; Envoy can defer these and no others. What
- * is made at once is left out where it says nothing here: limits are lifted, no Cluster has subsets or a zone to prefer, and
+ * is made at once is left out where it says nothing here: most have no limits, none has subsets or zone-aware routing, and
  * what was sent and taken is told by the agent's own metrics. `membership_…` stays, and of outlier detection the
  * ejections now and ever.
  *
@@ -20,14 +20,15 @@ import type { Json } from "./listeners.ts";
 /** Begins of names, below `cluster.<namespace>/<service>_<port>.`; no part of a Kubernetes name holds a dot. */
 const LEFT_OUT = [
   "assignment_",
-  "circuit_breakers[.]",
+  // All but `remaining_…`, which are there only where a Service asks for them; what a limit refused is counted with the traffic.
+  "circuit_breakers[.](?:default|high)[.](?:cx|rq)_",
   // Of transport socket matches, which there are none of.
   "default[.]",
   "init_fetch_timeout",
   "lb_",
   "max_host_weight",
   "membership_(?:degraded|excluded)",
-  // All but `ejections_active` and `ejections_enforced_total`: only failures to connect eject (translate/cluster.ts).
+  // All but `ejections_active` and `ejections_enforced_total`.
   "outlier_detection[.]ejections_(?:[b-df-z]|enforced_[^t])",
   "update_",
   "version",

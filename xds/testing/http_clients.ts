@@ -1,9 +1,11 @@
 /**
- * HTTP clients that can do what `fetch` cannot: HTTP/2 without TLS, headers exactly as written, Unix sockets. For tests.
+ * Clients that can do what `fetch` and `Deno.connect` cannot: HTTP/2 without TLS, headers exactly as written, Unix sockets, an
+ * address of one's own. For tests.
  * @module
  */
 import { request } from "node:http";
 import { connect } from "node:http2";
+import { createConnection } from "node:net";
 
 /** GET / over HTTP/2 with prior knowledge; gives status and body. */
 export function getOverHttp2(host: string, port: number): Promise<string> {
@@ -22,11 +24,19 @@ export function getOverHttp2(host: string, port: number): Promise<string> {
   });
 }
 
-/** GET / over HTTP/1.1 with raw headers (name, value, name, value …); gives status and body. */
-export function getWithHeaders(host: string, port: number, headers: readonly string[]): Promise<string> {
+/**
+ * GET / over HTTP/1.1 with raw headers (name, value, name, value …), from an address of the client's choice; gives status and
+ * body.
+ */
+export function getWithHeaders(
+  host: string,
+  port: number,
+  headers: readonly string[],
+  from: { readonly localAddress?: string } = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
-      { host, port, headers: ["host", "service", ...headers], agent: false },
+      { host, port, headers: ["host", "service", ...headers], agent: false, ...from },
       (incoming) => {
         let body = "";
         incoming.setEncoding("utf8");
@@ -36,6 +46,20 @@ export function getWithHeaders(host: string, port: number, headers: readonly str
     );
     outgoing.on("error", reject);
     outgoing.end();
+  });
+}
+
+/** What a TCP server says first to a client of that address; undefined when it closes without a word. */
+export function greetingFrom(localAddress: string, host: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection({ host, port, localAddress });
+    socket.setEncoding("utf8");
+    socket.once("data", (text) => {
+      socket.destroy();
+      resolve(String(text).trim());
+    });
+    socket.once("error", reject);
+    socket.once("close", () => resolve(undefined));
   });
 }
 

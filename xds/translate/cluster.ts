@@ -2,10 +2,11 @@
  * Translates a ServicePort into the Cluster for one of its destinations.
  *
  * In: a TCP ServicePort, the destination's name and family. Out: an `envoy.config.cluster.v3.Cluster`; same input, same
- * message. Everything a Service may ask of Envoy rides on the Cluster, because the listeners are constant.
+ * message. Everything a Service may ask of Envoy rides on the Cluster, because the listeners are constant. This composes it;
+ * how an endpoint is chosen is decided in `balancing.ts`, how much may be under way in `limits.ts`, who is left out for a
+ * while in `outliers.ts`, what is tried again in `retries.ts`, what the constant routes are told in `metadata.ts`.
  *
- * Source: Envoy 1.40 API reference. kube-proxy knows no limits, so Envoy's default limits are lifted; where a value
- * below is Envoy's default, it is not written.
+ * Source: Envoy 1.40 API reference. Where a value below is Envoy's default, it is not written.
  * @module
  */
 import {
@@ -18,53 +19,19 @@ import {
   ApiVersion,
   Cluster,
   Cluster_DiscoveryType,
-  Cluster_LbPolicy,
   HttpProtocolOptions,
   packAny,
-  RoutingPriority,
 } from "../../protos/mod.ts";
 import { loadAssignmentName } from "../names.ts";
+import { hashPolicy, lbPolicy } from "./balancing.ts";
+import { circuitBreakers } from "./limits.ts";
 import { clusterMetadata } from "./metadata.ts";
+import { COMMON_LB_CONFIG, outlierDetection } from "./outliers.ts";
 import { protoDuration } from "./proto_duration.ts";
 import { retryPolicy } from "./retries.ts";
 
-/** The largest `UInt32Value`: no limit in practice. Envoy's default is 1,024 connections and requests, 3 retries. */
-const UNLIMITED = 4_294_967_295;
-
-/** Lifts the limits of both priorities (Envoy FAQ, "Is there a way to disable circuit breaking?"). */
-const UNLIMITED_THRESHOLDS = [RoutingPriority.DEFAULT, RoutingPriority.HIGH].map((priority) => ({
-  priority,
-  maxConnections: UNLIMITED,
-  maxPendingRequests: UNLIMITED,
-  maxRequests: UNLIMITED,
-  maxRetries: UNLIMITED,
-}));
-
 /** Finds an endpoint that vanished without a word within 60 + 5 x 15 s; seconds. */
 const TCP_KEEPALIVE = { keepaliveProbes: 5, keepaliveTime: 60, keepaliveInterval: 15 };
-
-/**
- * Keeps a TCP connection off an endpoint that has just refused one, or not answered: `tcp_proxy` tries again, but cannot
- * exclude the endpoint it tried (HTTP can, see `retries.ts`), and the one that is dead has the fewest
- * connections. Only failures to connect count, never what an endpoint says. It is tried again after 2 s, and while all
- * are out, all are used (panic threshold): a Service with one endpoint notices nothing of this.
- */
-const TCP_OUTLIER_DETECTION = {
-  outlierDetection: {
-    splitExternalLocalOriginErrors: true,
-    consecutiveLocalOriginFailure: 1,
-    enforcingConsecutive5xx: 0,
-    enforcingSuccessRate: 0,
-    enforcingLocalOriginSuccessRate: 0,
-    interval: { seconds: 1, nanos: 0 },
-    baseEjectionTime: { seconds: 2, nanos: 0 },
-    maxEjectionTime: { seconds: 10, nanos: 0 },
-    maxEjectionPercent: 100,
-  },
-  // By default a second endpoint that is taken out within a second of the first stays in use until that second is over
-  // (`update_merge_window`): with three of four endpoints dead 7 % of the connections failed.
-  commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: { seconds: 0, nanos: 0 } },
-} as const;
 
 /** A destination that a ServicePort owns. */
 export interface OwnedDestination {
@@ -86,10 +53,11 @@ export function translateCluster(servicePort: ServicePort, { name, family }: Own
       serviceName: loadAssignmentName(servicePort, family),
     },
     connectTimeout: protoDuration(values["upstream-connect-timeout"]),
-    lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
-    circuitBreakers: { thresholds: UNLIMITED_THRESHOLDS },
+    lbPolicy: lbPolicy(servicePort),
+    circuitBreakers: circuitBreakers(servicePort),
+    outlierDetection: outlierDetection(servicePort),
+    commonLbConfig: COMMON_LB_CONFIG,
     upstreamConnectionOptions: { tcpKeepalive: TCP_KEEPALIVE },
-    ...(servicePort.appProtocol === "tcp" ? TCP_OUTLIER_DETECTION : {}),
     typedExtensionProtocolOptions: {
       [HttpProtocolOptions.$type]: packAny(HttpProtocolOptions, httpProtocolOptions(servicePort)),
     },
@@ -116,7 +84,8 @@ export function emptyCluster(name: string): Cluster {
  * moment ago has clients on the HTTP listener, for as long as they keep their connections. By Envoy's default they
  * would be spoken for in HTTP/1.1, which an endpoint of gRPC answers with nothing good.
  */
-function httpProtocolOptions({ appProtocol, settings }: ServicePort): HttpProtocolOptions {
+function httpProtocolOptions(servicePort: ServicePort): HttpProtocolOptions {
+  const { appProtocol, settings } = servicePort;
   return HttpProtocolOptions.fromPartial({
     commonHttpProtocolOptions: {
       // A request sent while the server closes is lost, and a client that opens a connection for each request never had that
@@ -132,6 +101,7 @@ function httpProtocolOptions({ appProtocol, settings }: ServicePort): HttpProtoc
         http2ProtocolOptions: {},
       },
     }),
+    hashPolicy: hashPolicy(servicePort),
     ...(appProtocol === "tcp" ? {} : { retryPolicy: retryPolicy(settings) }),
   });
 }

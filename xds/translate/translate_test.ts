@@ -1,5 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { fail } from "@std/assert/fail";
 import { CONFIG_PREFIX, settingsOf } from "../../agent/model/annotations/mod.ts";
 import { servicePort } from "../../agent/model/testing/service_ports.ts";
 import { Cluster, ClusterLoadAssignment, HttpProtocolOptions } from "../../protos/mod.ts";
@@ -66,6 +67,27 @@ Deno.test("translateCluster() of an unnamed TCP port", async () => {
   await assertGolden("cluster_tcp", clusterJson(cluster));
 });
 
+Deno.test("translateCluster() of an HTTP port whose annotations ask for much", async () => {
+  const annotations = {
+    "lb-policy": "MAGLEV",
+    "hash-on": "header:x-user",
+    "circuit-breaker-default-max-requests": "100",
+    "circuit-breaker-default-max-retries": "5",
+    "outlier-detection-consecutive-5xx": "3",
+    "outlier-detection-base-ejection-time": "500ms",
+  };
+  const prefixed = Object.entries(annotations).map(([key, text]) => [`${CONFIG_PREFIX}${key}`, text]);
+  const { settings: [settings = fail()], faults } = settingsOf(Object.fromEntries(prefixed), [
+    { name: "http", appProtocol: "http" },
+  ]);
+  assertEquals(faults, []);
+  const cluster = translateCluster(servicePort({ port: "http", settings }), {
+    name: "10.96.0.10:80",
+    family: "IPv4",
+  });
+  await assertGolden("cluster_http_settings", clusterJson(cluster));
+});
+
 Deno.test("emptyCluster() has a name and no endpoints", async () => {
   await assertGolden("cluster_empty", Cluster.toJSON(emptyCluster("10.96.0.99:80")));
 });
@@ -86,5 +108,5 @@ Deno.test("equal input gives equal bytes", () => {
       .finish();
   const bytes = encode();
   assertEquals(bytes, encode());
-  assert(bytes.length < 600, `a Cluster takes ${bytes.length} bytes`);
+  assert(bytes.length < 700, `a Cluster takes ${bytes.length} bytes`);
 });

@@ -67,7 +67,7 @@ const BREAKERS = {
   },
 } as const;
 
-function definition<T>(
+function definition<const T>(
   kind: AnnotationKind<T>,
   row: Omit<AnnotationDefinition<T>, "kind">,
 ): AnnotationDefinition<T> {
