@@ -15,6 +15,8 @@ export type Command = "agent" | "bootstrap" | "cleanup" | "version";
 export interface Config {
   /** Name of the Node this runs on. */
   readonly nodeName: string;
+  /** The zone the Node is in, as endpoints name theirs; empty: unknown. */
+  readonly zone: string;
   /** Files and folders of manifests to read Services from; empty: from the API server. */
   readonly manifests: readonly string[];
   /** Path of a kubeconfig; empty: in the cluster, else `KUBECONFIG`, else `~/.kube/config`. */

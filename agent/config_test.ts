@@ -38,6 +38,7 @@ Deno.test("without any setting the defaults are kube-proxy's where it has them",
   const config = configOf("agent", { env: { HOME: "/root" } });
   assertEquals(config, {
     nodeName: "node-1",
+    zone: "",
     manifests: [],
     kubeconfig: "",
     context: "",

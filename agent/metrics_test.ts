@@ -29,6 +29,7 @@ function servicePort(name: string, endpoints: number, appProtocol: "tcp" | "http
     vips: [],
     nodePort: 0,
     families: ["IPv4"],
+    preferredZone: "",
     endpoints: {
       IPv4: Array.from(
         { length: endpoints },

@@ -71,6 +71,16 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     defaultHelp: "$NODE_NAME, else the host name",
     help: "name of the Node this runs on",
   },
+  zone: {
+    flag: "zone",
+    kind: text("NAME"),
+    commands: AGENT,
+    default: "",
+    defaultHelp: "unknown: no zone is preferred",
+    help:
+      "zone of that Node (its label topology.kubernetes.io/zone), whose endpoints come first for Services with " +
+      "trafficDistribution PreferSameZone",
+  },
   manifests: {
     flag: "manifests",
     kind: paths(),

@@ -83,7 +83,8 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const addressSelection = { cidrs: config.nodeportAddresses, families };
   const nodeAddresses = selectNodeAddresses(Deno.networkInterfaces(), addressSelection);
 
-  const model = new ServiceModel({ serviceProxyName: config.serviceProxyName, families });
+  const { serviceProxyName, zone } = config;
+  const model = new ServiceModel({ serviceProxyName, families }, { zone });
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
   using path = new DataPath({

@@ -33,6 +33,7 @@ const ROOTS: readonly string[] = [
   "envoy.config.endpoint.v3.ClusterLoadAssignment",
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
   "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+  "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
 ];
 
 /** https://github.com/stephenh/ts-proto#supported-options */

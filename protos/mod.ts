@@ -29,6 +29,7 @@ export {
 } from "./gen/envoy/config/endpoint/v3/endpoint_components.ts";
 export { RetryPolicy, RouteAction_HashPolicy } from "./gen/envoy/config/route/v3/route_components.ts";
 export { PreviousHostsPredicate } from "./gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.ts";
+export { PreviousPrioritiesConfig } from "./gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.ts";
 export { HttpProtocolOptions } from "./gen/envoy/extensions/upstreams/http/v3/http_protocol_options.ts";
 export {
   DeltaDiscoveryRequest,

@@ -158,7 +158,7 @@ export class ResourceStore implements ResourceSource {
     const old = new Set(before && this.#clusterNames(before, this.#nodeAddresses));
     const now = new Set(after && this.#clusterNames(after, this.#nodeAddresses));
     const readsTheSame = before?.appProtocol === after?.appProtocol &&
-      before?.settings.text === after?.settings.text;
+      before?.settings.text === after?.settings.text && before?.preferredZone === after?.preferredZone;
     return readsTheSame ? old.symmetricDifference(now) : old.union(now);
   }
 
@@ -201,7 +201,8 @@ export class ResourceStore implements ResourceSource {
     const parsed = parseLoadAssignmentName(name);
     const servicePort = parsed && this.#view.servicePort(parsed.key);
     if (parsed === undefined || servicePort === undefined) return undefined;
-    const assignment = translateLoadAssignment(name, servicePort.endpoints[parsed.family]);
+    const { endpoints, preferredZone } = servicePort;
+    const assignment = translateLoadAssignment(name, endpoints[parsed.family], preferredZone);
     return this.#keep(
       "ClusterLoadAssignment",
       encoded(name, ClusterLoadAssignment.encode(assignment).finish()),
@@ -249,7 +250,8 @@ function* changedAssignments(
   for (const family of IP_FAMILIES) {
     // One that comes or goes without endpoints reads the same to Envoy, but is kept only while it exists.
     if (
-      comesOrGoes && servicePort.families.includes(family) ||
+      (comesOrGoes || before.preferredZone !== after.preferredZone) &&
+        servicePort.families.includes(family) ||
       !equalEndpoints(before?.endpoints[family] ?? [], after?.endpoints[family] ?? [])
     ) {
       yield loadAssignmentName(servicePort, family);

@@ -68,6 +68,34 @@ Deno.test("ResourceStore: an annotation touches the Clusters of the ports it cha
   assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", "Cluster 10.96.0.10:90"]);
 });
 
+Deno.test("ResourceStore: a change of trafficDistribution touches Cluster and endpoints, where the zone is known", () => {
+  const events = (trafficDistribution: string): ObjectEvent[] => {
+    const endpoints = [endpoint("10.244.0.5", { zone: "a" }), endpoint("10.244.0.6", { zone: "b" })];
+    return [service({ trafficDistribution }), slice({ endpoints })].map((object) => ({
+      type: "apply",
+      object,
+    }));
+  };
+  /** What the change touches on a node of that zone, and the zones of the endpoints after it with their priorities. */
+  const change = (zone: string, from: string, to: string): unknown => {
+    const model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { zone });
+    const store = new ResourceStore({ view: model, nodeAddresses: NODE });
+    model.reduce(events(from));
+    store.markReady();
+    const touched: string[] = [];
+    store.onChange((changed) => void touched.push(...[...changed.values()].flatMap((names) => [...names])));
+    store.update(model.reduce(events(to)).changes);
+    const bytes = store.get("ClusterLoadAssignment", "default/echo:http/IPv4", "explicit")?.bytes;
+    const { endpoints } = ClusterLoadAssignment.decode(bytes ?? fail("no assignment"));
+    return [touched, endpoints.map(({ locality, priority }) => `${locality?.zone} ${priority}`)];
+  };
+  const touched = ["10.96.0.10:80", "default/echo:http/IPv4"];
+  assertEquals(change("b", "", "PreferSameZone"), [touched, ["b 0", "a 1"]]);
+  assertEquals(change("b", "PreferSameZone", ""), [touched, ["a 0", "b 0"]]);
+  assertEquals(change("b", "PreferSameZone", "PreferClose"), [[], ["b 0", "a 1"]]);
+  assertEquals(change("", "", "PreferSameZone"), [[], ["a 0", "b 0"]]);
+});
+
 Deno.test("ResourceStore: an endpoint change of one family leaves the other alone", () => {
   const fixture = new Fixture(
     service({ clusterIPs: ["10.96.0.10", "fd00::10"] }),

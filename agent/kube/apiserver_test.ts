@@ -95,6 +95,7 @@ const SERVICE_SPECS: Readonly<Record<string, Record<string, unknown>>> = {
     ipFamilyPolicy: "RequireDualStack",
     externalIPs: ["192.0.2.7", "2001:db8::7"],
     loadBalancerSourceRanges: ["198.51.100.0/24", "203.0.113.0/24"],
+    trafficDistribution: "PreferSameZone",
     selector: { app: "full" },
     sessionAffinity: "ClientIP",
     ports: [
@@ -103,7 +104,11 @@ const SERVICE_SPECS: Readonly<Record<string, Record<string, unknown>>> = {
     ],
   },
   "bare": { ports: [{ port: 1 }] },
-  "node-port": { type: "NodePort", ports: [{ port: 65535, nodePort: 30001 }] },
+  "node-port": {
+    type: "NodePort",
+    trafficDistribution: "PreferClose",
+    ports: [{ port: 65535, nodePort: 30001 }],
+  },
   "headless": { clusterIP: "None", ports: [{ port: 80 }] },
   "six": { ipFamilies: ["IPv6"], ipFamilyPolicy: "SingleStack", ports: [{ port: 80 }] },
   "elsewhere": { type: "ExternalName", externalName: "example.org" },

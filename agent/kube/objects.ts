@@ -57,6 +57,8 @@ export interface Service extends ObjectMeta {
   readonly loadBalancerIngress: readonly LoadBalancerIngress[];
   /** `spec.loadBalancerSourceRanges`: who may use the load balancer's addresses; empty: everybody. */
   readonly loadBalancerSourceRanges: readonly string[];
+  /** `spec.trafficDistribution`; empty when not set. */
+  readonly trafficDistribution: string;
   readonly ports: readonly ServicePortSpec[];
   /** Label `service.kubernetes.io/service-proxy-name` (KEP-2447); empty when absent. */
   readonly proxyName: string;

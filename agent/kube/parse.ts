@@ -110,6 +110,7 @@ function readService(root: FieldReader, metadata: FieldReader): Body<Service> {
     externalIPs: spec.texts("externalIPs"),
     loadBalancerIngress: root.object("status").object("loadBalancer").objects("ingress").flatMap(readIngress),
     loadBalancerSourceRanges: spec.texts("loadBalancerSourceRanges"),
+    trafficDistribution: spec.sharedText("trafficDistribution"),
     ports: spec.objects("ports").flatMap(readServicePort),
     proxyName: labels.text(SERVICE_PROXY_NAME_LABEL),
     headlessLabel: labels.has(HEADLESS_LABEL),

@@ -46,6 +46,7 @@ Deno.test("parse: a full Service, reduced to what is read", () => {
         clusterIPs: ["10.96.0.7", "fd00:96::7"],
         externalIPs: ["192.0.2.7"],
         loadBalancerSourceRanges: ["198.51.100.0/24"],
+        trafficDistribution: "PreferClose",
         ports: [
           { name: "http", port: 80, targetPort: "http", nodePort: 30080, appProtocol: "kubernetes.io/h2c" },
           { name: "dns", protocol: "UDP", port: 53 },
@@ -69,6 +70,7 @@ Deno.test("parse: a full Service, reduced to what is read", () => {
       externalIPs: ["192.0.2.7"],
       loadBalancerIngress: [{ ip: "192.0.2.8", ipMode: "VIP" }, { ip: "192.0.2.9", ipMode: "Proxy" }],
       loadBalancerSourceRanges: ["198.51.100.0/24"],
+      trafficDistribution: "PreferClose",
       ports: [
         { name: "http", protocol: "TCP", port: 80, nodePort: 30080, appProtocol: "kubernetes.io/h2c" },
         { name: "dns", protocol: "UDP", port: 53, nodePort: 0, appProtocol: "" },
@@ -94,6 +96,7 @@ Deno.test("parse: a bare Service has the API's defaults", () => {
     externalIPs: [],
     loadBalancerIngress: [],
     loadBalancerSourceRanges: [],
+    trafficDistribution: "",
     ports: [],
     proxyName: "",
     headlessLabel: false,

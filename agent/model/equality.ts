@@ -9,7 +9,7 @@ import { type Endpoint, IP_FAMILIES, type ServicePort, type VIP } from "./types.
 /** Whether both are equal in every field. Cost: their VIPs and endpoints. */
 export function equalServicePorts(a: ServicePort, b: ServicePort): boolean {
   return a.key === b.key && a.appProtocol === b.appProtocol && a.nodePort === b.nodePort &&
-    a.settings.text === b.settings.text &&
+    a.settings.text === b.settings.text && a.preferredZone === b.preferredZone &&
     equalLists(a.families, b.families, Object.is) && equalLists(a.vips, b.vips, equalVIPs) &&
     IP_FAMILIES.every((family) => equalEndpoints(a.endpoints[family], b.endpoints[family]));
 }

@@ -18,6 +18,7 @@ import { appProtocolOf } from "./app_protocol.ts";
 import { exactly } from "./exactly.ts";
 import { parseIPAddress, unusableAddress } from "./ip_address.ts";
 import { isPortNumber, parseProtocol } from "./port.ts";
+import { prefersOwnZone } from "./preferred_zone.ts";
 import { PROXY_ANNOTATION, PROXY_DISABLED } from "./selection.ts";
 import { servicePortKey } from "./service_port_name.ts";
 import {
@@ -60,6 +61,8 @@ export interface JudgedService {
   readonly addresses: readonly WantedAddress[];
   /** Those of the ClusterIPs, in the order of `IP_FAMILIES`. */
   readonly families: readonly IPFamily[];
+  /** Whether endpoints in a client's zone come first. */
+  readonly prefersOwnZone: boolean;
   readonly ports: readonly WantedPort[];
   readonly problems: readonly Problem[];
 }
@@ -104,6 +107,7 @@ export function judgeService(
     creationTimestamp: Math.floor(service.creationTimestampMs / 1000),
     addresses,
     families: familiesOf(addresses),
+    prefersOwnZone: judgeTrafficDistribution(service.trafficDistribution, report),
     ports: [],
     problems: NO_PROBLEMS,
   };
@@ -154,6 +158,20 @@ function withSettings(
   if (settings.every((one) => one === DEFAULT_SETTINGS)) return ports;
   const byPort = new Map(tcp.map((port, index) => [port, settings[index] ?? DEFAULT_SETTINGS]));
   return ports.map((port) => ({ ...port, settings: byPort.get(port) ?? port.settings }));
+}
+
+function judgeTrafficDistribution(value: string, report: Report): boolean {
+  const prefers = prefersOwnZone(value);
+  if (prefers === undefined) {
+    report(
+      "unsupported",
+      `trafficDistribution ${
+        JSON.stringify(value.slice(0, 60))
+      } is not followed; all endpoints are used alike. ` +
+        `Use PreferSameZone.`,
+    );
+  }
+  return prefers ?? false;
 }
 
 /** Says what is wrong with the annotations that concern the Service as a whole; what they mean is decided elsewhere. */

@@ -15,6 +15,7 @@ export { equalEndpoints } from "./equality.ts";
 export { parseIPAddress } from "./ip_address.ts";
 export type { IPAddress } from "./ip_address.ts";
 export { pathOf } from "./path.ts";
+export { endpointTiers } from "./preferred_zone.ts";
 export { ServiceModel } from "./reduce.ts";
 export type { ServiceSelection } from "./selection.ts";
 export { servicePortKey, servicePortLabel } from "./service_port_name.ts";

@@ -70,15 +70,17 @@ const NO_SLICES: readonly JudgedSlice[] = [];
 /** The model. One owner applies events; everybody else holds it as a `ModelView`. */
 export class ServiceModel implements ModelView {
   readonly #selection: ServiceSelection;
+  readonly #zone: string;
   readonly #known = new Map<NamespacedName, Known>();
   /** Which Service a slice named when it was last seen: the label may change. */
   readonly #slices = new Map<NamespacedName, JudgedSlice>();
   readonly #claims = new ClaimTable();
   readonly #problems = new ProblemTable();
 
-  /** An empty model that serves what `selection` selects. */
-  constructor(selection: ServiceSelection) {
+  /** An empty model that serves what `selection` selects, on a node in that zone (empty: unknown). */
+  constructor(selection: ServiceSelection, { zone = "" }: { readonly zone?: string } = {}) {
     this.#selection = selection;
+    this.#zone = zone;
   }
 
   servicePort(key: ServicePortKey): ServicePort | undefined {
@@ -276,6 +278,7 @@ export class ServiceModel implements ModelView {
       vips,
       nodePort,
       families: service.families,
+      preferredZone: service.prefersOwnZone ? this.#zone : "",
       endpoints: {
         IPv4: joinEndpoints(wanted, "IPv4", slices),
         IPv6: joinEndpoints(wanted, "IPv6", slices),

@@ -18,7 +18,7 @@ function remove(kind: KubeObject["kind"], name: string): ObjectEvent {
 }
 
 function newModel(serviceProxyName = ""): ServiceModel {
-  return new ServiceModel({ serviceProxyName, families: IP_FAMILIES });
+  return new ServiceModel({ serviceProxyName, families: IP_FAMILIES }, { zone: "zone-a" });
 }
 
 function addresses(port: ServicePort | undefined, family: "IPv4" | "IPv6" = "IPv4"): readonly string[] {
@@ -55,6 +55,29 @@ Deno.test("reduce() says nothing of a change that changes nothing served", () =>
   ));
   assertEquals(delta.changes.size, 0);
   assertEquals(delta.triggerTimesMs, []);
+});
+
+Deno.test("reduce() prefers the node's zone where the Service asks for it and the zone is known", () => {
+  const preferred = (zone: string, trafficDistribution: string): string | undefined => {
+    const model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { zone });
+    model.reduce(apply(service({ trafficDistribution })));
+    return model.servicePort(KEY)?.preferredZone;
+  };
+  assertEquals(preferred("zone-a", "PreferSameZone"), "zone-a");
+  assertEquals(preferred("zone-a", "PreferClose"), "zone-a");
+  assertEquals(preferred("zone-a", ""), "");
+  assertEquals(preferred("", "PreferSameZone"), "");
+
+  const model = newModel();
+  model.reduce(apply(service()));
+  const { changes } = model.reduce(apply(service({ trafficDistribution: "PreferSameZone" })));
+  assertEquals([...changes.keys()], [KEY]);
+});
+
+Deno.test("reduce() says which trafficDistribution is not followed", () => {
+  const { problemsAppeared } = newModel().reduce(apply(service({ trafficDistribution: "PreferSameNode" })));
+  assertEquals(problemsAppeared.map(({ kind }) => kind), ["unsupported"]);
+  assertStringIncludes(problemsAppeared[0]?.message ?? "", '"PreferSameNode" is not followed');
 });
 
 Deno.test("reduce() resolves a named target port slice by slice", () => {
@@ -469,6 +492,7 @@ function randomService(random: Random, name: string): KubeObject {
   );
   return service({
     name,
+    trafficDistribution: random.pick(["", "", "PreferSameZone", "PreferSameNode"]),
     creationTimestampMs: 1_000 * random.integer(0, 2),
     clusterIPs: random.pick([["10.96.0.1"], ["10.96.0.2"], ["10.96.0.3", "fd00::3"], ["fd00::3"], ["None"]]),
     externalIPs: random.pick([[], ["192.0.2.1"], ["10.96.0.1"], ["fd00::9", "bad"]]),

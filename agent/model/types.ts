@@ -84,6 +84,8 @@ export interface ServicePort {
   readonly nodePort: number;
   /** The families of the Service, in the order of `IP_FAMILIES`. */
   readonly families: readonly IPFamily[];
+  /** The zone whose endpoints come first (`preferred_zone.ts`); empty: all are alike. */
+  readonly preferredZone: string;
   /** Usable endpoints by family, sorted by zone, address, port, without duplicates. Empty means: reject. */
   readonly endpoints: Readonly<Record<IPFamily, readonly Endpoint[]>>;
 }

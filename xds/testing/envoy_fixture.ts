@@ -51,7 +51,7 @@ export class EnvoyFixture implements AsyncDisposable {
   readonly httpPort: number;
   readonly directory: string;
   recorded: Recorded = newRecord();
-  model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES });
+  model: ServiceModel;
   store: ResourceStore;
   /** Resources that are sent instead of the store's own; to provoke a NACK. */
   readonly forged = new Map<string, EncodedResource>();
@@ -67,8 +67,12 @@ export class EnvoyFixture implements AsyncDisposable {
   #envoyEnded = new AbortController();
   #logged: Promise<void> = Promise.resolve();
 
-  private constructor(mode: XdsMode, directory: string) {
+  readonly #zone: string;
+
+  private constructor(directory: string, { mode, zone }: { readonly mode: XdsMode; readonly zone: string }) {
     this.mode = mode;
+    this.#zone = zone;
+    this.model = this.#newModel();
     this.directory = directory;
     this.tcpPort = freePort();
     this.httpPort = freePort();
@@ -78,9 +82,9 @@ export class EnvoyFixture implements AsyncDisposable {
   /** Starts all of it with these objects. */
   static async start(
     objects: readonly KubeObject[],
-    { mode = "on-demand" as XdsMode } = {},
+    { mode = "on-demand" as XdsMode, zone = "" } = {},
   ): Promise<EnvoyFixture> {
-    const fixture = new EnvoyFixture(mode, await Deno.makeTempDir({ prefix: "lp-" }));
+    const fixture = new EnvoyFixture(await Deno.makeTempDir({ prefix: "lp-" }), { mode, zone });
     try {
       fixture.apply(...objects);
       await fixture.startServer();
@@ -108,7 +112,7 @@ export class EnvoyFixture implements AsyncDisposable {
 
   /** What a freshly started agent would hold: a new model and store over the same objects. */
   replaceModel(objects: readonly KubeObject[]): void {
-    this.model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES });
+    this.model = this.#newModel();
     this.store = this.#newStore();
     this.apply(...objects);
   }
@@ -281,6 +285,10 @@ export class EnvoyFixture implements AsyncDisposable {
     await this.stopEnvoy();
     await this.stopServer();
     await Deno.remove(this.directory, { recursive: true });
+  }
+
+  #newModel(): ServiceModel {
+    return new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { zone: this.#zone });
   }
 
   #newStore(): ResourceStore {

@@ -102,6 +102,6 @@ function httpProtocolOptions(servicePort: ServicePort): HttpProtocolOptions {
       },
     }),
     hashPolicy: hashPolicy(servicePort),
-    ...(appProtocol === "tcp" ? {} : { retryPolicy: retryPolicy(settings) }),
+    ...(appProtocol === "tcp" ? {} : { retryPolicy: retryPolicy(servicePort) }),
   });
 }

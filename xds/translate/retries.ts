@@ -1,7 +1,7 @@
 /**
  * Decides which requests a Cluster tries again whatever their method, how often, and where.
  *
- * In: a port's settings. Out: an `envoy.config.route.v3.RetryPolicy` for its Clusters.
+ * In: a ServicePort. Out: an `envoy.config.route.v3.RetryPolicy` for its Clusters.
  *
  * What no server can have acted upon is always tried again: a connection that failed, a stream that was refused, a reset
  * before the request was sent. So an endpoint that is gone before its removal arrives costs nobody a request. What a server
@@ -12,8 +12,8 @@
  * How many retries may be under way at once is a limit of the Cluster (`circuitBreakers`), not of the policy.
  * @module
  */
-import type { PortSettings } from "../../agent/model/mod.ts";
-import { packAny, PreviousHostsPredicate, RetryPolicy } from "../../protos/mod.ts";
+import type { ServicePort } from "../../agent/model/mod.ts";
+import { packAny, PreviousHostsPredicate, PreviousPrioritiesConfig, RetryPolicy } from "../../protos/mod.ts";
 
 /** Nobody can have acted upon these. */
 const ALWAYS: readonly string[] = ["connect-failure", "refused-stream", "reset-before-request"];
@@ -27,13 +27,25 @@ const OTHER_HOST = {
   hostSelectionRetryMaxAttempts: 20,
 };
 
+/** For endpoints in tiers: without it all tries stay in the tier of the first, in which each endpoint may be dead. */
+const OTHER_TIER = {
+  retryPriority: {
+    name: "envoy.retry_priorities.previous_priorities",
+    typedConfig: packAny(
+      PreviousPrioritiesConfig,
+      PreviousPrioritiesConfig.fromPartial({ updateFrequency: 1 }),
+    ),
+  },
+};
+
 /** The policy of a port's Clusters. */
-export function retryPolicy({ values }: PortSettings): RetryPolicy {
+export function retryPolicy({ settings: { values }, preferredZone }: ServicePort): RetryPolicy {
   const ofAnyMethod = values["retry-enabled"] && values["retry-methods"] === "all" ? values["retry-on"] : [];
   return RetryPolicy.fromPartial({
     retryOn: [...ALWAYS, ...ofAnyMethod].join(),
     numRetries: values["num-retries"],
     retriableHeaders: values["retriable-headers"].map((name) => ({ name, presentMatch: true })),
     ...OTHER_HOST,
+    ...(preferredZone === "" ? {} : OTHER_TIER),
   });
 }

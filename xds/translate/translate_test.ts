@@ -102,6 +102,23 @@ Deno.test("translateLoadAssignment() groups endpoints by zone", async () => {
   await assertGolden("load_assignment", ClusterLoadAssignment.toJSON(assignment));
 });
 
+Deno.test("translateLoadAssignment() gives the preferred zone the first priority, and all others the second", async () => {
+  const assignment = translateLoadAssignment("default/echo:http/IPv4", [
+    { address: "10.244.0.9", port: 8080, zone: "" },
+    { address: "10.244.0.5", port: 8080, zone: "zone-a" },
+    { address: "10.244.1.5", port: 8080, zone: "zone-b" },
+  ], "zone-b");
+  await assertGolden("load_assignment_preferred_zone", ClusterLoadAssignment.toJSON(assignment));
+});
+
+Deno.test("translateCluster() of an HTTP port with a preferred zone", async () => {
+  const cluster = translateCluster(servicePort({ port: "http", preferredZone: "zone-a" }), {
+    name: "10.96.0.10:80",
+    family: "IPv4",
+  });
+  await assertGolden("cluster_preferred_zone", clusterJson(cluster));
+});
+
 Deno.test("equal input gives equal bytes", () => {
   const encode = (): Uint8Array =>
     Cluster.encode(translateCluster(servicePort({ port: "http" }), { name: "10.96.0.10:80", family: "IPv4" }))

@@ -83,6 +83,7 @@ const SERVICE_SPEC: Schema = {
   ipFamilies: [19, text],
   allocateLoadBalancerNodePorts: [20, boolean],
   internalTrafficPolicy: [22, text],
+  trafficDistribution: [23, text],
 };
 const SERVICE: Schema = {
   metadata: [1, message(OBJECT_META)],

@@ -49,6 +49,7 @@ export const FULL_SERVICE: RawFields = {
     sessionAffinity: "None",
     externalTrafficPolicy: "Cluster",
     internalTrafficPolicy: "Cluster",
+    trafficDistribution: "PreferSameZone",
     ipFamilyPolicy: "PreferDualStack",
     ipFamilies: ["IPv4", "IPv6"],
     allocateLoadBalancerNodePorts: true,

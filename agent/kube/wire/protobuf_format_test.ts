@@ -223,8 +223,8 @@ Deno.test("protobuf: random faults in a list are an error, an unreadable object,
 Deno.test("protobuf: an object that is broken is left out, named, and leaves the others alone", () => {
   const service = encodeObject("Service", FULL_SERVICE);
   const inner = service.slice();
-  // A length within spec that reaches beyond it: the last field there is internalTrafficPolicy.
-  const at = new TextDecoder("latin1").decode(inner).lastIndexOf("\xb2\x01\x07Cluster");
+  // A length within spec that reaches beyond it: the last field there is trafficDistribution.
+  const at = new TextDecoder("latin1").decode(inner).lastIndexOf("\xba\x01\x0ePreferSameZone");
   assert(at > 0);
   inner[at + 2] = 0x7f;
   const events = decodeWatch(
@@ -241,7 +241,7 @@ Deno.test("protobuf: an object that is broken is left out, named, and leaves the
   );
   const cannot = "a field of 127 bytes stands in a message that has only";
   assertEquals(events.map((event) => event.type === "UNREADABLE" ? event.reason : event.type), [
-    `Service shop/web is broken: ${cannot} 7 more`,
+    `Service shop/web is broken: ${cannot} 14 more`,
     `Service without a name is broken: ${cannot} 0 more`,
     "Service without metadata.name",
     "kind Pod is not read",

@@ -18,6 +18,7 @@ const SERVICE_SPEC = {
   externalIPs: bytesTag(5),
   loadBalancerSourceRanges: bytesTag(9),
   clusterIPs: bytesTag(18),
+  trafficDistribution: bytesTag(23),
 };
 const SERVICE_PORT = {
   name: bytesTag(1),
@@ -65,6 +66,7 @@ export function readService(wire: ProtobufReader): Service {
     externalIPs: spec.externalIPs,
     loadBalancerIngress,
     loadBalancerSourceRanges: spec.loadBalancerSourceRanges,
+    trafficDistribution: spec.trafficDistribution,
     ports: spec.ports,
     proxyName: metadata.proxyName,
     headlessLabel: metadata.headlessLabel,
@@ -73,13 +75,17 @@ export function readService(wire: ProtobufReader): Service {
   };
 }
 
-type Spec = Pick<Service, "type" | "clusterIPs" | "externalIPs" | "loadBalancerSourceRanges" | "ports">;
+type Spec = Pick<
+  Service,
+  "type" | "clusterIPs" | "externalIPs" | "loadBalancerSourceRanges" | "trafficDistribution" | "ports"
+>;
 
 const NO_SPEC: Spec = {
   type: "ClusterIP",
   clusterIPs: NONE,
   externalIPs: NONE,
   loadBalancerSourceRanges: NONE,
+  trafficDistribution: "",
   ports: NONE,
 };
 
@@ -89,6 +95,7 @@ function readSpec(wire: ProtobufReader): Spec {
   let clusterIPs: string[] | undefined;
   let externalIPs: string[] | undefined;
   let loadBalancerSourceRanges: string[] | undefined;
+  let trafficDistribution = "";
   const ports: ServicePortSpec[] = [];
   const outer = wire.enter();
   while (wire.more()) {
@@ -111,6 +118,9 @@ function readSpec(wire: ProtobufReader): Spec {
       case SERVICE_SPEC.clusterIPs:
         clusterIPs = withText(clusterIPs, wire.text());
         break;
+      case SERVICE_SPEC.trafficDistribution:
+        trafficDistribution = wire.sharedText();
+        break;
       default:
         wire.skip();
     }
@@ -121,6 +131,7 @@ function readSpec(wire: ProtobufReader): Spec {
     clusterIPs: clusterIPs ?? withText(undefined, clusterIP) ?? NONE,
     externalIPs: externalIPs ?? NONE,
     loadBalancerSourceRanges: loadBalancerSourceRanges ?? NONE,
+    trafficDistribution,
     ports,
   };
 }

@@ -28,6 +28,7 @@ export function service(overrides: Partial<Service> = {}): Service {
     externalIPs: [],
     loadBalancerIngress: [],
     loadBalancerSourceRanges: [],
+    trafficDistribution: "",
     ports: [portSpec()],
     proxyName: "",
     headlessLabel: false,

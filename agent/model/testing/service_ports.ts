@@ -19,6 +19,7 @@ export interface ServicePortSketch {
   readonly vips?: readonly string[];
   readonly nodePort?: number;
   readonly families?: readonly IPFamily[];
+  readonly preferredZone?: string;
   /** Families that have an endpoint. */
   readonly endpoints?: readonly IPFamily[];
 }
@@ -45,6 +46,7 @@ export function servicePort(sketch: ServicePortSketch = {}): ServicePort {
     }),
     nodePort: sketch.nodePort ?? 0,
     families: sketch.families ?? ["IPv4"],
+    preferredZone: sketch.preferredZone ?? "",
     endpoints: {
       IPv4: withEndpoints.includes("IPv4") ? [{ ...endpoint, address: "10.244.0.5" }] : [],
       IPv6: withEndpoints.includes("IPv6") ? [{ ...endpoint, address: "fd00:244::5" }] : [],
