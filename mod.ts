@@ -8,6 +8,7 @@ import { createLogger } from "./agent/log.ts";
 import { runAgent } from "./commands/agent.ts";
 import { runBootstrap } from "./commands/bootstrap.ts";
 import { runCleanup } from "./commands/cleanup.ts";
+import { runExplain } from "./commands/explain.ts";
 import { type CommandContext, OutputError } from "./commands/context.ts";
 import { explainFault } from "./commands/explain_fault.ts";
 import { runVersion } from "./commands/version.ts";
@@ -15,6 +16,7 @@ import { runVersion } from "./commands/version.ts";
 const RUN: Readonly<Record<Command, (context: CommandContext) => Promise<void>>> = {
   agent: runAgent,
   bootstrap: runBootstrap,
+  explain: runExplain,
   cleanup: runCleanup,
   version: runVersion,
 };

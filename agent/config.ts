@@ -55,6 +55,9 @@ export function parseCommandLine(args: readonly string[], edge: CommandLineEdge)
   const file = configPath === undefined ? new Map<string, Given>() : readConfigFile(configPath, edge, errors);
   const config = resolve([flags, variables, file], edge, errors);
   if (errors.length === 0) errors.push(...contradictions(config, [flags, variables, file]));
+  if (errors.length === 0 && name === "explain" && config.service === "") {
+    errors.push("which Service? lightpath explain <namespace>/<service>");
+  }
   if (errors.length === 0) return { kind: "run", command: name, config };
   return { kind: "error", message: [...errors, `see "lightpath ${name} --help"`].join("\n") };
 }
@@ -131,10 +134,11 @@ function contradictions(config: Config, sources: readonly Source[]): string[] {
     notBoth("ads-address", "ads-socket", "Envoy is fed either on a loopback address or on a Unix socket");
   }
   for (
-    const [flag, path] of [["ads-socket", config.adsSocket], [
-      "envoy-admin-socket",
-      config.envoyAdminSocket,
-    ]] as const
+    const [flag, path] of [
+      ["ads-socket", config.adsSocket],
+      ["envoy-admin-socket", config.envoyAdminSocket],
+      ["agent-socket", config.agentSocket],
+    ] as const
   ) {
     const bytes = new TextEncoder().encode(path).length;
     if (bytes === 0 || bytes > MAX_SOCKET_PATH_BYTES) {

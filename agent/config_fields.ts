@@ -9,7 +9,7 @@ import type { LogFormat, LogLevel } from "./log.ts";
 import type { HostPort } from "./setting_values.ts";
 
 /** What the program can be asked to do. */
-export type Command = "agent" | "bootstrap" | "cleanup" | "version";
+export type Command = "agent" | "bootstrap" | "explain" | "cleanup" | "version";
 
 /** Every setting's value. Settings that a command does not have hold their defaults there. */
 export interface Config {
@@ -41,6 +41,8 @@ export interface Config {
   readonly runDir: string;
   /** Folder of what outlives a restart of the node: which Clusters it uses; empty: kept nowhere. */
   readonly stateDir: string;
+  /** Unix socket on which the agent answers `lightpath explain`. */
+  readonly agentSocket: string;
   /** Unix socket on which Envoy is fed. */
   readonly adsSocket: string;
   /** Loopback address to feed Envoy on instead of the socket. */
@@ -71,4 +73,10 @@ export interface Config {
   readonly output: string;
   /** Notation of the bootstrap. */
   readonly format: "yaml" | "json";
+  /** The Service to explain, `<namespace>/<service>`; empty: none is given. */
+  readonly service: string;
+  /** Whether settings at their defaults are explained too. */
+  readonly all: boolean;
+  /** Whether the explanation is printed as JSON. */
+  readonly json: boolean;
 }

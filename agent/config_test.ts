@@ -51,6 +51,7 @@ Deno.test("without any setting the defaults are kube-proxy's where it has them",
     envoyLogLevel: "warning",
     runDir: "/run/lightpath",
     stateDir: "/var/lib/lightpath",
+    agentSocket: "/run/lightpath/agent.sock",
     adsSocket: "/run/lightpath/ads.sock",
     adsAddress: undefined,
     envoyAdminSocket: "/run/lightpath/envoy-admin.sock",
@@ -67,6 +68,9 @@ Deno.test("without any setting the defaults are kube-proxy's where it has them",
     logFormat: "text",
     output: "-",
     format: "yaml",
+    service: "",
+    all: false,
+    json: false,
   });
 });
 
@@ -97,6 +101,22 @@ Deno.test("the node's name: flag, NODE_NAME, host name, lowered as kube-proxy do
 Deno.test("--run-dir moves both sockets, unless they are given", () => {
   const config = configOf("agent --ads-socket /a/x.sock --run-dir /tmp/r");
   assertEquals([config.adsSocket, config.envoyAdminSocket], ["/a/x.sock", "/tmp/r/envoy-admin.sock"]);
+});
+
+Deno.test("explain takes the Service without a flag's name, and flags that need no value", () => {
+  const { service, all, json } = configOf("explain --all default/echo --json=false");
+  assertEquals({ service, all, json }, { service: "default/echo", all: true, json: false });
+  assertEquals(configOf("explain --service default/echo").service, "default/echo");
+  const cases: readonly (readonly [string, string])[] = [
+    ["explain", "which Service? lightpath explain <namespace>/<service>"],
+    [
+      "explain echo",
+      'the argument of "explain": "echo" is not what is wanted: a Service as <namespace>/<service>',
+    ],
+    ["explain a/b c/d", '"c/d" is neither a flag nor the value of one'],
+    ["explain a/b --all=maybe", '--all: "maybe" is not what is wanted: true or false'],
+  ];
+  for (const [line, wanted] of cases) assertEquals(errorsOf(line), [wanted]);
 });
 
 Deno.test("lists add up over flags, are split by comma or colon where that is usual, and may be YAML lists", () => {
@@ -248,7 +268,7 @@ Deno.test("--help of each command lists exactly its flags", () => {
     if (help.kind !== "help") throw new Error(`${command} has no help`);
     const settings: readonly Setting<unknown>[] = Object.values(SETTINGS);
     for (const setting of settings) {
-      const listed = help.text.includes(`\n  --${setting.flag} `);
+      const listed = new RegExp(`\n  --${setting.flag}[ \n]`).test(help.text);
       assertEquals(
         listed,
         (setting.commands as readonly string[]).includes(command),
@@ -272,17 +292,24 @@ Deno.test("every setting can be given in each of its three spellings", () => {
     DURATION: "9s",
     PATH: "/9",
     NAME: "nine",
+    "NAMESPACE/SERVICE": "nine/nine",
+    "": "true",
   };
   for (const [field, setting] of Object.entries(SETTINGS) as [keyof Config, Setting<unknown>][]) {
     const { placeholder } = setting.kind;
     const sample = samples[placeholder] ?? placeholder.split("|").at(-1) ?? "";
-    const command = setting.commands[0] ?? "agent";
-    const byFlag = configOf(`${command} --${setting.flag} ${sample}`)[field];
+    // A Service to explain is the one setting that must be given.
+    const isRequired = setting.isOperand === true;
+    const name = setting.commands[0] ?? "agent";
+    const command = name === "explain" && !isRequired ? "explain default/echo" : name;
+    const byFlag = configOf(`${command} --${setting.flag}=${sample}`)[field];
     assertEquals(configOf(command, { env: { [envName(setting.flag)]: sample } })[field], byFlag);
     assertEquals(
       configOf(`${command} --config f`, { files: { f: `${setting.flag}: "${sample}"` } })[field],
       byFlag,
     );
-    if (sample !== setting.default) assertEquals(byFlag === configOf(command)[field], false, setting.flag);
+    if (sample !== setting.default && !isRequired) {
+      assertEquals(byFlag === configOf(command)[field], false, setting.flag);
+    }
   }
 });

@@ -33,7 +33,7 @@ export function renderCommandHelp(command: Command): string {
   const lines = [
     `${COMMANDS[command]}.`,
     "",
-    `Usage: lightpath ${command} [flags]`,
+    `Usage: lightpath ${command}${renderOperand(command)} [flags]`,
     "",
     "Each flag may also be given as environment variable (--log-level as LIGHTPATH_LOG_LEVEL) or as key of a YAML",
     "file (log-level: debug). A flag wins over the environment, the environment over the file.",
@@ -45,11 +45,20 @@ export function renderCommandHelp(command: Command): string {
   const settings: readonly Setting<unknown>[] = Object.values(SETTINGS);
   for (const setting of settings) {
     if (!setting.commands.includes(command)) continue;
-    lines.push(`  --${setting.flag} ${setting.kind.placeholder}`);
+    lines.push(`  --${setting.flag} ${setting.kind.placeholder}`.trimEnd());
     lines.push(...wrap(`${setting.help}${renderDefault(setting)}`));
   }
   lines.push("  --help", ...wrap("print this"), "");
   return lines.join("\n");
+}
+
+/** What the command takes without a flag's name in front. */
+function renderOperand(command: Command): string {
+  const settings: readonly Setting<unknown>[] = Object.values(SETTINGS);
+  const operand = settings.find(({ isOperand, commands }) =>
+    isOperand === true && commands.includes(command)
+  );
+  return operand === undefined ? "" : ` ${operand.kind.placeholder}`;
 }
 
 function renderDefault(setting: Setting<unknown>): string {

@@ -31,6 +31,9 @@ export type Source = ReadonlyMap<string, Given>;
 const SETTING_BY_FLAG: ReadonlyMap<string, Setting<unknown>> = new Map(
   Object.values(SETTINGS).map((setting: Setting<unknown>) => [setting.flag, setting]),
 );
+const OPERANDS: readonly Setting<unknown>[] = [...SETTING_BY_FLAG.values()].filter(({ isOperand }) =>
+  isOperand
+);
 const KNOWN_FLAGS: readonly string[] = ["config", ...SETTING_BY_FLAG.keys()];
 
 /** Where kube-proxy's users look for something that has another name here. */
@@ -50,6 +53,11 @@ export function readFlags(command: Command, args: readonly string[], errors: str
     const argument = args[index] ?? "";
     const match = /^--?([^=]+)(?:=(.*))?$/s.exec(argument);
     const flag = match?.[1];
+    const operand = OPERANDS.find(({ commands }) => commands.includes(command));
+    if (flag === undefined && operand !== undefined && !given.has(operand.flag)) {
+      given.set(operand.flag, { texts: [argument], origin: `the argument of "${command}"` });
+      continue;
+    }
     if (flag === undefined) {
       errors.push(`"${argument}" is neither a flag nor the value of one`);
       continue;
@@ -62,6 +70,7 @@ export function readFlags(command: Command, args: readonly string[], errors: str
       continue;
     }
     let text = match?.[2];
+    if (text === undefined && setting?.kind.bare !== undefined) text = setting.kind.bare;
     if (text === undefined) {
       text = args[index + 1];
       if (text === undefined || /^--[a-z]/.test(text)) {

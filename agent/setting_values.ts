@@ -28,6 +28,8 @@ export interface ValueKind<T> {
   readonly placeholder: string;
   /** Ends the sentence "wanted: …" of an error. */
   readonly wanted: string;
+  /** What the flag means without a value; without this it wants one. */
+  readonly bare?: string;
   /** True when the setting takes several values: flags add up, and the YAML file may give a list. */
   readonly list: boolean;
   /** What separates several values in an environment variable, where the text itself is not split anyway. */
@@ -56,6 +58,24 @@ export function choice<const T extends string>(...choices: readonly T[]): ValueK
     { placeholder: choices.join("|"), wanted: `one of ${choices.join(", ")}` },
     (value) => choices.find((one) => one === value),
   );
+}
+
+/** Yes or no; the flag alone means yes. */
+export function toggle(): ValueKind<boolean> {
+  const kind = single(
+    { placeholder: "", wanted: "true or false" },
+    (value) => ({ true: true, false: false })[value],
+  );
+  return { ...kind, bare: "true" };
+}
+
+/** A Service's namespace and name; the empty text when there is none. */
+export function serviceName(): ValueKind<string> {
+  const part = "[a-z0-9]([-a-z0-9.]*[a-z0-9])?";
+  const pattern = new RegExp(`^${part}/${part}$`);
+  const words = { placeholder: "NAMESPACE/SERVICE", wanted: "a Service as <namespace>/<service>" };
+  const kind = single(words, (value) => pattern.test(value) ? value : undefined);
+  return { ...kind, parse: (texts) => texts.length === 0 ? { value: "" } : kind.parse(texts) };
 }
 
 /** A whole number between two bounds, both included. */

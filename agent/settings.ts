@@ -18,7 +18,9 @@ import {
   nodeName,
   paths,
   port,
+  serviceName,
   text,
+  toggle,
   type ValueKind,
 } from "./setting_values.ts";
 
@@ -26,6 +28,7 @@ import {
 export const COMMANDS: Readonly<Record<Command, string>> = {
   agent: "Serve this node's Services: watch them, feed Envoy, redirect their traffic to it",
   bootstrap: "Print the configuration Envoy has to be started with",
+  explain: "Say how a Service is served and why: settings, endpoints, what Envoy has taken, problems",
   cleanup: "Remove from the kernel all that Lightpath put there, and nothing else",
   version: "Print the versions of Lightpath and of the Envoy it is made for",
 };
@@ -55,11 +58,14 @@ export interface Setting<T> {
   /** What `--help` says about the default where it cannot be computed beforehand, or is empty. */
   readonly defaultHelp?: string;
   readonly help: string;
+  /** The flag's name may be left out: what stands on the command line without one is its value. */
+  readonly isOperand?: true;
 }
 
-const ALL: readonly Command[] = ["agent", "bootstrap", "cleanup", "version"];
+const ALL: readonly Command[] = ["agent", "bootstrap", "explain", "cleanup", "version"];
 const AGENT: readonly Command[] = ["agent"];
 const ENVOY: readonly Command[] = ["agent", "bootstrap"];
+const EXPLAINED: readonly Command[] = ["agent", "explain"];
 
 /** The table, in the order of `--help`. */
 export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]> } = {
@@ -84,9 +90,10 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   manifests: {
     flag: "manifests",
     kind: paths(),
-    commands: AGENT,
+    commands: EXPLAINED,
     help:
-      "file or folder of Service and EndpointSlice manifests to serve instead of a cluster's; may be repeated",
+      "file or folder of Service and EndpointSlice manifests to serve instead of a cluster's, or to explain without " +
+      "asking an agent; may be repeated",
   },
   kubeconfig: {
     flag: "kubeconfig",
@@ -107,7 +114,7 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   serviceProxyName: {
     flag: "service-proxy-name",
     kind: text("NAME"),
-    commands: AGENT,
+    commands: EXPLAINED,
     default: "",
     defaultHelp: "replace kube-proxy: serve all Services without that label",
     help: "serve only Services whose label service.kubernetes.io/service-proxy-name has this value, " +
@@ -160,9 +167,9 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   runDir: {
     flag: "run-dir",
     kind: text("PATH"),
-    commands: ENVOY,
+    commands: ["agent", "bootstrap", "explain"],
     default: "/run/lightpath",
-    help: "folder of the two sockets below and of Envoy's bootstrap",
+    help: "folder of the sockets below and of Envoy's bootstrap",
   },
   stateDir: {
     flag: "state-dir",
@@ -172,6 +179,14 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     help:
       "folder of the list of Clusters this node uses, by which a restarted Envoy has them before it listens; " +
       "empty: it is not kept beyond the agent's life",
+  },
+  agentSocket: {
+    flag: "agent-socket",
+    kind: text("PATH"),
+    commands: EXPLAINED,
+    default: (_, runDir) => ({ text: `${runDir}/agent.sock`, origin: "the default in --run-dir" }),
+    defaultHelp: "agent.sock in --run-dir",
+    help: 'Unix socket on which the agent answers "lightpath explain"',
   },
   adsSocket: {
     flag: "ads-socket",
@@ -212,7 +227,7 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   ipFamilies: {
     flag: "ip-families",
     kind: choice("auto", "IPv4", "IPv6", "dual"),
-    commands: ENVOY,
+    commands: ["agent", "bootstrap", "explain"],
     default: "auto",
     help: "families to serve; auto means those this node has",
   },
@@ -287,6 +302,27 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: ["bootstrap"],
     default: "yaml",
     help: "notation of the bootstrap",
+  },
+  service: {
+    flag: "service",
+    kind: serviceName(),
+    commands: ["explain"],
+    help: "the Service to explain",
+    isOperand: true,
+  },
+  all: {
+    flag: "all",
+    kind: toggle(),
+    commands: ["explain"],
+    default: "false",
+    help: "show the settings that are at their defaults too",
+  },
+  json: {
+    flag: "json",
+    kind: toggle(),
+    commands: ["explain"],
+    default: "false",
+    help: "print JSON",
   },
 };
 

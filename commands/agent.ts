@@ -49,6 +49,8 @@ import {
 import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
 import { type CommandContext, runTogether } from "./context.ts";
 import { DataPath } from "./data_path.ts";
+import { explainService } from "./explain/explanation.ts";
+import { serveExplanations } from "./explain/local_socket.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
 
 /** Runs the agent until the signal aborts. */
@@ -124,6 +126,20 @@ export async function runAgent(context: CommandContext): Promise<void> {
       address: renderAdsAddress(config),
       logger,
       observer: envoys,
+    }),
+  );
+
+  servers.use(
+    await serveExplanations({
+      path: config.agentSocket,
+      logger,
+      explain: (service) => {
+        if (!store.ready) {
+          return { notYet: "the agent has just begun and still reads the Services; ask again" };
+        }
+        const viewpoint = { kind: "agent", nodeName: config.nodeName } as const;
+        return explainService(service, { viewpoint, model, store, resourceStates: ads.resourceStates });
+      },
     }),
   );
 

@@ -10,6 +10,7 @@ import { KubeConfigError, ManifestPathError } from "../agent/kube/mod.ts";
 import { NftError, TableInUseError } from "../redirect/mod.ts";
 import { AdsAddressError, EnvoyBinaryError, EnvoyOrphanError, FetchError } from "../xds/mod.ts";
 import { OutputError } from "./context.ts";
+import { ExplainError } from "./explain/local_socket.ts";
 
 /** Errors whose message is one sentence for an operator. */
 const OPERATOR_ERRORS = [
@@ -17,6 +18,7 @@ const OPERATOR_ERRORS = [
   BindError,
   EnvoyBinaryError,
   EnvoyOrphanError,
+  ExplainError,
   FetchError,
   KubeConfigError,
   ManifestPathError,

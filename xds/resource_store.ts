@@ -111,6 +111,19 @@ export class ResourceStore implements ResourceSource {
     return owner && statisticsName(owner.servicePort);
   }
 
+  /** The resources by which Envoy serves a ServicePort, whether it has asked for them or not: Clusters before endpoints. */
+  *resourcesOf(servicePort: ServicePort): Generator<{ readonly type: XdsType; readonly name: string }> {
+    const families = new Set<IPFamily>();
+    for (const name of this.#clusterNames(servicePort, this.#nodeAddresses)) {
+      const family = parseClusterName(name)?.family;
+      if (family !== undefined) families.add(family);
+      yield { type: "Cluster", name };
+    }
+    for (const family of families) {
+      yield { type: "ClusterLoadAssignment", name: loadAssignmentName(servicePort, family) };
+    }
+  }
+
   onChange(listener: (changed: ChangedNames) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

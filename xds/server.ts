@@ -14,8 +14,10 @@ import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "../protos/mo
 import { AdsAddressError } from "./ads_address_error.ts";
 import { ADS_SERVICE } from "./ads_service.ts";
 import type { ResourceSource } from "./resource_source.ts";
+import type { EnvoyResourceState } from "./resource_state.ts";
 import { DeltaStream } from "./stream.ts";
 import type { StreamObserver, StreamStatus } from "./stream_observer.ts";
+import type { XdsType } from "./type_urls.ts";
 import { prepareSocketPlace, type SocketPlace } from "./unix_socket.ts";
 
 /** Resources of one response together: a response is decoded by Envoy's main thread in one go. */
@@ -54,6 +56,8 @@ export interface AdsServer extends AsyncDisposable {
    * ACK, a NACK, or the end of a stream.
    */
   hasTaken(clusters: Iterable<string>): boolean;
+  /** What each connected Envoy has of a resource, oldest stream first. */
+  resourceStates(type: XdsType, name: string): readonly EnvoyResourceState[];
   /** Ends all streams with UNAVAILABLE, so that Envoy reconnects, and removes the socket. May be called again. */
   close(): Promise<void>;
 }
@@ -126,6 +130,7 @@ export async function createAdsServer(options: AdsServerOptions): Promise<AdsSer
       }
       return true;
     },
+    resourceStates: (type, name) => [...streams.values()].map((stream) => stream.resourceState(type, name)),
     close,
     [Symbol.asyncDispose]: close,
   };

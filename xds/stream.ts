@@ -17,6 +17,7 @@ import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "../protos/mo
 import { applyRequest } from "./apply_request.ts";
 import { isRemoving, nextResponse, type PlannedResponse } from "./next_response.ts";
 import type { ResourceSource } from "./resource_source.ts";
+import { type EnvoyResourceState, resourceState } from "./resource_state.ts";
 import { type StreamObserver, type StreamStatus, summarizeTypes } from "./stream_observer.ts";
 import { StreamReport } from "./stream_report.ts";
 import { applyStoreChange, createSubscription, oweAgain, type Subscription } from "./subscription.ts";
@@ -122,6 +123,13 @@ export class DeltaStream {
   /** Whether this Envoy has taken the present Cluster and its endpoints, or does not hold it; see taken.ts. */
   hasTaken(cluster: string): boolean {
     return this.#closed || hasTaken(this.#subscriptions, this.#options.source, cluster);
+  }
+
+  /** What this Envoy has of a resource. */
+  resourceState(type: XdsType, name: string): EnvoyResourceState {
+    const { streamId, nodeId } = this.#report.identity;
+    const state = resourceState(this.#subscriptions[type], this.#options.source, name);
+    return { streamId, nodeId, ...state };
   }
 
   /** For the status command. */

@@ -11,7 +11,9 @@
 import type { AppProtocol } from "./types.ts";
 
 // Maps, because users choose the keys: "constructor" is a valid port name, and bare objects have such a member.
-const BY_APP_PROTOCOL: ReadonlyMap<string, AppProtocol> = new Map<string, AppProtocol>([
+
+/** Values of the field `appProtocol` that are known; in lower case, because case says nothing there. */
+export const BY_APP_PROTOCOL: ReadonlyMap<string, AppProtocol> = new Map<string, AppProtocol>([
   ["http", "http"],
   ["http2", "http2"],
   ["h2c", "http2"],
@@ -20,7 +22,8 @@ const BY_APP_PROTOCOL: ReadonlyMap<string, AppProtocol> = new Map<string, AppPro
   ["kubernetes.io/ws", "http"],
 ]);
 
-const BY_NAME_PREFIX: ReadonlyMap<string, AppProtocol> = new Map<string, AppProtocol>([
+/** First words of port names that are known. */
+export const BY_NAME_PREFIX: ReadonlyMap<string, AppProtocol> = new Map<string, AppProtocol>([
   ["http", "http"],
   ["http1", "http"],
   ["ws", "http"],
@@ -29,9 +32,30 @@ const BY_NAME_PREFIX: ReadonlyMap<string, AppProtocol> = new Map<string, AppProt
   ["grpc", "http2"],
 ]);
 
+/** What a port of a Service says about itself. */
+export interface SpelledPort {
+  readonly name: string;
+  /** As written; empty when it is not set. */
+  readonly appProtocol: string;
+}
+
 /** The protocol of a TCP port. Anything encrypted (`https`, `tls`, `kubernetes.io/wss`, `grpcs`) is opaque TCP. */
-export function appProtocolOf(port: { readonly name: string; readonly appProtocol: string }): AppProtocol {
+export function appProtocolOf(port: SpelledPort): AppProtocol {
   if (port.appProtocol !== "") return BY_APP_PROTOCOL.get(port.appProtocol.toLowerCase()) ?? "tcp";
-  const prefix = port.name.split("-", 1)[0] ?? "";
-  return BY_NAME_PREFIX.get(prefix) ?? "tcp";
+  return BY_NAME_PREFIX.get(prefixOf(port)) ?? "tcp";
+}
+
+/** What made {@linkcode appProtocolOf} decide so: the end of a sentence that begins with "because". */
+export function whyAppProtocol(port: SpelledPort): string {
+  if (port.appProtocol !== "") {
+    const isKnown = BY_APP_PROTOCOL.has(port.appProtocol.toLowerCase());
+    return `appProtocol is ${JSON.stringify(port.appProtocol)}${isKnown ? "" : ", which passes as it is"}`;
+  }
+  const prefix = prefixOf(port);
+  if (!BY_NAME_PREFIX.has(prefix)) return "neither appProtocol nor the port's name says otherwise";
+  return `the port is called "${port.name}"${port.name === prefix ? "" : `, which begins with "${prefix}-"`}`;
+}
+
+function prefixOf({ name }: SpelledPort): string {
+  return name.split("-", 1)[0] ?? "";
 }

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { appProtocolOf } from "./app_protocol.ts";
+import { appProtocolOf, whyAppProtocol } from "./app_protocol.ts";
 
 Deno.test("appProtocolOf() takes appProtocol, else the name's first word, else TCP", () => {
   const cases: readonly (readonly [appProtocol: string, name: string, expected: string])[] = [
@@ -30,5 +30,20 @@ Deno.test("appProtocolOf() takes appProtocol, else the name's first word, else T
       expected,
       `appProtocol "${appProtocol}", name "${name}"`,
     );
+  }
+});
+
+Deno.test("whyAppProtocol() names what decided", () => {
+  const cases: readonly (readonly [appProtocol: string, name: string, because: string])[] = [
+    ["http", "tcp-x", 'appProtocol is "http"'],
+    ["HTTP", "", 'appProtocol is "HTTP"'],
+    ["mysql", "http-db", 'appProtocol is "mysql", which passes as it is'],
+    ["", "http", 'the port is called "http"'],
+    ["", "grpc-web", 'the port is called "grpc-web", which begins with "grpc-"'],
+    ["", "web", "neither appProtocol nor the port's name says otherwise"],
+    ["", "", "neither appProtocol nor the port's name says otherwise"],
+  ];
+  for (const [appProtocol, name, because] of cases) {
+    assertEquals(whyAppProtocol({ appProtocol, name }), because);
   }
 });

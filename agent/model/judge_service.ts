@@ -19,7 +19,7 @@ import { exactly } from "./exactly.ts";
 import { parseIPAddress, unusableAddress } from "./ip_address.ts";
 import { isPortNumber, parseProtocol } from "./port.ts";
 import { prefersOwnZone } from "./preferred_zone.ts";
-import { PROXY_ANNOTATION, PROXY_DISABLED } from "./selection.ts";
+import { PATH_ANNOTATION, PROXY_ANNOTATION, PROXY_DISABLED } from "./selection.ts";
 import { servicePortKey } from "./service_port_name.ts";
 import {
   type AppProtocol,
@@ -43,7 +43,8 @@ export interface WantedPort {
   readonly port: number;
   /** 0 when there is none. */
   readonly nodePort: number;
-  readonly appProtocol: AppProtocol;
+  /** As written: what it means is decided when it is needed, and why can be said then too. */
+  readonly appProtocol: string;
   readonly settings: PortSettings;
 }
 
@@ -72,6 +73,11 @@ type Report = (kind: ProblemKind, message: string) => void;
 /** The name of a wanted port, spelled out. */
 export function servicePortNameOf({ service, name, protocol }: WantedPort): ServicePortName {
   return { namespace: service.namespace, name: service.name, port: name, protocol };
+}
+
+/** What a wanted port speaks. What is not TCP is not looked into. */
+export function spokenBy(port: WantedPort): AppProtocol {
+  return port.protocol === "TCP" ? appProtocolOf(port) : "tcp";
 }
 
 /** The key of a wanted port. */
@@ -151,7 +157,10 @@ function withSettings(
   report: Report,
 ): readonly WantedPort[] {
   const tcp = ports.filter(({ protocol }) => protocol === "TCP");
-  const { settings, faults } = settingsOf(annotations, tcp);
+  const { settings, faults } = settingsOf(
+    annotations,
+    tcp.map((port) => ({ name: port.name, appProtocol: spokenBy(port) })),
+  );
   for (const { annotation, reason } of faults) {
     report("invalid-annotation", `annotation ${annotation} ${reason}`);
   }
@@ -197,9 +206,6 @@ function judgeOptOuts(annotations: Readonly<Record<string, string>>, report: Rep
   }
 }
 
-/** Which way the Service's traffic takes. */
-const PATH_ANNOTATION = "lightpath.cloud/path";
-
 function wantedPort(service: JudgedService, spec: ServicePortSpec, report: Report): WantedPort | undefined {
   const label = spec.name === "" ? "the port" : `port "${spec.name}"`;
   const protocol = parseProtocol(spec.protocol);
@@ -225,7 +231,7 @@ function wantedPort(service: JudgedService, spec: ServicePortSpec, report: Repor
     protocol,
     port: spec.port,
     nodePort,
-    appProtocol: protocol === "TCP" ? appProtocolOf(spec) : "tcp",
+    appProtocol: spec.appProtocol,
     settings: DEFAULT_SETTINGS,
   };
 }

@@ -2,22 +2,31 @@
  * The service model: Kubernetes objects in, ServicePorts and ModelDeltas out. Pure.
  * @module
  */
-export { ANNOTATIONS, CONFIG_PREFIX, DEFAULT_SETTINGS, SETTING_NAMES } from "./annotations/mod.ts";
+export {
+  ANNOTATIONS,
+  CONFIG_PREFIX,
+  DEFAULT_SETTINGS,
+  SETTING_NAMES,
+  settingsInForce,
+} from "./annotations/mod.ts";
 export type {
   AnnotationDefinition,
   HashOn,
   PortSettings,
+  SettingInForce,
   SettingName,
   SettingValues,
 } from "./annotations/mod.ts";
+export { BY_APP_PROTOCOL, BY_NAME_PREFIX } from "./app_protocol.ts";
 export { ENVOY_SOCKET_PRIORITY } from "./envoy_sockets.ts";
 export { equalEndpoints } from "./equality.ts";
+export type { ExaminedEndpoint, ExaminedPort, ExaminedService } from "./examine.ts";
 export { parseIPAddress } from "./ip_address.ts";
 export type { IPAddress } from "./ip_address.ts";
 export { pathOf } from "./path.ts";
 export { endpointTiers } from "./preferred_zone.ts";
 export { ServiceModel } from "./reduce.ts";
-export type { ServiceSelection } from "./selection.ts";
+export { PATH_ANNOTATION, PROXY_ANNOTATION, PROXY_DISABLED, type ServiceSelection } from "./selection.ts";
 export { servicePortKey, servicePortLabel } from "./service_port_name.ts";
 export { IP_FAMILIES } from "./types.ts";
 export type {

@@ -30,6 +30,11 @@ export class ProblemTable {
     for (const problems of this.#standing.values()) yield* problems;
   }
 
+  /** Those of one object. */
+  of(object: string): readonly Problem[] {
+    return this.#standing.get(object) ?? NONE;
+  }
+
   /** What came and went since the last call; something that came and went in between is in neither list. */
   takeDelta(): {
     readonly problemsAppeared: readonly Problem[];

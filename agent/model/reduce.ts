@@ -20,14 +20,17 @@
  * @module
  */
 import type { EndpointSlice, NamespacedName, ObjectEvent, Service } from "../kube/objects.ts";
+import { candidatesOf } from "./candidates.ts";
 import { type Claim, claimsOf, ClaimTable, nodePortClaim, vipClaim } from "./claims.ts";
 import { equalServicePorts } from "./equality.ts";
 import { exactly } from "./exactly.ts";
+import { type ExaminedService, examinePort } from "./examine.ts";
 import {
   type JudgedService,
   judgeService,
   keyOf,
   servicePortNameOf,
+  spokenBy,
   type WantedPort,
 } from "./judge_service.ts";
 import { type JudgedSlice, judgeSlice } from "./judge_slice.ts";
@@ -45,7 +48,7 @@ import type {
   ServicePortKey,
   VIP,
 } from "./types.ts";
-import { type PortedEndpoint, usableEndpoints } from "./usable_endpoints.ts";
+import { usableEndpoints } from "./usable_endpoints.ts";
 
 /** What is known under the name of a Service. */
 interface Known {
@@ -107,6 +110,26 @@ export class ServiceModel implements ModelView {
   /** All problems that stand now; for the status command and tests. */
   problems(): Iterable<Problem> {
     return this.#problems.all();
+  }
+
+  /** A Service with all that was decided about it and why, for `explain`; undefined when none of that name is served. */
+  examine(name: NamespacedName): ExaminedService | undefined {
+    const known = this.#known.get(name);
+    if (known?.service === undefined) return undefined;
+    const objects = [
+      `Service ${name}`,
+      ...known.slices.map((slice) => `EndpointSlice ${slice.namespacedName}`),
+    ];
+    return {
+      name: known.name,
+      ports: known.service.ports.map((wanted) => examinePort(wanted, this.#build(wanted), known.slices)),
+      problems: objects.flatMap((object) => this.#problems.of(object)),
+    };
+  }
+
+  /** The Services that are served. */
+  *serviceNames(): Generator<NamespacedName> {
+    for (const { name, service } of this.#known.values()) if (service !== undefined) yield name;
   }
 
   /** Takes in a part of the first state. */
@@ -255,7 +278,7 @@ export class ServiceModel implements ModelView {
 
   /** The ServicePort as it is now. What it asks for and does not get is added to `problems`. */
   #build(wanted: WantedPort, problems?: Problem[]): ServicePort {
-    const { service, appProtocol, settings, port } = wanted;
+    const { service, settings, port } = wanted;
     let vips: readonly VIP[] = service.addresses.map(({ address, family, kind }) => ({
       address,
       family,
@@ -273,7 +296,7 @@ export class ServiceModel implements ModelView {
     return {
       key: servicePortKey(name),
       name,
-      appProtocol,
+      appProtocol: spokenBy(wanted),
       settings,
       vips,
       nodePort,
@@ -338,18 +361,11 @@ const NO_ENDPOINTS: readonly Endpoint[] = [];
 
 /** The usable endpoints of a port in one family, from all slices of its Service. */
 function joinEndpoints(
-  { service, name, protocol }: WantedPort,
+  wanted: WantedPort,
   family: IPFamily,
   slices: readonly JudgedSlice[],
 ): readonly Endpoint[] {
-  if (slices.length === 0 || !service.families.includes(family)) return NO_ENDPOINTS;
-  const candidates: PortedEndpoint[] = [];
-  for (const slice of slices) {
-    if (slice.family !== family) continue;
-    // A slice resolves a named targetPort for its own pods, so each slice may have another number for the same name.
-    const slicePort = slice.ports.find((port) => port.name === name && port.protocol === protocol);
-    if (slicePort === undefined) continue;
-    for (const endpoint of slice.endpoints) candidates.push({ endpoint, port: slicePort.port });
-  }
+  if (slices.length === 0 || !wanted.service.families.includes(family)) return NO_ENDPOINTS;
+  const candidates = candidatesOf(wanted, family, slices);
   return candidates.length === 0 ? NO_ENDPOINTS : usableEndpoints(candidates);
 }

@@ -26,6 +26,8 @@ export interface ServiceSelection {
 export const PROXY_ANNOTATION = "lightpath.cloud/proxy";
 /** Its value. */
 export const PROXY_DISABLED = "disabled";
+/** Annotation that says which way the Service's traffic takes. */
+export const PATH_ANNOTATION = "lightpath.cloud/path";
 
 /** Whether the Service is this agent's and has at least one ClusterIP. */
 export function isServed(service: Service, selection: ServiceSelection): boolean {

@@ -1,0 +1,126 @@
+/**
+ * Says of a port of a Service what was decided about it and why, for a person who looks for a fault.
+ *
+ * In: a wanted port, the ServicePort it became, the slices of its Service. Out: an ExaminedPort. Pure. Nothing here
+ * decides: which endpoints are used is read from the ServicePort, and a reason is found for it.
+ * @module
+ */
+import type { NamespacedName } from "../kube/objects.ts";
+import { whyAppProtocol } from "./app_protocol.ts";
+import { candidatesOf } from "./candidates.ts";
+import type { WantedPort } from "./judge_service.ts";
+import type { JudgedEndpoint, JudgedSlice } from "./judge_slice.ts";
+import type { Endpoint, IPFamily, Problem, ServicePort } from "./types.ts";
+import type { PortedEndpoint } from "./usable_endpoints.ts";
+
+/** An endpoint of a port, used or not. */
+export interface ExaminedEndpoint extends Endpoint {
+  readonly family: IPFamily;
+  readonly isUsed: boolean;
+  /** Its condition, in a few words. */
+  readonly why: string;
+}
+
+/** A port of a Service. */
+export interface ExaminedPort {
+  readonly servicePort: ServicePort;
+  /** The Service's port number, also where it owns no VIP. */
+  readonly port: number;
+  /** The end of "speaks … because". */
+  readonly whyAppProtocol: string;
+  /** Those in use first, in their order; each once. */
+  readonly endpoints: readonly ExaminedEndpoint[];
+  /** By family without any endpoint: what is missing. */
+  readonly missing: Readonly<Partial<Record<IPFamily, string>>>;
+}
+
+/** A Service that is served. */
+export interface ExaminedService {
+  readonly name: NamespacedName;
+  readonly ports: readonly ExaminedPort[];
+  /** Of the Service and of its slices. */
+  readonly problems: readonly Problem[];
+}
+
+/** Examines one port. Cost: the endpoints of its Service. */
+export function examinePort(
+  wanted: WantedPort,
+  servicePort: ServicePort,
+  slices: readonly JudgedSlice[],
+): ExaminedPort {
+  const endpoints: ExaminedEndpoint[] = [];
+  const missing: Partial<Record<IPFamily, string>> = {};
+  for (const family of servicePort.families) {
+    const found = examineEndpoints(
+      candidatesOf(wanted, family, slices),
+      servicePort.endpoints[family],
+      family,
+    );
+    endpoints.push(...found);
+    if (found.length === 0) missing[family] = whyNone(wanted, family, slices);
+  }
+  return {
+    servicePort,
+    port: wanted.port,
+    whyAppProtocol: wanted.protocol === "TCP" ? whyAppProtocol(wanted) : `it is ${wanted.protocol}`,
+    endpoints,
+    missing,
+  };
+}
+
+function examineEndpoints(
+  candidates: readonly PortedEndpoint[],
+  used: readonly Endpoint[],
+  family: IPFamily,
+): readonly ExaminedEndpoint[] {
+  // Of an endpoint in two slices the more usable copy is what counts (usable_endpoints.ts).
+  const bySocket = new Map<string, PortedEndpoint>();
+  for (const candidate of candidates) {
+    const socket = socketOf({ address: candidate.endpoint.address, port: candidate.port });
+    const other = bySocket.get(socket);
+    if (other === undefined || rank(candidate.endpoint) > rank(other.endpoint)) {
+      bySocket.set(socket, candidate);
+    }
+  }
+  const usedSockets = new Set(used.map(socketOf));
+  const inUse = used.map((endpoint): ExaminedEndpoint => {
+    const condition = bySocket.get(socketOf(endpoint))?.endpoint;
+    const why = condition?.ready === false ? "terminating, but it still serves, and none is ready" : "ready";
+    return { ...endpoint, family, isUsed: true, why };
+  });
+  const others = [...bySocket].filter(([socket]) => !usedSockets.has(socket));
+  return [
+    ...inUse,
+    ...others.map(([, { endpoint, port }]): ExaminedEndpoint => {
+      const { address, zone } = endpoint;
+      return { address, port, zone, family, isUsed: false, why: whyUnused(endpoint) };
+    }),
+  ];
+}
+
+function rank({ ready, serving, terminating }: JudgedEndpoint): number {
+  return ready ? 2 : serving && terminating ? 1 : 0;
+}
+
+function whyUnused({ serving, terminating }: JudgedEndpoint): string {
+  if (!terminating) return "not ready";
+  return serving ? "terminating, and others are ready" : "terminating, and it does not serve any more";
+}
+
+function whyNone({ service, name }: WantedPort, family: IPFamily, slices: readonly JudgedSlice[]): string {
+  const ofFamily = slices.filter((slice) => slice.family === family);
+  if (ofFamily.length === 0) {
+    return `no ${family} EndpointSlice has the label kubernetes.io/service-name: ${service.name}`;
+  }
+  const filled = ofFamily.filter(({ endpoints }) => endpoints.length > 0);
+  if (filled.length === 0) {
+    return "its EndpointSlices are empty: does its selector match running pods?";
+  }
+  const offered = [...new Set(filled.flatMap(({ ports }) => ports.map((port) => `"${port.name}"`)))];
+  const has = offered.length === 0 ? "none" : offered.join(", ");
+  return `its EndpointSlices have no port named "${name}" (they have ${has})`;
+}
+
+function socketOf({ address, port }: Pick<Endpoint, "address" | "port">): string {
+  return `${address} ${port}`;
+}

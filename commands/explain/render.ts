@@ -1,0 +1,155 @@
+/**
+ * Renders an Explanation for people.
+ *
+ * In: an Explanation. Out: text that ends with a line break. Pure. Lines are as long as what they say: they are made to be
+ * read and searched, not to be parsed, for which there is `--json`.
+ * @module
+ */
+import type { AppProtocol, Path } from "../../agent/model/mod.ts";
+import type { EnvoyResourceState } from "../../xds/mod.ts";
+import type {
+  EndpointExplanation,
+  Explanation,
+  PortExplanation,
+  ResourceExplanation,
+} from "./explanation.ts";
+
+/** What is left out unless it is asked for. */
+export interface RenderOptions {
+  /** Settings at their defaults too. */
+  readonly all: boolean;
+}
+
+const SPOKEN: Readonly<Record<AppProtocol, string>> = {
+  tcp: "tcp (bytes, balanced per connection)",
+  http: "http (HTTP/1.1, or HTTP/2 where the client speaks it; balanced per request)",
+  http2: "http2 (HTTP/2 to the endpoints, whatever the client speaks; balanced per request)",
+};
+
+const TAKEN: Readonly<Record<Path, string>> = {
+  "envoy-tcp": "Envoy's TCP listener",
+  "envoy-http": "Envoy's HTTP listener",
+  reject: "refused at once, because no endpoint is usable",
+  unserved: "left alone, because Envoy carries TCP only",
+};
+
+/** The whole text. */
+export function renderExplanation(explanation: Explanation, options: RenderOptions): string {
+  const { service, viewpoint, ports, problems } = explanation;
+  const where = viewpoint.kind === "agent"
+    ? `as the agent on ${viewpoint.nodeName} serves it`
+    : "as an agent would serve it, by the manifests alone";
+  const lines = [`Service ${service}, ${where}`];
+  for (const port of ports) lines.push("", ...renderPort(port, options));
+  if (ports.length === 0) lines.push("", "It has no port that can be served.");
+  lines.push("", ...renderProblems(problems));
+  return `${lines.join("\n")}\n`;
+}
+
+function renderPort(port: PortExplanation, { all }: RenderOptions): readonly string[] {
+  const name = port.name === "" ? "The port" : `Port "${port.name}"`;
+  const spoken = port.protocol === "TCP" ? SPOKEN[port.appProtocol] : "not looked into";
+  return [
+    `${name}, ${port.port}/${port.protocol}`,
+    ...section("protocol", [`${spoken}, because ${port.appProtocolBecause}`]),
+    ...section("reached at", renderDestinations(port)),
+    ...section("path", port.paths.map(({ family, path }) => `${family}: ${TAKEN[path]}`)),
+    ...(port.protocol === "TCP" ? section("settings", renderSettings(port, all)) : []),
+    ...section("endpoints", renderEndpoints(port)),
+    ...(port.protocol === "TCP" ? section("in Envoy", port.resources.flatMap(renderResource)) : []),
+  ];
+}
+
+const TITLE_WIDTH = 12;
+
+/** A title in front of the first line; the others are indented as far. */
+function section(title: string, lines: readonly string[]): readonly string[] {
+  const some = lines.length === 0 ? ["none"] : lines;
+  return some.map((line, index) => `  ${(index === 0 ? title : "").padEnd(TITLE_WIDTH)}${line}`);
+}
+
+function renderDestinations({ vips, nodePort }: PortExplanation): readonly string[] {
+  return [
+    ...vips.map(({ address, port, kind }) => `${socket(address, port)} (${kind})`),
+    ...(nodePort === 0 ? [] : [`port ${nodePort} of the node (NodePort)`]),
+  ];
+}
+
+function renderSettings({ settings }: PortExplanation, all: boolean): readonly string[] {
+  const given = settings.filter(({ annotation }) => annotation !== null);
+  const shown = all ? settings : given;
+  const rows = shown.map((setting) => [
+    setting.name,
+    setting.value,
+    setting.annotation === null
+      ? "default"
+      : `from ${setting.annotation} (default ${orNothing(setting.default)})`,
+  ]);
+  const rest = settings.length - shown.length;
+  const others = given.length === 0
+    ? `all ${rest} are at their defaults`
+    : `the other ${rest} are at their defaults`;
+  return [...table(rows), ...(rest === 0 ? [] : [`${others}: --all shows them`])];
+}
+
+function orNothing(text: string): string {
+  return text === "" ? "nothing" : text;
+}
+
+function renderEndpoints({ endpoints, paths }: PortExplanation): readonly string[] {
+  const rows = endpoints.map((endpoint: EndpointExplanation) => [
+    socket(endpoint.address, endpoint.port),
+    endpoint.zone === "" ? "no zone" : `zone ${endpoint.zone}`,
+    `${endpoint.used ? "used" : "not used"}: ${endpoint.because}`,
+  ]);
+  const missing = paths.flatMap(({ family, missing }) =>
+    missing === null ? [] : [`${family}: none; ${missing}`]
+  );
+  return [...table(rows), ...missing];
+}
+
+function renderResource({ type, name, envoys }: ResourceExplanation): readonly string[] {
+  const what = `${type} ${name}`;
+  if (envoys === null) return [what];
+  if (envoys.length === 0) return [`${what}: no Envoy is connected`];
+  const [only] = envoys;
+  if (envoys.length === 1 && only !== undefined) return [`${what}: ${renderState(only)}`];
+  return envoys.map((envoy) => `${what}: ${renderState(envoy)} (stream ${envoy.streamId})`);
+}
+
+function renderState(envoy: EnvoyResourceState): string {
+  switch (envoy.state) {
+    case "not-asked-for":
+      return "Envoy has not asked for it; it does so at the first connection";
+    case "waiting":
+      return "waits to be sent; what Envoy had before stays in use";
+    case "sent":
+      return `version ${envoy.version} sent, not answered yet`;
+    case "acked":
+      return `version ${envoy.version} acked`;
+    case "refused":
+      return `version ${envoy.version} REFUSED (${envoy.reason}); what Envoy had before stays in use`;
+    default:
+      return envoy satisfies never;
+  }
+}
+
+function renderProblems(problems: Explanation["problems"]): readonly string[] {
+  if (problems.length === 0) return ["No problems"];
+  return ["Problems", ...problems.map(({ object, kind, message }) => `  ${kind}: ${object}: ${message}`)];
+}
+
+/** Rows with their cells one below the other; the last cell of a row is as long as it likes. */
+function table(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [column, cell] of row.slice(0, -1).entries()) {
+      widths[column] = Math.max(widths[column] ?? 0, cell.length);
+    }
+  }
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd());
+}
+
+function socket(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -1,0 +1,173 @@
+import { assertEquals } from "@std/assert/equals";
+import type { EndpointSlice, Service } from "../../agent/kube/mod.ts";
+import { ServiceModel } from "../../agent/model/mod.ts";
+import { endpoint, portSpec, service, slice } from "../../agent/model/testing/objects.ts";
+import { type EnvoyResourceState, ResourceStore } from "../../xds/mod.ts";
+import { explainService, type Explanation, type NotServed } from "./explanation.ts";
+import { renderExplanation } from "./render.ts";
+
+const NODE_ADDRESSES = { IPv4: ["192.168.0.1"], IPv6: [] };
+
+function explain(
+  name: string,
+  objects: readonly (Service | EndpointSlice)[],
+  envoys?: readonly EnvoyResourceState[],
+): Explanation | NotServed {
+  const model = new ServiceModel({ serviceProxyName: "", families: ["IPv4", "IPv6"] });
+  model.load(objects.map((object) => ({ type: "apply", object })));
+  model.loaded();
+  const store = new ResourceStore({ view: model, nodeAddresses: NODE_ADDRESSES });
+  return explainService(name, {
+    viewpoint: envoys === undefined ? { kind: "manifests" } : { kind: "agent", nodeName: "node-1" },
+    model,
+    store,
+    resourceStates: envoys && (() => envoys),
+  });
+}
+
+function rendered(explanation: Explanation | NotServed, all = false): string {
+  return "notServed" in explanation
+    ? `not served: ${explanation.notServed}`
+    : renderExplanation(explanation, { all });
+}
+
+const ACKED: EnvoyResourceState = { streamId: 1, nodeId: "node-1", state: "acked", version: "v1" };
+
+Deno.test("a Service in full", () => {
+  const echo = service({
+    annotations: {
+      "config.lightpath.cloud/num-retries": "3",
+      "config.lightpath.cloud/http-request-timeout": "30s",
+      "config.lightpath.cloud/http-lb-polcy": "MAGLEV",
+    },
+    externalIPs: ["203.0.113.1"],
+    ports: [
+      portSpec({ nodePort: 30080 }),
+      portSpec({ name: "db", port: 5432 }),
+      portSpec({ name: "dns", port: 53, protocol: "UDP" }),
+    ],
+  });
+  const endpoints = [
+    endpoint("10.244.0.11", { zone: "a" }),
+    endpoint("10.244.10.12", { ready: false, serving: false }),
+  ];
+  const slices = slice({ endpoints, ports: [{ name: "http", protocol: "TCP", port: 8080 }] });
+  assertEquals(
+    rendered(explain("default/echo", [echo, slices], [ACKED])),
+    `\
+Service default/echo, as the agent on node-1 serves it
+
+Port "db", 5432/TCP
+  protocol    tcp (bytes, balanced per connection), because neither appProtocol nor the port's name says otherwise
+  reached at  10.96.0.10:5432 (ClusterIP)
+              203.0.113.1:5432 (ExternalIP)
+  path        IPv4: refused at once, because no endpoint is usable
+  settings    all 15 are at their defaults: --all shows them
+  endpoints   IPv4: none; its EndpointSlices have no port named "db" (they have "http")
+  in Envoy    Cluster 10.96.0.10:5432: version v1 acked
+              Cluster 203.0.113.1:5432: version v1 acked
+              ClusterLoadAssignment default/echo:db/IPv4: version v1 acked
+
+Port "dns", 53/UDP
+  protocol    not looked into, because it is UDP
+  reached at  10.96.0.10:53 (ClusterIP)
+              203.0.113.1:53 (ExternalIP)
+  path        IPv4: left alone, because Envoy carries TCP only
+  endpoints   IPv4: none; its EndpointSlices have no port named "dns" (they have "http")
+
+Port "http", 80/TCP
+  protocol    http (HTTP/1.1, or HTTP/2 where the client speaks it; balanced per request), because the port is called "http"
+  reached at  10.96.0.10:80 (ClusterIP)
+              203.0.113.1:80 (ExternalIP)
+              port 30080 of the node (NodePort)
+  path        IPv4: Envoy's HTTP listener
+  settings    request-timeout  30s  from config.lightpath.cloud/http-request-timeout (default 15s)
+              num-retries      3    from config.lightpath.cloud/num-retries (default 2)
+              the other 27 are at their defaults: --all shows them
+  endpoints   10.244.0.11:8080   zone a   used: ready
+              10.244.10.12:8080  no zone  not used: not ready
+  in Envoy    Cluster 10.96.0.10:80: version v1 acked
+              Cluster 203.0.113.1:80: version v1 acked
+              Cluster 192.168.0.1:30080: version v1 acked
+              ClusterLoadAssignment default/echo:http/IPv4: version v1 acked
+
+Problems
+  invalid-annotation: Service default/echo: annotation config.lightpath.cloud/http-lb-polcy is no setting; it has no effect. The nearest is config.lightpath.cloud/http-lb-policy.
+`,
+  );
+});
+
+Deno.test("--all shows each setting and where it came from", () => {
+  const echo = service({ annotations: { "config.lightpath.cloud/lb-policy": "RANDOM" } });
+  const text = rendered(explain("default/echo", [echo]), true);
+  const lines = text.split("\n").map((line) => line.trim().replaceAll(/ +/g, " "));
+  assertEquals(lines.includes("upstream-connect-timeout 5s default"), true, text);
+  assertEquals(
+    lines.includes("lb-policy RANDOM from config.lightpath.cloud/lb-policy (default LEAST_REQUEST)"),
+    true,
+    text,
+  );
+  assertEquals(lines.includes("retriable-headers default"), true, text);
+  assertEquals(text.includes("--all"), false, text);
+});
+
+Deno.test("by manifests alone there is no Envoy to speak of, and a dual-stack Service has both families", () => {
+  const echo = service({ clusterIPs: ["10.96.0.10", "fd00::10"], ports: [portSpec({ name: "" })] });
+  assertEquals(
+    rendered(explain("default/echo", [echo])),
+    `\
+Service default/echo, as an agent would serve it, by the manifests alone
+
+The port, 80/TCP
+  protocol    tcp (bytes, balanced per connection), because neither appProtocol nor the port's name says otherwise
+  reached at  10.96.0.10:80 (ClusterIP)
+              [fd00::10]:80 (ClusterIP)
+  path        IPv4: refused at once, because no endpoint is usable
+              IPv6: refused at once, because no endpoint is usable
+  settings    all 15 are at their defaults: --all shows them
+  endpoints   IPv4: none; no IPv4 EndpointSlice has the label kubernetes.io/service-name: echo
+              IPv6: none; no IPv6 EndpointSlice has the label kubernetes.io/service-name: echo
+  in Envoy    Cluster 10.96.0.10:80
+              Cluster [fd00::10]:80
+              ClusterLoadAssignment default/echo/IPv4
+              ClusterLoadAssignment default/echo/IPv6
+
+No problems
+`,
+  );
+});
+
+Deno.test("what Envoy has of a resource, in words", () => {
+  const cluster = (...envoys: readonly EnvoyResourceState[]): readonly string[] =>
+    rendered(explain("default/echo", [service()], envoys)).split("\n")
+      .filter((line) => line.includes("Cluster 10.96.0.10:80")).map((line) =>
+        line.replace(/^.*Cluster /, "")
+      );
+  const envoy = { streamId: 1, nodeId: "node-1" };
+  const waiting = { ...envoy, state: "waiting" } as const;
+  assertEquals(cluster(), ["10.96.0.10:80: no Envoy is connected"]);
+  assertEquals(cluster({ ...envoy, state: "not-asked-for" }), [
+    "10.96.0.10:80: Envoy has not asked for it; it does so at the first connection",
+  ]);
+  assertEquals(cluster(waiting), ["10.96.0.10:80: waits to be sent; what Envoy had before stays in use"]);
+  assertEquals(cluster({ ...envoy, state: "sent", version: "v1" }), [
+    "10.96.0.10:80: version v1 sent, not answered yet",
+  ]);
+  assertEquals(cluster({ ...envoy, state: "refused", version: "v1", reason: "bad" }), [
+    "10.96.0.10:80: version v1 REFUSED (bad); what Envoy had before stays in use",
+  ]);
+  assertEquals(cluster(waiting, { ...ACKED, streamId: 2 }), [
+    "10.96.0.10:80: waits to be sent; what Envoy had before stays in use (stream 1)",
+    "10.96.0.10:80: version v1 acked (stream 2)",
+  ]);
+});
+
+Deno.test("a Service that is not served: the nearest name, else how many there are", () => {
+  const others = [service(), service({ namespace: "shop", name: "cart", clusterIPs: ["10.96.0.11"] })];
+  const hint = (name: string, objects = others): string =>
+    /^not served: no Service (\S+ is served here; [^.]+)\./.exec(rendered(explain(name, objects)))?.[1] ?? "";
+  assertEquals(hint("default/ehco"), "default/ehco is served here; the nearest is default/echo");
+  assertEquals(hint("default/cart"), "default/cart is served here; the nearest is shop/cart");
+  assertEquals(hint("none/such"), "none/such is served here; none of the 2 that are is in namespace none");
+  assertEquals(hint("a/b", []), "a/b is served here; none is served at all");
+});
