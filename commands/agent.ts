@@ -13,8 +13,10 @@ import type { Config } from "../agent/config.ts";
 import { startHealthServer, startMetricsServer } from "../agent/health_server.ts";
 import {
   createApiSource,
+  createEventReporter,
   createKubeClient,
   createManifestSource,
+  type EventReporter,
   type ObjectSource,
   resolveRoot,
   selectorsFor,
@@ -71,7 +73,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   readiness.onChange((report) => logger.info(renderReadiness(report)));
   const health = createProxyHealthTracker({ families });
 
-  const source = await createSource(context, metrics);
+  const { source, events } = await createSource(context, metrics);
   const envoy = config.envoy === "run" ? await prepareEnvoy(context) : undefined;
   await using _hold = config.redirect === "none"
     ? undefined
@@ -88,6 +90,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const { serviceProxyName, zone } = config;
   const model = new ServiceModel({ serviceProxyName, families }, { zone });
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
+  const problems = createProblemReporter({ logger, counter: metrics });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
   using path = new DataPath({
     model,
@@ -95,7 +98,12 @@ export async function runAgent(context: CommandContext): Promise<void> {
     redirector,
     nodeAddresses,
     hasTaken: (clusters) => ads.hasTaken(clusters),
-    problems: createProblemReporter({ logger, counter: metrics }),
+    problems: {
+      report: (batch) => {
+        problems.report(batch);
+        events?.report(batch);
+      },
+    },
     metrics,
     health,
     logger,
@@ -145,6 +153,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
 
   await runTogether([
     (signal) => source.run(path, signal),
+    ...(events === undefined ? [] : [(signal: AbortSignal) => events.run(signal)]),
     (signal) => {
       const onChange = (addresses: NodeAddresses): void => path.setNodeAddresses(addresses);
       return watchNodeAddresses({ ...addressSelection, onChange, logger }, signal);
@@ -172,28 +181,36 @@ export async function runAgent(context: CommandContext): Promise<void> {
   logger.info("ended as asked; the kernel's table stays, so that the next agent finds it");
 }
 
-async function createSource({ config, logger }: CommandContext, metrics: Metrics): Promise<ObjectSource> {
+/** Where objects come from, and who can be told what is wrong with them: of manifests nobody but the log. */
+interface Sources {
+  readonly source: ObjectSource;
+  readonly events: EventReporter | undefined;
+}
+
+async function createSource({ config, logger }: CommandContext, metrics: Metrics): Promise<Sources> {
   if (config.manifests.length > 0) {
     // The source would find out too, but only when Envoy already runs.
     for (const path of config.manifests) await resolveRoot(path);
-    return createManifestSource({
+    const source = createManifestSource({
       paths: config.manifests,
       logger,
       onProblem: () => metrics.problemAppeared("manifest"),
       onProblemResolved: () => metrics.problemResolved("manifest"),
     });
+    return { source, events: undefined };
   }
   const client = await createKubeClient({
     kubeconfig: config.kubeconfig === "" ? undefined : config.kubeconfig,
     context: config.context === "" ? undefined : config.context,
   });
   logger.info("reading Services from the API server", { server: client.server });
-  return createApiSource({
+  const source = createApiSource({
     client,
     logger,
     selectors: selectorsFor(config.serviceProxyName),
     observer: metrics.source,
   });
+  return { source, events: createEventReporter({ client, nodeName: config.nodeName, logger }) };
 }
 
 async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise<EnvoyBinary> {

@@ -4,6 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import { fail } from "@std/assert/fail";
 import { join } from "@std/path/join";
 import { parseAllDocuments } from "yaml";
@@ -48,6 +49,13 @@ if (etcd.path === undefined || kubeApiserver.path === undefined) {
         });
       });
       await t.step("hands on what is written to the API", () => followsTheApi(plane, dir));
+      await t.step(
+        "two agents tell a Service's owner once of what is wrong with it",
+        () => tellOnce(plane, agent),
+      );
+      await t.step("without the right to write Events it says so once, and goes on", async () => {
+        await withoutEvents(plane, agent);
+      });
       assertEquals(await agent.end(), 0);
       await t.step("finds the API server by its pod's service account", async () => {
         await using inPod = await startAgentInPod(plane, dir);
@@ -96,6 +104,86 @@ async function followsTheApi(plane: ControlPlane, dir: string): Promise<void> {
   assertEquals(await nextAddresses(envoy), []);
 }
 
+/** The Events of a namespace, as whoever runs kubectl sees them. */
+async function eventsOf(plane: ControlPlane): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const { items } = await plane.call("GET", "/api/v1/namespaces/default/events") as {
+    items: readonly Readonly<Record<string, unknown>>[];
+  };
+  return items.filter(({ involvedObject }) => (involvedObject as { name?: string }).name === "careless");
+}
+
+async function tellOnce(plane: ControlPlane, agent: LoopbackAgent): Promise<void> {
+  const dir = await Deno.makeTempDir({ prefix: "lp-" });
+  try {
+    await using other = await startAgent(plane, dir, "node-2");
+    await until("readiness", () => other.ready(), {
+      wanted: (reason) => reason.startsWith("envoyConnected"),
+    });
+    const annotation = "config.lightpath.cloud/num-retries";
+    const services = "/api/v1/namespaces/default/services";
+    const careless = await plane.call("POST", services, {
+      metadata: { name: "careless", annotations: { [annotation]: "many" } },
+      spec: { ports: [{ name: "http", port: 80 }] },
+    }) as { metadata: { uid: string; resourceVersion: string }; spec: { clusterIP: string } };
+    const { uid } = careless.metadata;
+
+    // One has written it, and the other has tried to.
+    const said = (one: LoopbackAgent): readonly string[] =>
+      one.log().match(/Event (written|is there already)/g) ?? [];
+    const both = await until("both agents", () => [...said(agent), ...said(other)], {
+      wanted: (lines) => lines.length === 2,
+    });
+    assertEquals([...both].sort(), ["Event is there already", "Event written"]);
+    const [event, ...more] = await eventsOf(plane);
+    assertEquals(more, []);
+    const { type, reason, message, involvedObject, reportingComponent } = event ?? fail("no Event");
+    assertEquals({ type, reason, message, involvedObject, reportingComponent }, {
+      type: "Warning",
+      reason: "InvalidAnnotation",
+      message:
+        `annotation ${annotation} "many" is not a whole number from 0 to 10; what held without it holds.`,
+      involvedObject: { apiVersion: "v1", kind: "Service", namespace: "default", name: "careless", uid },
+      reportingComponent: "lightpath.cloud/agent",
+    });
+
+    // Another fault is another Event; a change that leaves the fault as it is is none.
+    const put = (annotations: Record<string, string>): Promise<unknown> =>
+      plane.call("PATCH", `${services}/careless`, { metadata: { annotations } });
+    await put({ unrelated: "1" });
+    await put({ [annotation]: "few" });
+    const two = await until("the second Event", () => eventsOf(plane), {
+      wanted: ({ length }) => length > 1,
+    });
+    assertEquals(two.map(({ message }) => /"(many|few)"/.exec(String(message))?.[1]).sort(), ["few", "many"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+async function withoutEvents(plane: ControlPlane, agent: LoopbackAgent): Promise<void> {
+  const path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/lightpath";
+  const role = await plane.call("GET", path) as {
+    readonly rules: readonly { readonly resources: readonly string[] }[];
+  };
+  const rules = role.rules.filter(({ resources }) => !resources.includes("events"));
+  await plane.call("PUT", path, { ...role, rules });
+  const refusals = (level: string): number =>
+    agent.log().match(new RegExp(`${level} +problems are not told by Events`, "g"))?.length ?? 0;
+  // The API server learns of the change a moment later, so the first few may still be taken.
+  const outcomes = (): number =>
+    agent.log().match(/Event written|problems are not told by Events/g)?.length ?? 0;
+  for (let attempt = 1; attempt <= 10 && refusals("DEBUG") === 0; attempt++) {
+    const before = outcomes();
+    const annotations = { "config.lightpath.cloud/num-retries": `bad-${attempt}` };
+    await plane.call("PATCH", "/api/v1/namespaces/default/services/careless", { metadata: { annotations } });
+    await until("an outcome", outcomes, { wanted: (count) => count > before });
+  }
+  assertEquals(refusals("DEBUG") > 0, true);
+  assertEquals(refusals("WARN"), 1);
+  assertMatch(agent.log(), /may not create events\.events\.k8s\.io/);
+  assertEquals((await agent.ready()).startsWith("envoyConnected"), true);
+}
+
 /** Takes the next response, acknowledges it, and gives the endpoints in it. */
 async function nextAddresses(envoy: DeltaClient): Promise<readonly string[]> {
   const response = await envoy.next();
@@ -126,8 +214,11 @@ interface LoopbackAgent extends AsyncDisposable {
   end(): Promise<number>;
 }
 
-async function startAgent(plane: ControlPlane, dir: string): Promise<LoopbackAgent> {
-  return spawnAgent(dir, LIGHTPATH, { flags: [`--kubeconfig=${await plane.kubeconfig("agent")}`] });
+async function startAgent(plane: ControlPlane, dir: string, nodeName = "node-1"): Promise<LoopbackAgent> {
+  const kubeconfig = await plane.kubeconfig("agent");
+  return spawnAgent(dir, LIGHTPATH, {
+    flags: [`--kubeconfig=${kubeconfig}`, `--node-name=${nodeName}`, "--log-level=debug"],
+  });
 }
 
 /** With the service account's files where a pod has them: /var/run is /run, which only this process sees. */

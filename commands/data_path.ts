@@ -33,7 +33,7 @@ export interface DataPathOptions {
   readonly nodeAddresses: NodeAddresses;
   /** Whether every connected Envoy has taken these Clusters as they are now, or does not hold them. */
   readonly hasTaken: (clusters: readonly string[]) => boolean;
-  readonly problems: ProblemReporter;
+  readonly problems: Pick<ProblemReporter, "report">;
   readonly metrics: Pick<Metrics, "modelChanged" | "openingReleased" | "changesQueued" | "changesProgrammed">;
   readonly health: ProxyHealthTracker;
   readonly logger: Logger;

@@ -1,5 +1,5 @@
 /**
- * Speaks to the Kubernetes API server: lists and watches Services and EndpointSlices.
+ * Speaks to the Kubernetes API server: lists and watches Services and EndpointSlices, creates Events.
  *
  * In: a kubeconfig (or the service account of the pod we run in). Out: trimmed objects and watch events.
  * Invariants: one request at a time per call, ended by the AbortSignal or by a deadline; every failure is a typed
@@ -18,12 +18,15 @@ import https from "node:https";
 import {
   errorFromCause,
   errorFromStatus,
+  eventsPath,
   KubeApiError,
   type KubeRequestContext,
+  type KubeResource,
   type KubeVerb,
   resourcePath,
   SilentConnectionError,
 } from "./kube_api_error.ts";
+import type { KubeEvent } from "./event.ts";
 import { type KubeAccess, type KubeAccessOptions, openKubeAccess } from "./access.ts";
 import type { KubeObject } from "./objects.ts";
 import type { WatchEvent } from "./watch_protocol.ts";
@@ -58,6 +61,16 @@ export interface KubeClient {
   ): AsyncIterable<readonly WatchEvent[]>;
 }
 
+/** What is written to an API server. */
+export interface EventClient {
+  /**
+   * Creates an Event.
+   * @returns Whether it is new: false when there is one of that name.
+   * @throws {KubeApiError | SilentConnectionError} @throws the signal's reason when aborted.
+   */
+  createEvent(event: KubeEvent, signal: AbortSignal): Promise<boolean>;
+}
+
 /** Where the cluster is, and when a connection is taken for dead. */
 export interface KubeClientOptions extends KubeAccessOptions {
   /** Until the response's headers: connecting, TLS and waiting in the server's queue. @default 30000 */
@@ -75,11 +88,11 @@ export interface KubeClientOptions extends KubeAccessOptions {
  * Finds out where the API server is; does not connect yet.
  * @throws {KubeConfigError} when nothing says so, or what does is of no use.
  */
-export async function createKubeClient(options: KubeClientOptions = {}): Promise<KubeClient> {
+export async function createKubeClient(options: KubeClientOptions = {}): Promise<KubeClient & EventClient> {
   return new HttpKubeClient(await openKubeAccess(options), options);
 }
 
-class HttpKubeClient implements KubeClient {
+class HttpKubeClient implements KubeClient, EventClient {
   readonly server: string;
   readonly #responseTimeoutMs: number;
   readonly #silenceTimeoutMs: number;
@@ -96,7 +109,7 @@ class HttpKubeClient implements KubeClient {
     const query = new URLSearchParams();
     if (options.labelSelector !== "") query.set("labelSelector", options.labelSelector);
     const request = this.#describe("list", kind);
-    await using answer = await this.#get(request, query, signal);
+    await using answer = await this.#get(request, `${resourcePath(kind)}?${query}`, signal);
     const decoder = answer.format.listDecoder(kind);
     for (;;) {
       let part: ListPart;
@@ -122,7 +135,7 @@ class HttpKubeClient implements KubeClient {
     });
     if (options.labelSelector !== "") query.set("labelSelector", options.labelSelector);
     const request = this.#describe("watch", kind);
-    await using answer = await this.#get(request, query, signal);
+    await using answer = await this.#get(request, `${resourcePath(kind)}?${query}`, signal);
     const decoder = answer.format.watchDecoder(kind);
     for (;;) {
       let events: readonly WatchEvent[];
@@ -137,24 +150,44 @@ class HttpKubeClient implements KubeClient {
     }
   }
 
-  #describe(verb: KubeVerb, kind: KubeObject["kind"]): KubeRequestContext {
+  async createEvent(event: KubeEvent, signal: AbortSignal): Promise<boolean> {
+    const request = this.#describe("create", "Event");
+    const body = JSON.stringify(event);
+    const path = eventsPath(event.metadata.namespace);
+    await using answer = await this.#exchange(request, { path, body }, signal);
+    if (answer.status === 201) return true;
+    if (answer.status === 409) return false;
+    throw await this.#refusal(request, answer, signal);
+  }
+
+  #describe(verb: KubeVerb, kind: KubeResource): KubeRequestContext {
     return { verb, kind, server: this.server, identity: this.#access.identity };
   }
 
   /** Sends a GET and returns its answer, which has status 200. */
-  async #get(request: KubeRequestContext, query: URLSearchParams, signal: AbortSignal): Promise<Answer> {
-    const answer = await this.#exchange(request, query, signal);
+  async #get(request: KubeRequestContext, path: string, signal: AbortSignal): Promise<Answer> {
+    const answer = await this.#exchange(request, { path }, signal);
     if (answer.status === 200) return answer;
     await using refused = answer;
+    throw await this.#refusal(request, refused, signal);
+  }
+
+  /** The error of an answer that is not what was asked for. */
+  async #refusal(request: KubeRequestContext, refused: Answer, signal: AbortSignal): Promise<KubeApiError> {
     if (refused.status === 401) this.#access.reload();
     const body = await refused.body().catch((error) => {
       throw normalize(request, error, signal);
     });
     const { status, retryAfterMs } = refused;
-    throw errorFromStatus(request, { ...refused.format.readStatus(body), status, retryAfterMs });
+    return errorFromStatus(request, { ...refused.format.readStatus(body), status, retryAfterMs });
   }
 
-  async #exchange(request: KubeRequestContext, query: URLSearchParams, signal: AbortSignal): Promise<Answer> {
+  /** Sends a GET, or a POST where there is a body. */
+  async #exchange(
+    request: KubeRequestContext,
+    { path, body }: { readonly path: string; readonly body?: string },
+    signal: AbortSignal,
+  ): Promise<Answer> {
     signal.throwIfAborted();
     const url = new URL(this.server);
     const limit = { timeoutMs: this.#responseTimeoutMs, signal };
@@ -166,15 +199,23 @@ class HttpKubeClient implements KubeClient {
         ...options,
         hostname: url.hostname.replace(/^\[|\]$/g, ""),
         port: url.port || (url.protocol === "http:" ? 80 : 443),
-        path: `${url.pathname.replace(/\/$/, "")}${resourcePath(request.kind)}?${query}`,
-        method: "GET",
-        headers: { ...options.headers, Accept: ACCEPT, "User-Agent": "lightpath" },
+        path: `${url.pathname.replace(/\/$/, "")}${path}`,
+        method: body === undefined ? "GET" : "POST",
+        headers: {
+          ...options.headers,
+          Accept: ACCEPT,
+          "User-Agent": "lightpath",
+          ...(body === undefined ? {} : {
+            "Content-Type": "application/json",
+            "Content-Length": Buffer.byteLength(body),
+          }),
+        },
       });
       const { promise: responded, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
       outgoing.on("response", resolve);
       // Stays attached: destroying a request that is under way makes it emit a late error.
       outgoing.on("error", reject);
-      outgoing.end();
+      outgoing.end(body);
       const response = await withDeadline(responded, limit);
       return new Answer(response, { timeoutMs: this.#silenceTimeoutMs, signal });
     } catch (error) {

@@ -8,13 +8,19 @@
 import { API_VERSIONS } from "./parse.ts";
 import type { KubeObject } from "./objects.ts";
 
+/** In which Events are written. */
+export const EVENTS_API_VERSION = "events.k8s.io/v1";
+
 /** What is asked of the API server; also the verbs of an RBAC rule. */
-export type KubeVerb = "list" | "watch";
+export type KubeVerb = "list" | "watch" | "create";
+
+/** What it is asked about: what is read, and Events, which are written. */
+export type KubeResource = KubeObject["kind"] | "Event";
 
 /** Who asked for what, for sentences. */
 export interface KubeRequestContext {
   readonly verb: KubeVerb;
-  readonly kind: KubeObject["kind"];
+  readonly kind: KubeResource;
   /** The API server's URL. */
   readonly server: string;
   /** Where the credentials come from, e.g. `user "lab" of kubeconfig /root/.kube/config`. */
@@ -64,7 +70,7 @@ export class KubeConfigError extends Error {
 }
 
 /** `services`, `endpointslices.discovery.k8s.io`. */
-export function resourceName(kind: KubeObject["kind"]): string {
+export function resourceName(kind: KubeResource): string {
   const { group, plural } = resourceOf(kind);
   return group === "" ? plural : `${plural}.${group}`;
 }
@@ -73,6 +79,11 @@ export function resourceName(kind: KubeObject["kind"]): string {
 export function resourcePath(kind: KubeObject["kind"]): string {
   const { group, plural } = resourceOf(kind);
   return `${group === "" ? "/api" : "/apis"}/${API_VERSIONS[kind]}/${plural}`;
+}
+
+/** The path of the Events of a namespace. */
+export function eventsPath(namespace: string): string {
+  return `/apis/${EVENTS_API_VERSION}/namespaces/${encodeURIComponent(namespace)}/events`;
 }
 
 /** An answer with a status other than 200; `reason` and `message` are those of its Status object. */
@@ -113,8 +124,9 @@ function describeStatus(
         `to ${request.verb} ${resource}: renew the token or client certificate${said}`;
     case 403: {
       const { group, plural } = resourceOf(request.kind);
+      const verbs = request.verb === "create" ? '"create"' : '"list", "watch"';
       return `the agent (${request.identity}) may not ${request.verb} ${resource} at cluster scope: grant it by a ` +
-        `ClusterRole with the rule {apiGroups: ["${group}"], resources: ["${plural}"], verbs: ["list", "watch"]}` +
+        `ClusterRole with the rule {apiGroups: ["${group}"], resources: ["${plural}"], verbs: [${verbs}]}` +
         `${said}`;
     }
     default:
@@ -123,12 +135,14 @@ function describeStatus(
   }
 }
 
-function resourceOf(kind: KubeObject["kind"]): { group: string; plural: string } {
+function resourceOf(kind: KubeResource): { group: string; plural: string } {
   switch (kind) {
     case "Service":
       return { group: "", plural: "services" };
     case "EndpointSlice":
       return { group: "discovery.k8s.io", plural: "endpointslices" };
+    case "Event":
+      return { group: "events.k8s.io", plural: "events" };
     default: {
       const unreachable: never = kind;
       throw new TypeError(`Unexpected kind ${String(unreachable)}`);

@@ -10,7 +10,8 @@ export {
   type LabelSelectors,
   selectorsFor,
 } from "./api_source.ts";
-export { createKubeClient, type KubeClient, type KubeClientOptions } from "./client.ts";
+export { createKubeClient, type EventClient, type KubeClient, type KubeClientOptions } from "./client.ts";
+export { createEventReporter, type EventReporter } from "./event_reporter.ts";
 export { KubeApiError, KubeConfigError } from "./kube_api_error.ts";
 export { type ManifestProblem, renderManifestProblem } from "./manifest_file.ts";
 export { ManifestPathError, resolveRoot } from "./manifest_paths.ts";

@@ -49,6 +49,8 @@ export interface LoadBalancerIngress {
 /** A `v1` Service, reduced. */
 export interface Service extends ObjectMeta {
   readonly kind: "Service";
+  /** Tells it from one of the same name before or after it; empty for manifests, which carry none. */
+  readonly uid: string;
   /** `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`; the API's default is filled in. */
   readonly type: string;
   /** `spec.clusterIPs`, or `[spec.clusterIP]`; `["None"]` for a headless Service; empty when unallocated. */

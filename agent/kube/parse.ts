@@ -105,6 +105,7 @@ function readService(root: FieldReader, metadata: FieldReader): Body<Service> {
   const clusterIPs = spec.texts("clusterIPs");
   const clusterIP = spec.text("clusterIP");
   return {
+    uid: metadata.text("uid"),
     type: spec.sharedText("type", "ClusterIP"),
     clusterIPs: clusterIPs.length > 0 || clusterIP === "" ? clusterIPs : [clusterIP],
     externalIPs: spec.texts("externalIPs"),

@@ -60,6 +60,7 @@ Deno.test("parse: a full Service, reduced to what is read", () => {
     }),
     {
       kind: "Service",
+      uid: "u",
       namespace: "shop",
       name: "web",
       namespacedName: "shop/web",
@@ -86,6 +87,7 @@ Deno.test("parse: a full Service, reduced to what is read", () => {
 Deno.test("parse: a bare Service has the API's defaults", () => {
   assertEquals(service({}), {
     kind: "Service",
+    uid: "",
     namespace: "default",
     name: "s",
     namespacedName: "default/s",

@@ -100,7 +100,10 @@ export function judgeService(
 ): JudgedService {
   const object = `Service ${namespacedName}`;
   const problems: Problem[] = [];
-  const report: Report = (kind, message) => void problems.push({ object, kind, message });
+  const { namespace, name, uid } = service;
+  // Manifests have no uid, and no API server to tell.
+  const whose = uid === "" ? {} : { service: { namespace, name, uid } };
+  const report: Report = (kind, message) => void problems.push({ object, kind, message, ...whose });
   for (const sentence of service.malformed) report("malformed", sentence);
 
   const addresses = exactly(

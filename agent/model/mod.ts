@@ -44,6 +44,7 @@ export type {
   ServicePortChange,
   ServicePortKey,
   ServicePortName,
+  ServiceReference,
   VIP,
   VIPKind,
 } from "./types.ts";

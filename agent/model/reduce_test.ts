@@ -251,6 +251,21 @@ Deno.test("reduce() gives a disputed VIP and NodePort to the older Service, and 
   }
 });
 
+Deno.test("reduce() says whose fault it is, where a Service is and its owner can be told", () => {
+  const annotations = { "lightpath.cloud/path": "elsewhere" };
+  const told = (...objects: readonly KubeObject[]): readonly unknown[] =>
+    newModel().reduce(apply(...objects)).problemsAppeared.map(({ kind, service }) => [kind, service]);
+  const owned = { namespace: "default", name: "echo", uid: "u" };
+  assertEquals(told(service({ uid: "u", annotations })), [["invalid-annotation", owned]]);
+  assertEquals(told(service({ annotations })), [["invalid-annotation", undefined]], "a manifest has no uid");
+  // Of two that want one VIP neither has said anything wrong; and who wrote a slice is nobody's to tell.
+  assertEquals(told(service({ uid: "u" }), service({ uid: "v", name: "other" })), [[
+    "vip-conflict",
+    undefined,
+  ]]);
+  assertEquals(told(slice({ addressType: "IPv5" })), [["invalid-address", undefined]]);
+});
+
 Deno.test("reduce() gives a VIP to the Service it was allocated to, however old another one is that lists it", () => {
   const address = "10.96.0.10";
   const allocated = service({ name: "allocated", creationTimestampMs: 3_000 });

@@ -104,6 +104,18 @@ export interface Problem {
   readonly kind: ProblemKind;
   /** One sentence: what is wrong, what Lightpath does instead, how to mend it. */
   readonly message: string;
+  /**
+   * The Service, where the fault is in what it says itself and an API server has it: whoever wrote it can be told. What two
+   * Services dispute is none of these: who has it changes with every one that comes and goes.
+   */
+  readonly service?: ServiceReference;
+}
+
+/** A Service as the API server knows it. */
+export interface ServiceReference {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
 }
 
 /** Values of the label `kind` on `lightpath_problems`. */

@@ -19,6 +19,7 @@ import { bytesTag, numberTag, type ProtobufReader } from "./protobuf_reader.ts";
 const OBJECT_META = {
   name: bytesTag(1),
   namespace: bytesTag(3),
+  uid: bytesTag(5),
   resourceVersion: bytesTag(6),
   creationTimestamp: bytesTag(8),
   labels: bytesTag(11),
@@ -35,6 +36,7 @@ const PREFIXES = ANNOTATION_PREFIXES.map((prefix) => encoder.encode(prefix));
 
 /** What is read of an object's metadata. */
 export interface Metadata extends ObjectMeta {
+  readonly uid: string;
   readonly proxyName: string;
   readonly headlessLabel: boolean;
   readonly annotations: Readonly<Record<string, string>>;
@@ -51,6 +53,7 @@ export const NO_METADATA: Metadata = {
   namespace: "default",
   name: "",
   namespacedName: "default/",
+  uid: "",
   resourceVersion: "",
   creationTimestampMs: 0,
   proxyName: "",
@@ -64,6 +67,7 @@ export const NO_METADATA: Metadata = {
 export function readMetadata(wire: ProtobufReader): Metadata {
   let namespace = "";
   let name = "";
+  let uid = "";
   let resourceVersion = "";
   let creationTimestampMs = 0;
   let proxyName = "";
@@ -79,6 +83,9 @@ export function readMetadata(wire: ProtobufReader): Metadata {
         break;
       case OBJECT_META.namespace:
         namespace = wire.sharedText();
+        break;
+      case OBJECT_META.uid:
+        uid = wire.text();
         break;
       case OBJECT_META.resourceVersion:
         resourceVersion = wire.text();
@@ -110,6 +117,7 @@ export function readMetadata(wire: ProtobufReader): Metadata {
     namespace,
     name,
     namespacedName: `${namespace}/${name}`,
+    uid,
     resourceVersion,
     creationTimestampMs,
     proxyName,

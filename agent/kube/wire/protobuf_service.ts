@@ -59,6 +59,7 @@ export function readService(wire: ProtobufReader): Service {
     namespace: metadata.namespace,
     name: metadata.name,
     namespacedName: metadata.namespacedName,
+    uid: metadata.uid,
     resourceVersion: metadata.resourceVersion,
     creationTimestampMs: metadata.creationTimestampMs,
     type: spec.type,

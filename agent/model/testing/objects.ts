@@ -19,6 +19,7 @@ export function portSpec(overrides: Partial<ServicePortSpec> = {}): ServicePortS
 export function service(overrides: Partial<Service> = {}): Service {
   return named({
     kind: "Service",
+    uid: "",
     namespace: "default",
     name: "echo",
     resourceVersion: "1",
