@@ -2,8 +2,8 @@
  * Follows the Envoys that are connected: counts, logs, says when the node is fed, and notes which Clusters it uses.
  *
  * Ready means that at least one Envoy of the right minor version has what it waits for before it listens: its first
- * Clusters with their endpoints, then the (empty) answer to its Listener subscription, which it acknowledges last. One of
- * another minor is served all the same (taking its Clusters away would stop traffic), but it is said clearly and does
+ * Clusters with their endpoints, then the answer to its Listener subscription (empty for most), which it acknowledges last.
+ * One of another minor is served all the same (taking its Clusters away would stop traffic), but it is said clearly and does
  * not make the node ready.
  * @module
  */
@@ -16,6 +16,7 @@ import {
   type StreamIdentity,
   type StreamObserver,
   type WorkingSetFile,
+  type XdsType,
 } from "../xds/mod.ts";
 
 /** What `observeEnvoys` needs. */
@@ -54,6 +55,13 @@ export function observeEnvoys(
     }
   }
 
+  /** An answer to Listeners is the last that Envoy gives before it listens. */
+  function listens({ type, streamId }: { readonly type: XdsType; readonly streamId: number }): void {
+    if (type !== "Listener" || fitting.get(streamId) !== false) return;
+    fitting.set(streamId, true);
+    report();
+  }
+
   return {
     ...metrics,
     onSubscribe: (event) => {
@@ -66,6 +74,8 @@ export function observeEnvoys(
     onNack: (event) => {
       metrics.onNack(event);
       onProgress();
+      // It listens all the same, without the Listener that it refused.
+      listens(event);
     },
     onStreamOpen: (stream) => {
       metrics.onStreamOpen();
@@ -84,9 +94,7 @@ export function observeEnvoys(
     onAck: (event) => {
       metrics.onAck(event);
       onProgress();
-      if (event.type !== "Listener" || fitting.get(event.streamId) !== false) return;
-      fitting.set(event.streamId, true);
-      report();
+      listens(event);
     },
     onStreamClosed: ({ streamId }) => {
       metrics.onStreamClosed();

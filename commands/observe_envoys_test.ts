@@ -71,6 +71,16 @@ Deno.test("observeEnvoys(): ready while an Envoy of the right minor has what it 
   ]);
 });
 
+Deno.test("observeEnvoys(): ready too with an Envoy that refuses a Listener, because it listens without", () => {
+  const { observer, readiness } = observe();
+  const envoy = { streamId: 1, nodeId: "node-1", envoyVersion: MINOR };
+  observer.onStreamOpen?.(envoy);
+  observer.onNack?.({ ...envoy, type: "Cluster", name: "a", version: "1", reason: "no" });
+  assertEquals(state(readiness), "Envoy is connected, and");
+  observer.onNack?.({ ...envoy, type: "Listener", name: "a", version: "1", reason: "no" });
+  assertEquals(state(readiness), "ready");
+});
+
 Deno.test("observeEnvoys(): notes the Clusters Envoy asks for and holds, and nothing else", () => {
   const noted: string[] = [];
   const { observer } = observe({

@@ -31,9 +31,11 @@ const ROOTS: readonly string[] = [
   "envoy.service.discovery.v3.DeltaDiscoveryResponse",
   "envoy.config.cluster.v3.Cluster",
   "envoy.config.endpoint.v3.ClusterLoadAssignment",
+  "envoy.config.listener.v3.Listener",
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
   "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
   "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+  "xds.type.v3.TypedStruct",
 ];
 
 /** https://github.com/stephenh/ts-proto#supported-options */

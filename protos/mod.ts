@@ -27,6 +27,7 @@ export {
   LbEndpoint,
   LocalityLbEndpoints,
 } from "./gen/envoy/config/endpoint/v3/endpoint_components.ts";
+export { Listener } from "./gen/envoy/config/listener/v3/listener.ts";
 export { RetryPolicy, RouteAction_HashPolicy } from "./gen/envoy/config/route/v3/route_components.ts";
 export { PreviousHostsPredicate } from "./gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.ts";
 export { PreviousPrioritiesConfig } from "./gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.ts";
@@ -39,3 +40,4 @@ export {
 export { Any } from "./gen/google/protobuf/any.ts";
 export { Duration } from "./gen/google/protobuf/duration.ts";
 export { Status } from "./gen/google/rpc/status.ts";
+export { TypedStruct } from "./gen/xds/type/v3/typed_struct.ts";

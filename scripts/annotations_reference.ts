@@ -107,6 +107,8 @@ const SPOKEN: Readonly<Record<AppProtocol, string>> = {
   tcp: "TCP: bytes, balanced per connection",
   http: "HTTP/1.1, or HTTP/2 (h2c) where the client speaks it; WebSocket too; balanced per request",
   http2: "HTTP/2 to the endpoints, whatever the client speaks; gRPC; balanced per request",
+  redis:
+    "Redis: keys are spread over the endpoints, which must be independent servers; each command goes where its key is",
 };
 
 function protocolTable(

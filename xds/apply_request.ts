@@ -104,10 +104,11 @@ function begin(subscription: Subscription, request: SubscriptionRequest): void {
     subscription.wildcard = isLegacy ? "legacy" : "explicit";
     subscription.wildcardScope = request.wildcardScope;
     const hasJustStarted = held.length === 0;
-    // Envoy's initialisation waits for an answer even when there is nothing to tell.
-    subscription.answerOwed = hasJustStarted;
-    // One that holds something already has what this node used, or asks for it: nothing is given to it again.
-    if (request.wildcardScope === "all" || hasJustStarted) subscription.wildcardOwed = "changed";
+    // Envoy's initialisation waits for an answer even when there is nothing to tell; and its ACK of Listeners is how the
+    // agent knows that it listens, also if it only lost its stream.
+    subscription.answerOwed = hasJustStarted || subscription.type === "Listener";
+    // One that holds something already has what this node used, or asks for it: nothing of that is given to it again.
+    subscription.wildcardOwed = request.wildcardScope === "all" || hasJustStarted ? "changed" : "pushed";
     for (const [name] of held) {
       if (request.wildcardScope === "used") subscription.preloaded.add(name);
       // What is gone by now is in the store no more; only this finds it.

@@ -58,7 +58,7 @@ export function bootstrap(options: BootstrapOptions): Json {
       // Makes Envoy introduce itself when it connects, and wait for the agent before it listens: until then connections
       // are refused at once instead of waiting for Clusters that nobody sends.
       cds_config: ADS_FOR_START,
-      // Stays empty as long as no Service needs a listener of its own.
+      // Listeners of the few Services that need one of their own (translate/listener.ts), besides the constant ones.
       lds_config: ADS_FOR_START,
     },
     static_resources: {

@@ -1,5 +1,6 @@
 /**
- * The two constant listeners: how a connection finds the Cluster of its destination.
+ * The two constant listeners: how a connection finds the Cluster of its destination. What they do with it is also what the
+ * Listeners do that a few Services have of their own (translate/listener.ts), but for how long it may be idle.
  *
  * In: ports, families, mode. Out: two `envoy.config.listener.v3.Listener` as plain JSON.
  *
@@ -8,6 +9,7 @@
  * - Listener `http`: the connection manager writes the destination into a header of its own, overwriting whatever
  *   the client sent under that name; the route reads the Cluster's name from it and removes it (`routes.ts`). Before it,
  *   `set_filter_state` notes where the connection came from.
+ * - Both hand a connection over to the Listener of its destination, if that has one of its own (`use_original_dst`).
  * - Both write the access log of Services that want it (`access_log.ts`).
  *
  * Invariant: a connection can reach only Clusters the agent serves; a destination that is no VIP gets a Cluster
@@ -18,7 +20,7 @@
  * annotations promise by default (`ANNOTATIONS`) is kept here where the Cluster cannot: HTTP clients that are idle.
  * @module
  */
-import { DEFAULT_SETTINGS, type IPFamily } from "../agent/model/mod.ts";
+import { HTTP_IDLE_TIMEOUT_MS, type IPFamily } from "../agent/model/mod.ts";
 import { HTTP_ACCESS_LOG, TCP_ACCESS_LOG } from "./access_log.ts";
 import { ROUTE_CONFIGURATION, SETTINGS_FILTER, VIP_HEADER } from "./routes.ts";
 
@@ -37,6 +39,24 @@ export interface ListenerOptions {
   readonly families: readonly IPFamily[];
 }
 
+/** A network filter. */
+export type NetworkFilter = {
+  readonly name: string;
+  readonly typed_config: { readonly "@type": string; readonly [key: string]: Json };
+};
+
+/** What is done with the connections that a listener takes. */
+export type FilterChains = {
+  readonly filter_chains: readonly { readonly filters: readonly NetworkFilter[] }[];
+};
+
+/** What the filters depend on. */
+export interface FilterOptions {
+  readonly mode: XdsMode;
+  /** How long a client's connection may be idle; 0 is for ever. */
+  readonly idleTimeoutMs: number;
+}
+
 /** A `ConfigSource`: over the ADS stream. */
 export const ADS = { ads: {}, resource_api_version: "V3" } as const;
 
@@ -46,21 +66,26 @@ export const SOURCE_FILTER_STATE = "lightpath.source";
 /** How long a first connection waits for its Cluster before it fails; only reached while the agent is away. */
 const ON_DEMAND_TIMEOUT = "5s";
 
-/** How long a client's connection may be without a request. Streams and slow responses are requests under way. */
-const IDLE_TIMEOUT = `${DEFAULT_SETTINGS.values["idle-timeout"] / 1_000}s`;
-
 /**
  * Both listeners.
  * @throws {RangeError} when there is no family to listen on
  */
-export function listeners(options: ListenerOptions): readonly Json[] {
-  return [tcpListener(options), httpListener(options)];
+export function listeners({ mode, tcpPort, httpPort, families }: ListenerOptions): readonly Json[] {
+  return [
+    // Envoy's default ends a silent connection after an hour; kube-proxy never does. Dead peers are found by TCP keepalive,
+    // downstream below and upstream on the Cluster.
+    { name: "tcp", ...listenOn(tcpPort, families), ...tcpFilterChains({ mode, idleTimeoutMs: 0 }) },
+    {
+      name: "http",
+      ...listenOn(httpPort, families),
+      ...httpFilterChains({ mode, idleTimeoutMs: HTTP_IDLE_TIMEOUT_MS }),
+    },
+  ];
 }
 
-function tcpListener(options: ListenerOptions): Json {
+/** Bytes go to the Cluster of their connection's destination. */
+export function tcpFilterChains(options: FilterOptions): FilterChains {
   return {
-    name: "tcp",
-    ...listenOn(options.tcpPort, options.families),
     filter_chains: [{
       filters: [
         {
@@ -81,9 +106,7 @@ function tcpListener(options: ListenerOptions): Json {
             access_log: TCP_ACCESS_LOG,
             // Never used: the filter state above always names one.
             cluster: "none",
-            // Envoy's default ends a silent connection after an hour; kube-proxy never does. Dead peers are found
-            // by TCP keepalive, downstream below and upstream on the Cluster.
-            idle_timeout: "0s",
+            idle_timeout: seconds(options.idleTimeoutMs),
             // Each attempt asks the load balancer anew, which favours a dead endpoint, because that has the fewest
             // connections. Outlier detection takes it out at its first failure (translate/cluster.ts), but a moment
             // later: hence the pauses. One dead of two costs under 1 % of connections; without both and with 3 attempts, 20 %.
@@ -101,7 +124,8 @@ function tcpListener(options: ListenerOptions): Json {
   };
 }
 
-function httpListener(options: ListenerOptions): Json {
+/** Each request goes to the Cluster of its connection's destination. */
+export function httpFilterChains(options: FilterOptions): FilterChains {
   const onDemand: Json = {
     name: "envoy.filters.http.on_demand",
     typed_config: {
@@ -114,8 +138,6 @@ function httpListener(options: ListenerOptions): Json {
     typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
   };
   return {
-    name: "http",
-    ...listenOn(options.httpPort, options.families),
     filter_chains: [{
       filters: [SOURCE, {
         name: "http-connection-manager",
@@ -155,7 +177,10 @@ function httpListener(options: ListenerOptions): Json {
           preserve_external_request_id: true,
           // The default of 5 min would cut silent streams.
           stream_idle_timeout: "0s",
-          common_http_protocol_options: { idle_timeout: IDLE_TIMEOUT, max_headers_count: 1000 },
+          common_http_protocol_options: {
+            idle_timeout: seconds(options.idleTimeoutMs),
+            max_headers_count: 1000,
+          },
           max_request_headers_kb: 96,
           http_protocol_options: {
             accept_http_10: true,
@@ -173,7 +198,7 @@ function httpListener(options: ListenerOptions): Json {
  * Makes the peer's address something a Cluster's hash policy can name. (Only `envoy.hashable_string` can be hashed; what a
  * request's `x-forwarded-for` claims does not enter.)
  */
-const SOURCE: Json = {
+const SOURCE: NetworkFilter = {
   name: "source",
   typed_config: {
     "@type": "type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config",
@@ -202,8 +227,14 @@ function listenOn(port: number, families: readonly IPFamily[]): { readonly [key:
         "@type": "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
       },
     }],
+    use_original_dst: true,
     socket_options: KEEPALIVE,
   };
+}
+
+/** A `Duration`. */
+function seconds(milliseconds: number): string {
+  return `${milliseconds / 1_000}s`;
 }
 
 /**

@@ -38,7 +38,7 @@ export function parseClusterName(name: string): Destination | undefined {
   return clusterName(destination.address, destination.port) === name ? destination : undefined;
 }
 
-/** How Envoy writes the `alt_stat_name` of a port's Clusters in the names of statistics: without colons. */
+/** What a port is called in the names of statistics: as Envoy writes the `alt_stat_name` of its Clusters, without colons. */
 export function statisticsName(servicePort: ServicePort): string {
   return servicePortLabel(servicePort.name).replaceAll(":", "_");
 }

@@ -76,15 +76,14 @@ interface Draft {
   bytes: number;
 }
 
-/** A wildcard owes all names of its scope. They are entered only now, when the store is known to be complete. */
+/** A wildcard owes the names of its scope. They are entered only now, when the store is known to be complete. */
 function enterWildcard(subscription: Subscription, source: ResourceSource): void {
-  if (subscription.wildcardOwed === "no") return;
-  const again = subscription.wildcardOwed === "again";
+  const { type, wildcardScope: scope, wildcardOwed } = subscription;
+  if (wildcardOwed === "no") return;
   subscription.wildcardOwed = "no";
-  const { type, wildcardScope: scope } = subscription;
-  for (const name of source.names(type, scope)) {
+  for (const name of source.names(type, wildcardOwed === "pushed" ? "pushed" : scope)) {
     if (scope === "used") subscription.preloaded.add(name);
-    owe(subscription, name, { again });
+    owe(subscription, name, { again: wildcardOwed === "again" });
   }
 }
 

@@ -42,8 +42,13 @@ export interface ResourceSource {
    * Envoy, and later connections to that name would wait out the on-demand timeout (envoyproxy/envoy#44742).
    */
   get(type: XdsType, name: string, interest: Interest): EncodedResource | undefined;
-  /** The names of a type that a wildcard subscription of that scope takes; the most needed first. */
-  names(type: XdsType, scope: WildcardScope): Iterable<string>;
+  /**
+   * The names of a type that a wildcard subscription of that scope takes, the most needed first; a name may come twice.
+   * `pushed` are those of `used` that Envoy must have but will never ask for.
+   */
+  names(type: XdsType, scope: WildcardScope | "pushed"): Iterable<string>;
+  /** Whether a Cluster is one that Envoy must have but will never ask for. */
+  isPushed(cluster: string): boolean;
   /**
    * Calls back after each update with what may have changed, and with an empty map when `ready` turns true.
    * Returns the function that ends the calls.

@@ -6,8 +6,9 @@
  * then kept until its ServicePort changes: in on-demand mode only what this node uses is ever translated.
  *
  * Invariants: version is the hash of the content, so equal content is silent, across restarts too; a Cluster exists
- * for every TCP VIP and for every TCP NodePort at each of the node's addresses, and nothing else; for a name that
- * Envoy asked for explicitly there is always an answer, an empty one if need be.
+ * for every TCP VIP and for every TCP NodePort at each of the node's addresses, and nothing else, and a Listener for those
+ * of them whose ServicePort needs one of its own; for a Cluster or endpoints that Envoy asked for explicitly there is
+ * always an answer, an empty one if need be.
  *
  * Cost of a change: the destinations of the changed ServicePorts. Only new node addresses walk all ServicePorts.
  * @module
@@ -15,17 +16,20 @@
 import { hash } from "node:crypto";
 import {
   equalEndpoints,
+  equalOwnListeners,
   IP_FAMILIES,
   type IPFamily,
   type ModelView,
   type NodeAddresses,
+  ownListenerOf,
   type ServicePort,
   type ServicePortChange,
   type ServicePortKey,
 } from "../agent/model/mod.ts";
-import { Cluster, ClusterLoadAssignment } from "../protos/mod.ts";
+import { Cluster, ClusterLoadAssignment, Listener } from "../protos/mod.ts";
 import {
   clusterName,
+  type Destination,
   loadAssignmentName,
   parseClusterName,
   parseLoadAssignmentName,
@@ -33,8 +37,9 @@ import {
 } from "./names.ts";
 import type { ChangedNames, EncodedResource, Interest, ResourceSource } from "./resource_source.ts";
 import { emptyCluster, translateCluster } from "./translate/cluster.ts";
+import { translateListener } from "./translate/listener.ts";
 import { translateLoadAssignment } from "./translate/load_assignment.ts";
-import type { XdsType } from "./type_urls.ts";
+import { SEND_ORDER, type XdsType } from "./type_urls.ts";
 import type { WildcardScope } from "./wildcard_scope.ts";
 
 /** What the store needs. */
@@ -91,18 +96,24 @@ export class ResourceStore implements ResourceSource {
   }
 
   /**
-   * Clusters for wildcard subscriptions: all, in the order of the ServicePorts, or those this node used before, without
-   * what is nobody's now. Other types have none.
+   * Names for wildcard subscriptions: all, in the order of the ServicePorts; or of the Clusters those that must be pushed, and
+   * those this node used before, without what is nobody's now. Cost: all ServicePorts.
    */
-  *names(type: XdsType, scope: WildcardScope): Generator<string> {
-    if (type !== "Cluster") return;
-    if (scope === "used") {
-      for (const name of this.#usedClusters()) if (this.#ownerOf(name) !== undefined) yield name;
-      return;
-    }
+  *names(type: XdsType, scope: WildcardScope | "pushed"): Generator<string> {
+    if (type === "ClusterLoadAssignment") return;
     for (const servicePort of this.#view.servicePorts()) {
-      yield* this.#clusterNames(servicePort, this.#nodeAddresses);
+      const own = ownListenerOf(servicePort);
+      const isTaken = type === "Listener" ? own !== undefined : scope === "all" || own?.kind === "redis";
+      if (isTaken) yield* this.#clusterNames(servicePort, this.#nodeAddresses);
     }
+    if (type !== "Cluster" || scope !== "used") return;
+    for (const name of this.#usedClusters()) if (this.#ownerOf(name) !== undefined) yield name;
+  }
+
+  /** Envoy's redis proxy does not ask for its Cluster. */
+  isPushed(cluster: string): boolean {
+    const owner = this.#ownerOf(cluster);
+    return owner !== undefined && ownListenerOf(owner.servicePort)?.kind === "redis";
   }
 
   /** The name a Cluster has in Envoy's statistics, which it shares with the others of its port; undefined when nobody's. */
@@ -131,33 +142,37 @@ export class ResourceStore implements ResourceSource {
 
   /** The view has changed in these ServicePorts. */
   update(changes: ReadonlyMap<ServicePortKey, ServicePortChange>): void {
-    const clusters = new Set<string>();
-    const assignments = new Set<string>();
+    const changed = noNames();
     for (const { before, after } of changes.values()) {
-      for (const name of this.#changedClusters(before, after)) clusters.add(name);
-      for (const name of changedAssignments(before, after)) assignments.add(name);
+      for (const name of this.#changedClusters(before, after)) changed.Cluster.add(name);
+      for (const name of changedAssignments(before, after)) changed.ClusterLoadAssignment.add(name);
+      for (const name of this.#changedListeners(before, after)) changed.Listener.add(name);
     }
-    this.#invalidate(clusters, assignments);
+    this.#invalidate(changed);
   }
 
   /** The node has these addresses now: NodePorts are served at each of them. */
   setNodeAddresses(nodeAddresses: NodeAddresses): void {
     const before = this.#nodeAddresses;
     this.#nodeAddresses = nodeAddresses;
-    const clusters = new Set<string>();
+    const changed = noNames();
     for (const servicePort of this.#view.servicePorts()) {
       if (servicePort.nodePort === 0) continue;
+      const hasListener = ownListenerOf(servicePort) !== undefined;
       const old = new Set(this.#clusterNames(servicePort, before));
       const now = new Set(this.#clusterNames(servicePort, nodeAddresses));
-      for (const name of old.symmetricDifference(now)) clusters.add(name);
+      for (const name of old.symmetricDifference(now)) {
+        changed.Cluster.add(name);
+        if (hasListener) changed.Listener.add(name);
+      }
     }
-    this.#invalidate(clusters, new Set());
+    this.#invalidate(changed);
   }
 
-  #invalidate(clusters: ReadonlySet<string>, assignments: ReadonlySet<string>): void {
-    const changed = new Map<XdsType, ReadonlySet<string>>();
-    if (clusters.size > 0) changed.set("Cluster", clusters);
-    if (assignments.size > 0) changed.set("ClusterLoadAssignment", assignments);
+  #invalidate(names: Readonly<Record<XdsType, ReadonlySet<string>>>): void {
+    const changed = new Map(
+      SEND_ORDER.map((type) => [type, names[type]] as const).filter(([, { size }]) => size > 0),
+    );
     for (const [type, names] of changed) for (const name of names) this.#encoded[type].delete(name);
     if (changed.size > 0) this.#notify(changed);
   }
@@ -173,6 +188,16 @@ export class ResourceStore implements ResourceSource {
     const readsTheSame = before?.appProtocol === after?.appProtocol &&
       before?.settings.text === after?.settings.text && before?.preferredZone === after?.preferredZone;
     return readsTheSame ? old.symmetricDifference(now) : old.union(now);
+  }
+
+  /** Names of Listeners that came, went, or must do something else now. */
+  #changedListeners(before: ServicePort | undefined, after: ServicePort | undefined): Iterable<string> {
+    const ownBefore = before && ownListenerOf(before);
+    const ownAfter = after && ownListenerOf(after);
+    if (ownBefore === undefined && ownAfter === undefined) return [];
+    const old = new Set(before && ownBefore && this.#clusterNames(before, this.#nodeAddresses));
+    const now = new Set(after && ownAfter && this.#clusterNames(after, this.#nodeAddresses));
+    return equalOwnListeners(ownBefore, ownAfter) ? old.symmetricDifference(now) : old.union(now);
   }
 
   *#clusterNames(servicePort: ServicePort, nodeAddresses: NodeAddresses): Generator<string> {
@@ -192,8 +217,7 @@ export class ResourceStore implements ResourceSource {
         return this.#encodeLoadAssignment(name) ??
           (interest === "explicit" ? emptyAssignmentFor(name) : undefined);
       case "Listener":
-        // All listeners are in the bootstrap; a subscription to more of them stays empty.
-        return undefined;
+        return this.#encodeListener(name);
       default:
         return type satisfies never;
     }
@@ -202,12 +226,20 @@ export class ResourceStore implements ResourceSource {
   #encodeCluster(name: string): EncodedResource | undefined {
     const owner = this.#ownerOf(name);
     if (owner === undefined) return undefined;
-    const { servicePort, family } = owner;
+    const { servicePort, destination: { family } } = owner;
     const bytes = Cluster.encode(translateCluster(servicePort, { name, family })).finish();
     return this.#keep("Cluster", {
       ...encoded(name, bytes),
       loadAssignment: loadAssignmentName(servicePort, family),
     });
+  }
+
+  #encodeListener(name: string): EncodedResource | undefined {
+    const owner = this.#ownerOf(name);
+    const own = owner && ownListenerOf(owner.servicePort);
+    if (owner === undefined || own === undefined) return undefined;
+    const listener = translateListener(owner.servicePort, own, owner.destination);
+    return this.#keep("Listener", encoded(name, Listener.encode(listener).finish()));
   }
 
   #encodeLoadAssignment(name: string): EncodedResource | undefined {
@@ -230,14 +262,20 @@ export class ResourceStore implements ResourceSource {
   }
 
   /** Who answers at a destination: the owner of the VIP, else of the NodePort if the address is this node's. */
-  #ownerOf(name: string): { readonly servicePort: ServicePort; readonly family: IPFamily } | undefined {
+  #ownerOf(
+    name: string,
+  ): { readonly servicePort: ServicePort; readonly destination: Destination } | undefined {
     const destination = parseClusterName(name);
     if (destination === undefined) return undefined;
     const { address, family, port } = destination;
     const servicePort = this.#view.vipOwner(address, port) ??
       (this.#nodeAddresses[family].includes(address) ? this.#view.nodePortOwner(family, port) : undefined);
-    return servicePort && { servicePort, family };
+    return servicePort && { servicePort, destination };
   }
+}
+
+function noNames(): Record<XdsType, Set<string>> {
+  return { Cluster: new Set(), ClusterLoadAssignment: new Set(), Listener: new Set() };
 }
 
 function emptyClusterFor(name: string): EncodedResource {

@@ -1,10 +1,10 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { fail } from "@std/assert/fail";
-import type { KubeObject, ObjectEvent } from "../agent/kube/objects.ts";
+import type { KubeObject, ObjectEvent, Service } from "../agent/kube/objects.ts";
 import { IP_FAMILIES, type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
 import { endpoint, portSpec, service, slice } from "../agent/model/testing/objects.ts";
-import { Cluster, ClusterLoadAssignment } from "../protos/mod.ts";
+import { Cluster, ClusterLoadAssignment, Listener } from "../protos/mod.ts";
 import type { ChangedNames } from "./resource_source.ts";
 import { ResourceStore } from "./resource_store.ts";
 
@@ -252,4 +252,93 @@ Deno.test("ResourceStore: new node addresses touch the NodePorts only", () => {
   fixture.store.setNodeAddresses({ IPv4: ["192.0.2.6"], IPv6: ["2001:db8::6"] });
   assertEquals(fixture.takeChanged(), ["Cluster 192.0.2.5:30080", "Cluster 192.0.2.6:30080"]);
   assertEquals(fixture.store.get("Cluster", "192.0.2.5:30080", "wildcard"), undefined);
+});
+
+const REDIS = "lightpath.cloud/redis";
+
+/** `default/echo` with an idle timeout for its connections, and a NodePort. */
+function idleService(idleTimeout: string | undefined, overrides: Partial<Service> = {}): Service {
+  return service({
+    ports: [portSpec({ nodePort: 30080 })],
+    annotations: idleTimeout === undefined ? {} : { "config.lightpath.cloud/idle-timeout": idleTimeout },
+    ...overrides,
+  });
+}
+
+Deno.test("ResourceStore: a port that needs one has a Listener for each of its destinations, others have none", () => {
+  const fixture = new Fixture(idleService("10s"), service({ name: "other", clusterIPs: ["10.96.0.11"] }));
+  for (const scope of ["all", "used"] as const) {
+    assertEquals([...fixture.store.names("Listener", scope)], ["10.96.0.10:80", "192.0.2.5:30080"]);
+  }
+  const { name, address, bindToPort } = Listener.decode(
+    fixture.store.get("Listener", "192.0.2.5:30080", "wildcard")?.bytes ?? fail("no Listener"),
+  );
+  assertEquals(name, "192.0.2.5:30080");
+  assertEquals([address?.socketAddress?.address, address?.socketAddress?.portValue], ["192.0.2.5", 30080]);
+  assertEquals(bindToPort, false);
+  assertEquals(fixture.store.get("Listener", "10.96.0.11:80", "wildcard"), undefined);
+});
+
+Deno.test("ResourceStore: a Listener changes with what it must do, and with nothing else", () => {
+  const fixture = new Fixture(idleService("10s"));
+  const version = (): string | undefined =>
+    fixture.store.get("Listener", "10.96.0.10:80", "wildcard")?.version;
+  const before = version();
+  fixture.apply(idleService("10s", { externalIPs: ["203.0.113.9"] }));
+  assertEquals(fixture.takeChanged(), ["Cluster 203.0.113.9:80", "Listener 203.0.113.9:80"]);
+  fixture.apply(slice({ endpoints: [endpoint("10.244.0.5")] }));
+  assertEquals(fixture.takeChanged(), ["ClusterLoadAssignment default/echo:http/IPv4"]);
+  assertEquals(version(), before);
+  fixture.apply(idleService("20s", { externalIPs: ["203.0.113.9"] }));
+  const touched = fixture.takeChanged().filter((name) => name.startsWith("Listener"));
+  assertEquals(touched, ["Listener 10.96.0.10:80", "Listener 192.0.2.5:30080", "Listener 203.0.113.9:80"]);
+  assert(version() !== before);
+  fixture.apply(idleService(undefined));
+  assertEquals(version(), undefined);
+  assertEquals([...fixture.store.names("Listener", "all")], []);
+});
+
+Deno.test("ResourceStore: a VIP that goes from one port with a Listener to another has the other's", () => {
+  const fixture = new Fixture(idleService("10s", { externalIPs: ["203.0.113.9"] }));
+  const before = fixture.store.get("Listener", "203.0.113.9:80", "wildcard")?.version;
+  fixture.apply(
+    idleService("10s"),
+    service({
+      name: "other",
+      clusterIPs: ["10.96.0.11"],
+      externalIPs: ["203.0.113.9"],
+      annotations: { "config.lightpath.cloud/idle-timeout": "20s" },
+    }),
+  );
+  assert(fixture.takeChanged().includes("Listener 203.0.113.9:80"));
+  const after = fixture.store.get("Listener", "203.0.113.9:80", "wildcard")?.version;
+  assert(after !== undefined && after !== before);
+});
+
+Deno.test("ResourceStore: new node addresses touch the Listeners of NodePorts", () => {
+  const fixture = new Fixture(idleService("10s"));
+  fixture.store.setNodeAddresses({ IPv4: ["192.0.2.6"], IPv6: [] });
+  assertEquals(fixture.takeChanged(), [
+    "Cluster 192.0.2.5:30080",
+    "Cluster 192.0.2.6:30080",
+    "Listener 192.0.2.5:30080",
+    "Listener 192.0.2.6:30080",
+  ]);
+});
+
+Deno.test("ResourceStore: Clusters of redis are pushed, whether they were used or not", () => {
+  const fixture = new Fixture(service(), service({ name: "cache", clusterIPs: ["10.96.0.20"] }));
+  fixture.used = ["10.96.0.10:80"];
+  const cache = (appProtocol: string): Service =>
+    service({ name: "cache", clusterIPs: ["10.96.0.20"], ports: [portSpec({ port: 6379, appProtocol })] });
+  fixture.apply(cache(REDIS));
+  assertEquals([...fixture.store.names("Cluster", "used")], ["10.96.0.20:6379", "10.96.0.10:80"]);
+  assertEquals([...fixture.store.names("Cluster", "pushed")], ["10.96.0.20:6379"]);
+  assertEquals(["10.96.0.20:6379", "10.96.0.10:80", "none"].map((name) => fixture.store.isPushed(name)), [
+    true,
+    false,
+    false,
+  ]);
+  fixture.apply(cache("tcp"));
+  assertEquals(fixture.store.isPushed("10.96.0.20:6379"), false);
 });

@@ -23,7 +23,7 @@ import { StreamReport } from "./stream_report.ts";
 import { applyStoreChange, createSubscription, oweAgain, type Subscription } from "./subscription.ts";
 import { hasTaken } from "./taken.ts";
 import { parseTypeUrl, SEND_ORDER, TYPE_URLS, type XdsType } from "./type_urls.ts";
-import { type WildcardScope, wildcardScopeOf } from "./wildcard_scope.ts";
+import { type WildcardScope, wildcardScopeFor, wildcardScopeOf } from "./wildcard_scope.ts";
 
 /** Why the server ends a stream. */
 export interface StreamEnd {
@@ -77,7 +77,9 @@ export class DeltaStream {
       Listener: createSubscription("Listener"),
     };
     this.#stopListening = options.source.onChange((changed) => {
-      for (const [type, names] of changed) applyStoreChange(this.#subscriptions[type], names);
+      for (const [type, names] of changed) {
+        applyStoreChange(this.#subscriptions[type], names, options.source);
+      }
       this.#schedulePump();
     });
   }
@@ -94,7 +96,7 @@ export class DeltaStream {
     // "Only the first request on a stream is guaranteed to carry the node identifier."
     this.#wildcardScope ??= wildcardScopeOf(request.node?.metadata);
     const outcome = applyRequest(this.#subscriptions[type], {
-      wildcardScope: this.#wildcardScope,
+      wildcardScope: wildcardScopeFor(type, this.#wildcardScope),
       subscribe: request.resourceNamesSubscribe,
       unsubscribe: request.resourceNamesUnsubscribe,
       initialVersions: request.initialResourceVersions,
@@ -120,7 +122,7 @@ export class DeltaStream {
     this.#report.closed(reason);
   }
 
-  /** Whether this Envoy has taken the present Cluster and its endpoints, or does not hold it; see taken.ts. */
+  /** Whether this Envoy can answer at the destination of that Cluster as the store has it now; see taken.ts. */
   hasTaken(cluster: string): boolean {
     return this.#closed || hasTaken(this.#subscriptions, this.#options.source, cluster);
   }

@@ -145,6 +145,23 @@ Deno.test("DeltaStream sends Cluster, then ClusterLoadAssignment, then Listener"
   assertEquals(setup.heard(), ["7.1 Cluster x@1", "7.2 ClusterLoadAssignment x@1", "7.3 Listener x@1"]);
 });
 
+Deno.test("DeltaStream: an Envoy whose wildcard means the used Clusters is given all Listeners, and follows them", async () => {
+  const setup = new Setup();
+  const node = { id: "node-a", metadata: wildcardMetadata("used") };
+  setup.source.set("Cluster", "c", "1");
+  setup.source.set("Listener", "l", "1");
+  await setup.request("Cluster", {}, node);
+  await setup.request("Listener");
+  assertEquals(setup.heard(), ["7.1 Cluster", "7.2 Listener l@1"]);
+  await setup.request("Listener", { nonce: "7.2" });
+  setup.source.batch(() => {
+    setup.source.set("Listener", "m", "1");
+    setup.source.delete("Listener", "l");
+  });
+  await turn();
+  assertEquals(setup.heard(), ["7.3 Listener m@1 -l"]);
+});
+
 Deno.test("DeltaStream removes a Cluster only after the Listeners that go with it are gone", async () => {
   const setup = new Setup();
   setup.source.set("Cluster", "c", "1");

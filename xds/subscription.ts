@@ -13,7 +13,7 @@
  * Source: "xDS REST and gRPC protocol" (Envoy 1.40), section "Incremental xDS".
  * @module
  */
-import type { Interest } from "./resource_source.ts";
+import type { Interest, ResourceSource } from "./resource_source.ts";
 import type { XdsType } from "./type_urls.ts";
 import type { WildcardScope } from "./wildcard_scope.ts";
 
@@ -56,8 +56,9 @@ export interface Subscription {
   /** Names asked for one by one, without `*`. */
   readonly names: Set<string>;
   /**
-   * Names that a wildcard of scope `used` takes, beside those in `names`: given to the client at its start, and from
-   * then on treated as if it had asked for them. Envoy asks only for what it lacks, so many of them stay here for good.
+   * Names that a wildcard of scope `used` takes, beside those in `names`: given to the client at its start, or when they
+   * came to be pushed, and from then on treated as if it had asked for them. Envoy asks only for what it lacks, so many
+   * of them stay here for good.
    */
   readonly preloaded: Set<string>;
   /** Version last sent, or named by the client in `initial_resource_versions`. A rejected one counts as sent. */
@@ -66,8 +67,11 @@ export interface Subscription {
   readonly rejected: Map<string, Rejection>;
   /** In the order in which they are to be sent: first come, first served, so constant change starves nobody. */
   readonly owed: Map<string, Owed>;
-  /** Whether all names of the store are still to be entered into `owed`, and whether they are to be sent again. */
-  wildcardOwed: "no" | "changed" | "again";
+  /**
+   * Whether the names the wildcard takes are still to be entered into `owed`: all, if need be to be sent `again`, or of
+   * scope `used` only what is `pushed`, because the client holds the rest or asks for it.
+   */
+  wildcardOwed: "no" | "pushed" | "changed" | "again";
   /** A response is owed even if it has nothing in it. */
   answerOwed: boolean;
   /** Names not asked for yet that must be sent when they are, whatever version the client claims to hold. */
@@ -109,9 +113,15 @@ export function takesAll({ wildcard, wildcardScope }: Subscription): boolean {
 }
 
 /** Takes in names that may have changed in the store. Cost: proportional to the names. */
-export function applyStoreChange(subscription: Subscription, names: Iterable<string>): void {
+export function applyStoreChange(
+  subscription: Subscription,
+  names: Iterable<string>,
+  source: Pick<ResourceSource, "isPushed">,
+): void {
   if (!subscription.requested) return;
+  const takesPushed = subscription.wildcard !== "none" && subscription.wildcardScope === "used";
   for (const name of names) {
+    if (takesPushed && source.isPushed(name)) subscription.preloaded.add(name);
     if (interestIn(subscription, name) !== undefined) owe(subscription, name);
   }
 }

@@ -112,7 +112,8 @@ class RandomClient {
     const expected = this.#source.view(this.#type, this.#names);
     if (this.#wildcard) {
       // What it was given is followed as if it had asked for it.
-      const covered = this.#scope === "all" ? "all" : this.#held.keys();
+      const pushed = NAMES.filter((name) => this.#source.isPushed(name));
+      const covered = this.#scope === "all" ? "all" : [...this.#held.keys(), ...pushed];
       for (const [name, version] of this.#source.view(this.#type, covered)) expected.set(name, version);
     }
     const bad = new Set([...expected].filter(([, version]) => version.startsWith(BAD)).map(([name]) => name));
@@ -199,6 +200,7 @@ function runRound(type: XdsType, seed: number): void {
   const random = randomFrom(seed);
   const source = new MemorySource();
   source.used = NAMES.filter(() => random(2) === 0);
+  if (type === "Cluster") { for (const name of NAMES) if (random(4) === 0) source.pushed.add(name); }
   const log: string[] = [];
   const client = new RandomClient({ source, type, random, log });
   try {

@@ -358,6 +358,39 @@ Deno.test("wildcard of the used, reconnect: what was used meanwhile is not given
   assertEquals(client.read()?.resources, { b: "2" });
 });
 
+Deno.test("Listeners, reconnect: answered although nothing changed, because the ACK says that Envoy listens", () => {
+  const client = new Conversation("Listener");
+  client.source.set("Listener", "a", "1");
+  const first = client.request({ initialVersions: { a: "1" } });
+  assertEquals([first?.resources, first?.removed], [{}, []]);
+  assertEquals(client.ack(first), undefined);
+});
+
+Deno.test("wildcard of the used: what Envoy will not ask for is pushed at its start, and when it comes", () => {
+  const client = warmClient(["a"], ["a", "b", "c"]);
+  client.source.pushed.add("b");
+  const first = client.request({});
+  assertEquals(first?.resources, { b: "1", a: "1" });
+  client.ack(first);
+  client.source.pushed.add("d");
+  client.source.set("Cluster", "d", "1");
+  const second = client.read();
+  assertEquals(second?.resources, { d: "1" });
+  client.ack(second);
+  // It is followed from then on, as everything that was given.
+  client.source.pushed.delete("d");
+  client.source.set("Cluster", "d", "2");
+  assertEquals(client.read()?.resources, { d: "2" });
+});
+
+Deno.test("wildcard of the used, reconnect: what must be pushed and came meanwhile is, and nothing else", () => {
+  const client = warmClient(["a", "b"], ["a", "b", "c", "d"]);
+  for (const name of ["c", "d"]) client.source.pushed.add(name);
+  const first = client.request({ initialVersions: { c: "1" } });
+  assertEquals(first?.resources, { d: "1" });
+  assertEquals(client.ack(first), undefined);
+});
+
 Deno.test("wildcard of the used, reconnect: what is gone by now is a resource, never a removal", () => {
   const client = warmClient([], []);
   const first = client.request({ initialVersions: { a: "1" } });

@@ -2,8 +2,9 @@
  * Whether an Envoy can answer connections to a destination as the store has it now: the question that decides what goes
  * first to the kernel.
  *
- * In: a stream's records of Cluster and ClusterLoadAssignment, the current resources, a Cluster's name. Out: yes or no; and
- * yes for a name the Envoy does not hold, because it asks for that at the first connection, which waits for the answer.
+ * In: a stream's records, the current resources, the name of a Cluster, which is also that of the destination's Listener if it
+ * has one of its own. Out: yes or no; and yes for a Cluster the Envoy does not hold, because it asks for that at the first
+ * connection, which waits for the answer. A Listener is never asked for: until it is there, a constant one takes its connections.
  * A refused version counts as taken: it is not sent again, and Envoy goes on with the one before.
  *
  * Source: Envoy 1.40 answers a response when its main thread has handed it to the workers. A new Cluster is in use only when
@@ -16,12 +17,13 @@ import type { ResourceSource } from "./resource_source.ts";
 import { interestIn, type Subscription } from "./subscription.ts";
 import type { XdsType } from "./type_urls.ts";
 
-/** Whether the Envoy of this stream has taken the present Cluster and its endpoints, or does not hold it. O(1). */
+/** Whether the Envoy of this stream has taken the present Listener, Cluster and endpoints, or asks for them itself. O(1). */
 export function hasTaken(
   subscriptions: Readonly<Record<XdsType, Subscription>>,
   source: ResourceSource,
   cluster: string,
 ): boolean {
+  if (!isSettled(subscriptions.Listener, source, cluster)) return false;
   const interest = interestIn(subscriptions.Cluster, cluster);
   if (interest === undefined) return true;
   if (!isSettled(subscriptions.Cluster, source, cluster)) return false;

@@ -1,24 +1,25 @@
 import { assertEquals } from "@std/assert/equals";
 import { hasTaken } from "./taken.ts";
-import { createSubscription, oweAgain } from "./subscription.ts";
+import { oweAgain } from "./subscription.ts";
 import { Conversation } from "./testing/conversation.ts";
 import { MemorySource } from "./testing/memory_source.ts";
 
 const VIP = "10.96.0.10:80";
 const ASSIGNMENT = "default/echo:http/IPv4";
 
-/** An Envoy's two conversations on one stream. */
+/** An Envoy's conversations on one stream. */
 class Envoy {
   readonly source = new MemorySource();
   readonly clusters = new Conversation("Cluster", this.source);
   readonly assignments = new Conversation("ClusterLoadAssignment", this.source);
+  readonly listeners = new Conversation("Listener", this.source);
 
   get taken(): boolean {
     return hasTaken(
       {
         Cluster: this.clusters.subscription,
         ClusterLoadAssignment: this.assignments.subscription,
-        Listener: createSubscription("Listener"),
+        Listener: this.listeners.subscription,
       },
       this.source,
       VIP,
@@ -153,4 +154,17 @@ Deno.test("hasTaken(): a wildcard that is not answered yet", () => {
   envoy.serve("1", "1");
   envoy.clusters.request({});
   assertEquals(envoy.taken, false);
+});
+
+Deno.test("hasTaken(): a Listener of its own, which is waited for although Envoy has not asked for the Cluster", () => {
+  const envoy = new Envoy();
+  envoy.serve("1", "1");
+  envoy.listeners.ack(envoy.listeners.request({}));
+  assertEquals(envoy.taken, true);
+  envoy.source.set("Listener", VIP, "1");
+  assertEquals(envoy.taken, false, "owed");
+  const listener = envoy.listeners.read();
+  assertEquals(envoy.taken, false, "in flight");
+  envoy.listeners.ack(listener);
+  assertEquals(envoy.taken, true);
 });

@@ -20,6 +20,8 @@ export const BY_APP_PROTOCOL: ReadonlyMap<string, AppProtocol> = new Map<string,
   ["grpc", "http2"],
   ["kubernetes.io/h2c", "http2"],
   ["kubernetes.io/ws", "http"],
+  // Never by the port's name: keys are spread over the endpoints, which must be made for that.
+  ["lightpath.cloud/redis", "redis"],
 ]);
 
 /** First words of port names that are known. */
@@ -31,6 +33,11 @@ export const BY_NAME_PREFIX: ReadonlyMap<string, AppProtocol> = new Map<string, 
   ["h2c", "http2"],
   ["grpc", "http2"],
 ]);
+
+/** Whether a port has requests and responses, and what is said about them applies. */
+export function isHttp(appProtocol: AppProtocol): boolean {
+  return appProtocol === "http" || appProtocol === "http2";
+}
 
 /** What a port of a Service says about itself. */
 export interface SpelledPort {

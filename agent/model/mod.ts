@@ -17,12 +17,14 @@ export type {
   SettingName,
   SettingValues,
 } from "./annotations/mod.ts";
-export { BY_APP_PROTOCOL, BY_NAME_PREFIX } from "./app_protocol.ts";
+export { BY_APP_PROTOCOL, BY_NAME_PREFIX, isHttp } from "./app_protocol.ts";
 export { ENVOY_SOCKET_PRIORITY } from "./envoy_sockets.ts";
 export { equalEndpoints } from "./equality.ts";
 export type { ExaminedEndpoint, ExaminedPort, ExaminedService } from "./examine.ts";
 export { parseIPAddress } from "./ip_address.ts";
 export type { IPAddress } from "./ip_address.ts";
+export { equalOwnListeners, HTTP_IDLE_TIMEOUT_MS, ownListenerOf } from "./own_listener.ts";
+export type { OwnListener } from "./own_listener.ts";
 export { pathOf } from "./path.ts";
 export { endpointTiers } from "./preferred_zone.ts";
 export { ServiceModel } from "./reduce.ts";

@@ -13,6 +13,7 @@ import type { AppProtocol, IPFamily, Path, ServicePort } from "./types.ts";
 function listenerPath(appProtocol: AppProtocol): Path {
   switch (appProtocol) {
     case "tcp":
+    case "redis":
       return "envoy-tcp";
     case "http":
     case "http2":

@@ -4,6 +4,7 @@ import { pathOf } from "./path.ts";
 
 Deno.test("pathOf() follows the application protocol where an endpoint is usable", () => {
   assertEquals(pathOf(servicePort({ appProtocol: "tcp" }), "IPv4"), "envoy-tcp");
+  assertEquals(pathOf(servicePort({ appProtocol: "redis" }), "IPv4"), "envoy-tcp");
   assertEquals(pathOf(servicePort({ appProtocol: "http" }), "IPv4"), "envoy-http");
   assertEquals(pathOf(servicePort({ appProtocol: "http2" }), "IPv6"), "envoy-http");
 });

@@ -40,7 +40,9 @@ export type AppProtocol =
   /** HTTP/1.1, or HTTP/2 with prior knowledge where the client uses it: the client's version goes upstream. */
   | "http"
   /** HTTP/2 with prior knowledge (h2c, gRPC) upstream, whatever the client speaks. */
-  | "http2";
+  | "http2"
+  /** Redis' protocol: each command goes to the endpoint its key belongs to. */
+  | "redis";
 
 /**
  * Which way new connections to a VIP or NodePort take.

@@ -24,6 +24,7 @@ const SPOKEN: Readonly<Record<AppProtocol, string>> = {
   tcp: "tcp (bytes, balanced per connection)",
   http: "http (HTTP/1.1, or HTTP/2 where the client speaks it; balanced per request)",
   http2: "http2 (HTTP/2 to the endpoints, whatever the client speaks; balanced per request)",
+  redis: "redis (keys are spread over the endpoints; each command goes where its key is)",
 };
 
 const TAKEN: Readonly<Record<Path, string>> = {

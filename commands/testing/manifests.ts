@@ -24,15 +24,16 @@ export function service(
     readonly clusterIPs: readonly string[];
     readonly ports: readonly PortSpec[];
     readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
     readonly spec?: Manifest;
     readonly loadBalancerIPs?: readonly string[];
   },
 ): Manifest {
-  const { clusterIPs, ports, labels = {}, spec = {}, loadBalancerIPs = [] } = options;
+  const { clusterIPs, ports, labels = {}, annotations = {}, spec = {}, loadBalancerIPs = [] } = options;
   return {
     apiVersion: "v1",
     kind: "Service",
-    metadata: { name, namespace: "default", labels },
+    metadata: { name, namespace: "default", labels, annotations },
     spec: {
       clusterIP: clusterIPs[0],
       clusterIPs,

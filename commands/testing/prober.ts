@@ -11,8 +11,8 @@ import http2 from "node:http2";
 
 /** What to try. */
 export interface Probe {
-  /** HTTP/1.1, HTTP/2 with prior knowledge, or a connection on which the other side speaks first. */
-  readonly protocol: "http" | "h2c" | "tcp";
+  /** HTTP/1.1, HTTP/2 with prior knowledge, a connection on which the other side speaks first, or one with own words. */
+  readonly protocol: "http" | "h2c" | "tcp" | "raw";
   /** Without brackets. */
   readonly host: string;
   readonly port: number;
@@ -20,6 +20,10 @@ export interface Probe {
   readonly path?: string;
   /** Sent as they are, in this order, beside `host`. @default [] */
   readonly headers?: readonly (readonly [string, string])[];
+  /** What `raw` says, as it is. @default "" */
+  readonly words?: string;
+  /** After how many lines `raw` has its answer. @default none: it listens until the other side ends the connection */
+  readonly lines?: number;
   /** @default 5000 */
   readonly timeoutMs?: number;
 }
@@ -35,7 +39,7 @@ export interface ProbeResult {
   readonly status: number;
   /** Of the answer, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The answer's body; for `tcp` its first line. */
+  /** The answer's body; for `tcp` its first line, for `raw` all that came, if the connection was ended too. */
   readonly body: string;
 }
 
@@ -50,6 +54,8 @@ async function probe(wanted: Probe): Promise<ProbeResult> {
         return await h2c(wanted, timeout.signal);
       case "tcp":
         return await tcp(wanted, timeout.signal);
+      case "raw":
+        return await raw(wanted, timeout.signal);
       default:
         return wanted.protocol satisfies never;
     }
@@ -94,6 +100,13 @@ async function tcp(wanted: Probe, signal: AbortSignal): Promise<ProbeResult> {
   const text = await exchange(wanted, { request: "", isWhole: (soFar) => soFar.includes("\n") }, signal);
   const end = text.indexOf("\n");
   return end < 0 ? ended("closed") : { ...ended("answered"), body: text.slice(0, end) };
+}
+
+async function raw(wanted: Probe, signal: AbortSignal): Promise<ProbeResult> {
+  const { words = "", lines = Infinity } = wanted;
+  const isWhole = (soFar: string): boolean => soFar.split("\n").length > lines;
+  const body = await exchange(wanted, { request: words, isWhole }, signal);
+  return { ...ended(isWhole(body) ? "answered" : "closed"), body };
 }
 
 /** Sends and reads until the answer is whole or the other side has finished. */

@@ -47,6 +47,14 @@ export class VantagePoint {
     return await this.#probe({ protocol: "tcp", ...parseTarget(target), ...options });
   }
 
+  /** One connection on which these words are said; up to so many lines of answer, or to its end by the other side. */
+  async raw(
+    target: string,
+    options: Pick<Probe, "words" | "lines" | "timeoutMs"> = {},
+  ): Promise<ProbeResult> {
+    return await this.#probe({ protocol: "raw", ...parseTarget(target), ...options });
+  }
+
   /** What became of a request, in a word or two: the backend's name, or `status 503`, `refused`, `timeout` … */
   async who(target: string, protocol: Probe["protocol"] = "http"): Promise<string> {
     return summary(await this.#probe({ protocol, ...parseTarget(target) }));

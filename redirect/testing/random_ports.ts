@@ -66,7 +66,7 @@ export class RandomPorts {
     const nodePort = random.pick([0, 30080, 30081, 30082]);
     return servicePort({
       name,
-      appProtocol: random.pick(["tcp", "http", "http2"]),
+      appProtocol: random.pick(["tcp", "http", "http2", "redis"]),
       vips: addresses.filter((address) => !taken.has(address) && random.chance(0.4)).map((address) =>
         `${address} 80`
       ),

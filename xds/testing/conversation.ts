@@ -35,7 +35,7 @@ export class Conversation {
   constructor(type: XdsType, source: MemorySource = new MemorySource()) {
     this.source = source;
     this.subscription = createSubscription(type);
-    source.onChange((changed) => applyStoreChange(this.subscription, changed.get(type) ?? []));
+    source.onChange((changed) => applyStoreChange(this.subscription, changed.get(type) ?? [], source));
   }
 
   /** Sends a request and reads the answer, if there is one. */

@@ -123,6 +123,18 @@ export class EnvoyFixture implements AsyncDisposable {
     return [...text.matchAll(/^(.*)::added_via_api::true$/gm)].map(([, name = ""]) => name).sort();
   }
 
+  /** The names of the Listeners Envoy has from the agent. */
+  async ownListeners(): Promise<string[]> {
+    const text = await getFromSocket(join(this.directory, "admin.sock"), "/listeners");
+    const names = [...text.matchAll(/^(.*?)::/gm)].map(([, name = ""]) => name);
+    return names.filter((name) => name !== "tcp" && name !== "http").sort();
+  }
+
+  /** Whether a connected Envoy has asked for resources of that type. */
+  hasAsked(type: XdsType): boolean {
+    return this.#server?.streams().some(({ types }) => types[type].wildcard !== "none") ?? false;
+  }
+
   /** A Service whose VIP is `127.0.0.<host>`, at the HTTP listener's port or the TCP listener's. */
   service(
     name: string,
@@ -309,6 +321,7 @@ export class EnvoyFixture implements AsyncDisposable {
       get: (type: XdsType, name: string, interest: Interest) =>
         forged.get(name) ?? store.get(type, name, interest),
       names: (type, scope) => store.names(type, scope),
+      isPushed: (cluster) => store.isPushed(cluster),
       onChange: (listener) => store.onChange(listener),
     };
   }

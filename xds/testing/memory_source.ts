@@ -30,6 +30,8 @@ export class MemorySource implements ResourceSource {
   ready: boolean;
   /** What was used before, for a wildcard of that scope. */
   used: readonly string[] = [];
+  /** Clusters that must be given unasked while they exist. */
+  readonly pushed = new Set<string>();
 
   constructor(options: { readonly ready?: boolean } = {}) {
     this.ready = options.ready ?? true;
@@ -46,9 +48,14 @@ export class MemorySource implements ResourceSource {
     return { name, version: ABSENT_VERSION, bytes: new Uint8Array() };
   }
 
-  names(type: XdsType, scope: WildcardScope): Iterable<string> {
+  names(type: XdsType, scope: WildcardScope | "pushed"): Iterable<string> {
     const all = this.#resources[type];
-    return scope === "all" ? all.keys() : this.used.filter((name) => all.has(name));
+    if (scope === "all") return all.keys();
+    return [...this.pushed, ...scope === "used" ? this.used : []].filter((name) => all.has(name));
+  }
+
+  isPushed(cluster: string): boolean {
+    return this.pushed.has(cluster) && this.#resources.Cluster.has(cluster);
   }
 
   onChange(listener: (changed: ChangedNames) => void): () => void {

@@ -25,9 +25,11 @@ const LB_POLICIES: Readonly<Record<SettingValues["lb-policy"], Cluster_LbPolicy>
   RING_HASH: Cluster_LbPolicy.RING_HASH,
 };
 
-/** The policy of the Cluster. */
-export function lbPolicy({ settings }: Pick<ServicePort, "settings">): Cluster_LbPolicy {
-  return LB_POLICIES[settings.values["lb-policy"]];
+/** The policy of the Cluster. A key of redis belongs to one endpoint, for all nodes alike. */
+export function lbPolicy(
+  { appProtocol, settings }: Pick<ServicePort, "appProtocol" | "settings">,
+): Cluster_LbPolicy {
+  return appProtocol === "redis" ? Cluster_LbPolicy.MAGLEV : LB_POLICIES[settings.values["lb-policy"]];
 }
 
 /** What is hashed of a request; nothing unless the policy hashes. */

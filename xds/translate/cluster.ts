@@ -12,6 +12,7 @@
 import {
   DEFAULT_SETTINGS,
   type IPFamily,
+  isHttp,
   type ServicePort,
   servicePortLabel,
 } from "../../agent/model/mod.ts";
@@ -27,7 +28,7 @@ import { hashPolicy, lbPolicy } from "./balancing.ts";
 import { circuitBreakers } from "./limits.ts";
 import { clusterMetadata } from "./metadata.ts";
 import { COMMON_LB_CONFIG, outlierDetection } from "./outliers.ts";
-import { protoDuration } from "./proto_duration.ts";
+import { durationOf } from "./duration.ts";
 import { retryPolicy } from "./retries.ts";
 
 /** Finds an endpoint that vanished without a word within 60 + 5 x 15 s; seconds. */
@@ -52,7 +53,7 @@ export function translateCluster(servicePort: ServicePort, { name, family }: Own
       edsConfig: { ads: {}, resourceApiVersion: ApiVersion.V3 },
       serviceName: loadAssignmentName(servicePort, family),
     },
-    connectTimeout: protoDuration(values["upstream-connect-timeout"]),
+    connectTimeout: durationOf(values["upstream-connect-timeout"]),
     lbPolicy: lbPolicy(servicePort),
     circuitBreakers: circuitBreakers(servicePort),
     outlierDetection: outlierDetection(servicePort),
@@ -75,7 +76,7 @@ export function emptyCluster(name: string): Cluster {
     name,
     altStatName: "no-such-service",
     type: Cluster_DiscoveryType.STATIC,
-    connectTimeout: protoDuration(DEFAULT_SETTINGS.values["upstream-connect-timeout"]),
+    connectTimeout: durationOf(DEFAULT_SETTINGS.values["upstream-connect-timeout"]),
   });
 }
 
@@ -90,7 +91,7 @@ function httpProtocolOptions(servicePort: ServicePort): HttpProtocolOptions {
     commonHttpProtocolOptions: {
       // A request sent while the server closes is lost, and a client that opens a connection for each request never had that
       // problem with kube-proxy: hence a default shorter than servers keep theirs. Envoy's is an hour.
-      idleTimeout: protoDuration(settings.values["upstream-idle-timeout"]),
+      idleTimeout: durationOf(settings.values["upstream-idle-timeout"]),
       // A response may have as many headers as a request (listeners.ts); Envoy's default refuses the 101st with a 502.
       maxHeadersCount: 1000,
     },
@@ -102,6 +103,6 @@ function httpProtocolOptions(servicePort: ServicePort): HttpProtocolOptions {
       },
     }),
     hashPolicy: hashPolicy(servicePort),
-    ...(appProtocol === "tcp" ? {} : { retryPolicy: retryPolicy(servicePort) }),
+    ...(isHttp(appProtocol) ? { retryPolicy: retryPolicy(servicePort) } : {}),
   });
 }

@@ -28,6 +28,8 @@ export const COMMON_LB_CONFIG = {
 export function outlierDetection(
   { appProtocol, settings }: Pick<ServicePort, "appProtocol" | "settings">,
 ): Cluster["outlierDetection"] {
+  // Not of redis: without its endpoint a key would be looked for at another, which does not have it.
+  if (appProtocol === "redis") return undefined;
   return appProtocol === "tcp" ? TCP_OUTLIER_DETECTION : httpOutlierDetection(settings.values);
 }
 

@@ -88,6 +88,14 @@ Deno.test("translateCluster() of an HTTP port whose annotations ask for much", a
   await assertGolden("cluster_http_settings", clusterJson(cluster));
 });
 
+Deno.test("translateCluster() of a redis port", async () => {
+  const cluster = translateCluster(servicePort({ appProtocol: "redis", port: "redis" }), {
+    name: "10.96.0.10:6379",
+    family: "IPv4",
+  });
+  await assertGolden("cluster_redis", clusterJson(cluster));
+});
+
 Deno.test("emptyCluster() has a name and no endpoints", async () => {
   await assertGolden("cluster_empty", Cluster.toJSON(emptyCluster("10.96.0.99:80")));
 });

@@ -10,6 +10,7 @@
  * @module
  */
 import { closestString } from "@std/text/closest-string";
+import { isHttp } from "../app_protocol.ts";
 import type { AppProtocol } from "../types.ts";
 import {
   type AnnotationDefinition,
@@ -153,7 +154,7 @@ function applies(
   appliesTo: AnnotationDefinition<unknown>["appliesTo"],
   { appProtocol }: SettingsPort,
 ): boolean {
-  return appliesTo === "HTTP and TCP" || (appliesTo === "TCP") === (appProtocol === "tcp");
+  return appliesTo === "HTTP and TCP" || (appliesTo === "HTTP") === isHttp(appProtocol);
 }
 
 function combine(given: readonly Given[]): PortSettings {
@@ -185,6 +186,13 @@ function contradictions({ values, origins }: PortSettings, { appProtocol }: Sett
     const annotation = origins.get(name);
     if (annotation !== undefined) faults.push({ annotation, reason });
   };
+  if (appProtocol === "redis") {
+    fault("idle-timeout", "has no effect on a redis port: Envoy's redis proxy has none.");
+    for (const name of ["lb-policy", "hash-on"] as const) {
+      fault(name, "has no effect on a redis port, where the key decides.");
+    }
+    return faults;
+  }
   const [whole, once] = [values["request-timeout"], values["upstream-request-timeout"]];
   if (origins.has("request-timeout") && whole !== 0 && once >= whole) {
     fault(
@@ -195,7 +203,7 @@ function contradictions({ values, origins }: PortSettings, { appProtocol }: Sett
   const policy = values["lb-policy"];
   if (policy !== "MAGLEV" && policy !== "RING_HASH") {
     fault("hash-on", `has no effect with lb-policy ${policy}; use MAGLEV or RING_HASH.`);
-  } else if (appProtocol === "tcp" && values["hash-on"].kind !== "source-ip") {
+  } else if (!isHttp(appProtocol) && values["hash-on"].kind !== "source-ip") {
     fault(
       "hash-on",
       `asks for a ${values["hash-on"].kind}, which a TCP port has not; it is balanced by source-ip.`,

@@ -176,3 +176,15 @@ Deno.test("settingsOf(): equal settings have equal texts, however they were writ
   );
   assertEquals(text({}), "");
 });
+
+Deno.test("settingsOf() says what a redis port cannot have: what is HTTP's, and what its proxy decides", () => {
+  const { faults } = settingsOf(
+    annotations({ "cache-num-retries": "1", "cache-idle-timeout": "1m", "cache-lb-policy": "RANDOM" }),
+    [port("cache", "redis")],
+  );
+  assertEquals(faults.map(({ reason }) => reason), [
+    'is for HTTP ports, and port "cache" is TCP; it has no effect.',
+    "has no effect on a redis port: Envoy's redis proxy has none.",
+    "has no effect on a redis port, where the key decides.",
+  ]);
+});

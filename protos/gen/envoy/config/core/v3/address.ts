@@ -87,6 +87,11 @@ export interface Address {
   envoyInternalAddress?: EnvoyInternalAddress | undefined;
 }
 
+export interface CidrRange {
+  addressPrefix: string;
+  prefixLen?: number | undefined;
+}
+
 function createBasePipe(): Pipe {
   return { path: "", mode: 0 };
 }
@@ -985,6 +990,103 @@ export const Address: MessageFns<Address, "envoy.config.core.v3.Address"> = {
 };
 
 messageTypeRegistry.set(Address.$type, Address);
+
+function createBaseCidrRange(): CidrRange {
+  return { addressPrefix: "", prefixLen: undefined };
+}
+
+export const CidrRange: MessageFns<CidrRange, "envoy.config.core.v3.CidrRange"> = {
+  $type: "envoy.config.core.v3.CidrRange" as const,
+
+  encode(message: CidrRange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.addressPrefix !== "") {
+      writer.uint32(10).string(message.addressPrefix);
+    }
+    if (message.prefixLen !== undefined) {
+      UInt32Value.encode({ value: message.prefixLen! }, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CidrRange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCidrRange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.addressPrefix = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.prefixLen = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CidrRange {
+    return {
+      addressPrefix: isSet(object.addressPrefix)
+        ? globalThis.String(object.addressPrefix)
+        : isSet(object.address_prefix)
+        ? globalThis.String(object.address_prefix)
+        : "",
+      prefixLen: isSet(object.prefixLen)
+        ? Number(object.prefixLen)
+        : isSet(object.prefix_len)
+        ? Number(object.prefix_len)
+        : undefined,
+    };
+  },
+
+  toJSON(message: CidrRange): unknown {
+    const obj: any = {};
+    if (message.addressPrefix !== "") {
+      obj.addressPrefix = message.addressPrefix;
+    }
+    if (message.prefixLen !== undefined) {
+      obj.prefixLen = message.prefixLen;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CidrRange>): CidrRange {
+    return CidrRange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CidrRange>): CidrRange {
+    const message = createBaseCidrRange();
+    message.addressPrefix = object.addressPrefix ?? "";
+    message.prefixLen = object.prefixLen ?? undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(CidrRange.$type, CidrRange);
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 

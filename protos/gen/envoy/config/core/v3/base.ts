@@ -123,6 +123,41 @@ export function requestMethodToJSON(object: RequestMethod): string {
   }
 }
 
+export enum TrafficDirection {
+  UNSPECIFIED = 0,
+  INBOUND = 1,
+  OUTBOUND = 2,
+}
+
+export function trafficDirectionFromJSON(object: any): TrafficDirection {
+  switch (object) {
+    case 0:
+    case "UNSPECIFIED":
+      return TrafficDirection.UNSPECIFIED;
+    case 1:
+    case "INBOUND":
+      return TrafficDirection.INBOUND;
+    case 2:
+    case "OUTBOUND":
+      return TrafficDirection.OUTBOUND;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum TrafficDirection");
+  }
+}
+
+export function trafficDirectionToJSON(object: TrafficDirection): string {
+  switch (object) {
+    case TrafficDirection.UNSPECIFIED:
+      return "UNSPECIFIED";
+    case TrafficDirection.INBOUND:
+      return "INBOUND";
+    case TrafficDirection.OUTBOUND:
+      return "OUTBOUND";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum TrafficDirection");
+  }
+}
+
 export interface Locality {
   region: string;
   zone: string;
@@ -177,8 +212,18 @@ export interface Metadata_TypedFilterMetadataEntry {
   value?: Any | undefined;
 }
 
+export interface RuntimeUInt32 {
+  defaultValue: number;
+  runtimeKey: string;
+}
+
 export interface RuntimeDouble {
   defaultValue: number;
+  runtimeKey: string;
+}
+
+export interface RuntimeFeatureFlag {
+  defaultValue?: boolean | undefined;
   runtimeKey: string;
 }
 
@@ -1423,6 +1468,103 @@ export const Metadata_TypedFilterMetadataEntry: MessageFns<
 
 messageTypeRegistry.set(Metadata_TypedFilterMetadataEntry.$type, Metadata_TypedFilterMetadataEntry);
 
+function createBaseRuntimeUInt32(): RuntimeUInt32 {
+  return { defaultValue: 0, runtimeKey: "" };
+}
+
+export const RuntimeUInt32: MessageFns<RuntimeUInt32, "envoy.config.core.v3.RuntimeUInt32"> = {
+  $type: "envoy.config.core.v3.RuntimeUInt32" as const,
+
+  encode(message: RuntimeUInt32, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.defaultValue !== 0) {
+      writer.uint32(16).uint32(message.defaultValue);
+    }
+    if (message.runtimeKey !== "") {
+      writer.uint32(26).string(message.runtimeKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RuntimeUInt32 {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRuntimeUInt32();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.defaultValue = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.runtimeKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RuntimeUInt32 {
+    return {
+      defaultValue: isSet(object.defaultValue)
+        ? globalThis.Number(object.defaultValue)
+        : isSet(object.default_value)
+        ? globalThis.Number(object.default_value)
+        : 0,
+      runtimeKey: isSet(object.runtimeKey)
+        ? globalThis.String(object.runtimeKey)
+        : isSet(object.runtime_key)
+        ? globalThis.String(object.runtime_key)
+        : "",
+    };
+  },
+
+  toJSON(message: RuntimeUInt32): unknown {
+    const obj: any = {};
+    if (message.defaultValue !== 0) {
+      obj.defaultValue = Math.round(message.defaultValue);
+    }
+    if (message.runtimeKey !== "") {
+      obj.runtimeKey = message.runtimeKey;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RuntimeUInt32>): RuntimeUInt32 {
+    return RuntimeUInt32.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RuntimeUInt32>): RuntimeUInt32 {
+    const message = createBaseRuntimeUInt32();
+    message.defaultValue = object.defaultValue ?? 0;
+    message.runtimeKey = object.runtimeKey ?? "";
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RuntimeUInt32.$type, RuntimeUInt32);
+
 function createBaseRuntimeDouble(): RuntimeDouble {
   return { defaultValue: 0, runtimeKey: "" };
 }
@@ -1519,6 +1661,103 @@ export const RuntimeDouble: MessageFns<RuntimeDouble, "envoy.config.core.v3.Runt
 };
 
 messageTypeRegistry.set(RuntimeDouble.$type, RuntimeDouble);
+
+function createBaseRuntimeFeatureFlag(): RuntimeFeatureFlag {
+  return { defaultValue: undefined, runtimeKey: "" };
+}
+
+export const RuntimeFeatureFlag: MessageFns<RuntimeFeatureFlag, "envoy.config.core.v3.RuntimeFeatureFlag"> = {
+  $type: "envoy.config.core.v3.RuntimeFeatureFlag" as const,
+
+  encode(message: RuntimeFeatureFlag, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.defaultValue !== undefined) {
+      BoolValue.encode({ value: message.defaultValue! }, writer.uint32(10).fork()).join();
+    }
+    if (message.runtimeKey !== "") {
+      writer.uint32(18).string(message.runtimeKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RuntimeFeatureFlag {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRuntimeFeatureFlag();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.defaultValue = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.runtimeKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RuntimeFeatureFlag {
+    return {
+      defaultValue: isSet(object.defaultValue)
+        ? Boolean(object.defaultValue)
+        : isSet(object.default_value)
+        ? Boolean(object.default_value)
+        : undefined,
+      runtimeKey: isSet(object.runtimeKey)
+        ? globalThis.String(object.runtimeKey)
+        : isSet(object.runtime_key)
+        ? globalThis.String(object.runtime_key)
+        : "",
+    };
+  },
+
+  toJSON(message: RuntimeFeatureFlag): unknown {
+    const obj: any = {};
+    if (message.defaultValue !== undefined) {
+      obj.defaultValue = message.defaultValue;
+    }
+    if (message.runtimeKey !== "") {
+      obj.runtimeKey = message.runtimeKey;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RuntimeFeatureFlag>): RuntimeFeatureFlag {
+    return RuntimeFeatureFlag.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RuntimeFeatureFlag>): RuntimeFeatureFlag {
+    const message = createBaseRuntimeFeatureFlag();
+    message.defaultValue = object.defaultValue ?? undefined;
+    message.runtimeKey = object.runtimeKey ?? "";
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RuntimeFeatureFlag.$type, RuntimeFeatureFlag);
 
 function createBaseHeaderValue(): HeaderValue {
   return { key: "", value: "", rawValue: new Uint8Array(0) };

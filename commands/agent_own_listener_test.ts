@@ -1,0 +1,286 @@
+/**
+ * The whole program: Services that ask for what only a Listener can give them have it, on all their addresses; it comes and
+ * goes under traffic; and all others are left alone.
+ * @module
+ */
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { delay } from "@std/async/delay";
+import { startLoad } from "../scripts/lab/mod.ts";
+import { testUnless } from "../scripts/lab/testing.ts";
+import type { RunningAgent } from "./testing/lightpath_process.ts";
+import { type Manifest, service, slice } from "./testing/manifests.ts";
+import { fixtureUnavailable, NodeFixture } from "./testing/node_fixture.ts";
+import { until } from "./testing/until.ts";
+import { seenHeader, summary, type VantagePoint } from "./testing/vantage_point.ts";
+
+const IDLE = "10.96.0.10";
+const IDLE6 = "fd00:10:96::10";
+const PLAIN = "10.96.0.11";
+const REDIS = "10.96.0.20:6379";
+const KEYS = Array.from({ length: 20 }, (_, index) => `key-${index}`);
+const RESP_SERVER = new URL("./testing/resp_server.ts", import.meta.url).pathname;
+
+/** A Service at both backends, HTTP and TCP, with an idle timeout if one is given. */
+function web(fixture: NodeFixture, name: string, options: {
+  readonly clusterIPs: readonly string[];
+  readonly idleTimeout?: string | undefined;
+  readonly nodePorts?: readonly [number, number];
+}): Manifest[] {
+  const { clusterIPs, idleTimeout, nodePorts: [http, echo] = [] } = options;
+  const ports = [{ name: "http", port: 8080 }, { name: "echo", port: 9000 }];
+  return [
+    service(name, {
+      clusterIPs,
+      ports: [
+        { name: "http", port: 80, ...(http === undefined ? {} : { nodePort: http }) },
+        { name: "echo", port: 9000, ...(echo === undefined ? {} : { nodePort: echo }) },
+      ],
+      annotations: idleTimeout === undefined ? {} : { "config.lightpath.cloud/idle-timeout": idleTimeout },
+      ...(http === undefined ? {} : { spec: { type: "NodePort" } }),
+    }),
+    slice(name, { addresses: fixture.addresses("ipv4"), ports }),
+    slice(name, { addresses: fixture.addresses("ipv6"), ports }),
+  ];
+}
+
+async function writeIdle(fixture: NodeFixture, idleTimeout: string | undefined): Promise<void> {
+  await fixture.manifests.write(
+    "idle.yaml",
+    web(fixture, "idle", { clusterIPs: [IDLE, IDLE6], idleTimeout, nodePorts: [30080, 30900] }),
+  );
+}
+
+/** Listeners and their removals sent since the agent's start. */
+async function listenersSent(agent: RunningAgent): Promise<number> {
+  return await agent.metric("lightpath_xds_resources_sent_total", { type: "Listener" });
+}
+
+/** How a connection ends on which nothing is said for three seconds. */
+async function endOfSilence(from: VantagePoint, target: string): Promise<string> {
+  return (await from.raw(target, { timeoutMs: 3_000 })).outcome;
+}
+
+/** A text of Envoy's admin interface. */
+async function admin(fixture: NodeFixture, path: string): Promise<string> {
+  const script = `const { request } = await import("node:http");
+    request({ socketPath: "/run/lightpath/envoy-admin.sock", path: Deno.args[0], agent: false },
+      (incoming) => incoming.on("data", (piece) => Deno.stdout.writeSync(piece))).end();`;
+  return await fixture.lab.node.run([Deno.execPath(), "eval", "--no-config", script, path]);
+}
+
+testUnless(
+  "idle timeouts are kept by Listeners of their own",
+  { unavailable: fixtureUnavailable },
+  async (t) => {
+    await using fixture = await NodeFixture.create();
+    const { pod, node, outside, client, lab } = fixture;
+    await writeIdle(fixture, "1s");
+    await fixture.manifests.write("plain.yaml", web(fixture, "plain", { clusterIPs: [PLAIN] }));
+    const agent = await fixture.startAgent().ready();
+    const nodeHosts = [lab.nodeAddresses.ipv4, `[${lab.nodeAddresses.ipv6}]`];
+
+    await t.step(
+      "a silent connection is ended, at every address of the Service and from everywhere",
+      async () => {
+        const targets: [VantagePoint, string][] = [
+          ...[IDLE, `[${IDLE6}]`].flatMap((host) =>
+            [80, 9000].map((port): [VantagePoint, string] => [pod, `${host}:${port}`])
+          ),
+          [node, `${IDLE}:9000`],
+          ...nodeHosts.flatMap((host) =>
+            [30080, 30900].map((port): [VantagePoint, string] => [outside, `${host}:${port}`])
+          ),
+        ];
+        const ends = await Promise.all(
+          targets.map(async ([from, target]) => `${target} ${await endOfSilence(from, target)}`),
+        );
+        assertEquals(ends, targets.map(([, target]) => `${target} closed`));
+      },
+    );
+
+    await t.step("one to a Service that asks for nothing is left alone", async () => {
+      const targets = [`${PLAIN}:80`, `${PLAIN}:9000`];
+      assertEquals(await Promise.all(targets.map((target) => endOfSilence(pod, target))), [
+        "timeout",
+        "timeout",
+      ]);
+    });
+
+    await t.step("what is said passes as through the constant listeners", async () => {
+      assertMatch(await pod.who(`${IDLE}:80`), /^backend-/);
+      assertMatch(await pod.who(`[${IDLE6}]:80`, "h2c"), /^backend-/);
+      assertMatch(await outside.who(`${nodeHosts[0]}:30900`, "tcp"), /^backend-/);
+      const { body } = await pod.http(`${IDLE}:80`, { headers: [["x-lightpath-vip", `${PLAIN}:9000`]] });
+      assertEquals(seenHeader(body, "x-forwarded-for"), client.ipv4, body);
+      assertEquals(seenHeader(body, "x-lightpath-vip"), undefined, body);
+      // A request that takes longer than the connection may be idle is no idle connection.
+      assertMatch(summary(await pod.http(`${IDLE}:80`, { path: "/delay/2000ms" })), /^backend-/);
+    });
+
+    await t.step("the setting comes, changes and goes while clients are at work: nobody fails", async () => {
+      const runs = [
+        ...[`http://${IDLE}/`, `h2c://${IDLE}/`, `tcp://${IDLE}:9000`].flatMap((url) =>
+          [true, false].map((newConnections) =>
+            startLoad(client.namespace, { url, newConnections, pauseMs: 5 })
+          )
+        ),
+        startLoad(client.namespace, { url: `http://${PLAIN}/`, pauseMs: 5 }),
+      ];
+      await Promise.all(runs.map((run) => run.started()));
+      for (const idleTimeout of [undefined, "10s", "20s", "0", undefined, "1s"]) {
+        const before = await listenersSent(agent);
+        await writeIdle(fixture, idleTimeout);
+        await until("Envoy's part in it", () => listenersSent(agent), { wanted: (sent) => sent > before });
+        // Long enough for some dozens of requests.
+        await delay(300);
+      }
+      for (const run of runs) {
+        const { failed, errors, requests } = await run.stop();
+        assertEquals({ failed, errors }, { failed: 0, errors: {} }, `of ${requests} requests`);
+      }
+      assertEquals(await endOfSilence(pod, `${IDLE}:9000`), "closed");
+    });
+
+    await t.step("without the setting the constant listeners have it all again", async () => {
+      await writeIdle(fixture, undefined);
+      await until("the Listeners' end", () => admin(fixture, "/listeners"), {
+        wanted: (text) => !text.includes(`${IDLE}:80`),
+      });
+      assertEquals(await endOfSilence(pod, `${IDLE}:9000`), "timeout");
+      assertMatch(await pod.who(`${IDLE}:80`), /^backend-/);
+    });
+
+    assertEquals(await agent.metric("lightpath_xds_nacks_total"), 0);
+    assertEquals(await agent.stop(), 0);
+  },
+);
+
+testUnless("a restart with Listeners of their own", { unavailable: fixtureUnavailable }, async (t) => {
+  await using fixture = await NodeFixture.create();
+  await writeIdle(fixture, "1s");
+  const envoy = await fixture.startEnvoy();
+  let agent = await fixture.startAgent("--envoy=external").ready();
+  const { pod } = fixture;
+  // Two ports at two VIPs, and at each of the node's addresses.
+  const all = await listenersSent(agent);
+  assert(all >= 8, `${all} Listeners`);
+  assertMatch(await pod.who(`${IDLE}:80`), /^backend-/);
+
+  await t.step("of the agent: nothing is sent again, and the Listeners stay", async () => {
+    assertEquals(await agent.stop(), 0);
+    assertEquals(await endOfSilence(pod, `${IDLE}:80`), "closed");
+    agent = await fixture.startAgent("--envoy=external").ready();
+    assertEquals(await endOfSilence(pod, `${IDLE}:80`), "closed");
+    assertEquals(await agent.metric("lightpath_xds_resources_sent_total"), 0);
+  });
+
+  await t.step("of the agent, and the setting went meanwhile: so do the Listeners", async () => {
+    await agent.kill();
+    await writeIdle(fixture, undefined);
+    agent = await fixture.startAgent("--envoy=external").ready();
+    await until("the removals", () => listenersSent(agent), { wanted: (sent) => sent === all });
+    assertEquals(await endOfSilence(pod, `${IDLE}:9000`), "timeout");
+  });
+
+  await t.step("of Envoy: it has them before it listens", async () => {
+    await writeIdle(fixture, "1s");
+    await until("the Listeners", () => listenersSent(agent), { wanted: (sent) => sent === 2 * all });
+    await envoy.kill("SIGKILL");
+    await envoy.status;
+    await fixture.startEnvoy();
+    await until("an answer", () => pod.who(`${IDLE}:80`), { wanted: (who) => who.startsWith("backend-") });
+    assertEquals(await endOfSilence(pod, `${IDLE}:9000`), "closed");
+  });
+  assertEquals(await agent.stop(), 0);
+});
+
+/** A command as Redis' clients send it. */
+function command(...words: readonly string[]): string {
+  return `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")}`;
+}
+
+/** Sends commands at once; the lines of the answers. */
+async function redis(
+  from: VantagePoint,
+  target: string,
+  { commands, lines }: { readonly commands: readonly string[]; readonly lines: number },
+): Promise<readonly string[]> {
+  const { outcome, body } = await from.raw(target, { words: commands.join(""), lines });
+  return outcome === "answered" ? body.trimEnd().split("\r\n") : [outcome];
+}
+
+async function readKeys(from: VantagePoint): Promise<readonly string[]> {
+  const answers = await redis(from, REDIS, { commands: KEYS.map((key) => command("GET", key)), lines: 40 });
+  return answers.filter((_, index) => index % 2 === 1);
+}
+
+const VALUES = KEYS.map((key) => `value-of-${key}`);
+
+for (const mode of ["on-demand", "eager"] as const) {
+  testUnless(`redis, ${mode}: each key has its endpoint`, { unavailable: fixtureUnavailable }, async (t) => {
+    await using fixture = await NodeFixture.create();
+    const { pod, backends, lab } = fixture;
+    await Promise.all(backends.map(async ({ namespace }) => {
+      const server = namespace.spawn([Deno.execPath(), "run", "-A", "--no-config", RESP_SERVER, "6379"]);
+      await server.waitForLine(/^listening$/);
+    }));
+    const manifests = [
+      service("cache", {
+        clusterIPs: ["10.96.0.20"],
+        ports: [{ name: "main", port: 6379, appProtocol: "lightpath.cloud/redis" }],
+      }),
+      slice("cache", { addresses: fixture.addresses("ipv4"), ports: [{ name: "main", port: 6379 }] }),
+    ];
+    const agent = await fixture.startAgent(`--mode=${mode}`).ready();
+
+    await t.step("a Service that comes answers at its first connection", async () => {
+      await fixture.manifests.write("cache.yaml", manifests);
+      const set = KEYS.map((key, index) => command("SET", key, VALUES[index]!));
+      await until("the Service", () => redis(pod, REDIS, { commands: set.slice(0, 1), lines: 1 }), {
+        wanted: ([answer]) => answer === "+OK",
+      });
+      assertEquals(await redis(pod, REDIS, { commands: set, lines: KEYS.length }), KEYS.map(() => "+OK"));
+    });
+
+    await t.step("keys are spread over both, and each is found again from everywhere", async () => {
+      const sizes = await Promise.all(
+        fixture.addresses("ipv4").map(async (address) => {
+          const [answer = ""] = await redis(pod, `${address}:6379`, {
+            commands: [command("DBSIZE")],
+            lines: 1,
+          });
+          return Number(answer.slice(1));
+        }),
+      );
+      assertEquals(sizes[0]! + sizes[1]!, KEYS.length);
+      assert(sizes.every((size) => size > 0), sizes.join());
+      assertEquals(await readKeys(pod), VALUES);
+      assertEquals(await readKeys(fixture.node), VALUES);
+    });
+
+    await t.step("Envoy counts the commands", async () => {
+      const stats = await admin(fixture, "/stats?filter=redis.default/cache_main.command");
+      assertMatch(stats, /command\.get\.success: 40\n/);
+      assertMatch(stats, /command\.set\.success: 21\n/);
+    });
+
+    await t.step("Envoy dies: the next one has all of it before it listens", async () => {
+      await lab.node.run(["sh", "-c", "kill -9 $(grep -lx envoy /proc/[0-9]*/comm | cut -d/ -f3)"]);
+      await until("Envoy's end", () => agent.metric("lightpath_envoy_exits_total"), {
+        wanted: (count) => count === 1,
+      });
+      await agent.ready();
+      assertEquals(await readKeys(pod), VALUES);
+    });
+
+    assertEquals(await agent.metric("lightpath_xds_nacks_total"), 0);
+    assertEquals(
+      await agent.metric("lightpath_xds_on_demand_requests_total", { type: "Cluster" }),
+      0,
+      "nobody asked for a Cluster",
+    );
+    assertEquals(await agent.stop(), 0);
+  });
+}
