@@ -218,15 +218,10 @@ function contradictions({ values, origins }: PortSettings, { appProtocol }: Sett
   if (values["retriable-headers"].length > 0 && !values["retry-on"].includes("retriable-headers")) {
     fault("retriable-headers", "has no effect, because retry-on does not hold retriable-headers.");
   }
-  const statuses = values["retry-on"].filter((word) => GRPC_STATUSES.includes(word));
-  if (statuses.length > 0 && values["retry-methods"] !== "all") {
-    fault(
-      "retry-on",
-      `holds ${
-        statuses.join(", ")
-      }, without effect: only gRPC calls end so, and they are repeated only with ` +
-        "retry-methods: all.",
-    );
+  const statuses = values["retry-on"].filter((word) => GRPC_STATUSES.includes(word)).join(", ");
+  if (statuses !== "" && values["retry-methods"] !== "all") {
+    const reason = "only gRPC calls end so, and they are repeated only with retry-methods: all.";
+    fault("retry-on", `holds ${statuses}, without effect: ${reason}`);
   }
   return faults;
 }
