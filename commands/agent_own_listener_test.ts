@@ -100,6 +100,13 @@ testUnless(
       },
     );
 
+    await t.step("so is one on which a request was answered, some seconds later", async () => {
+      const words = "GET / HTTP/1.1\r\nhost: idle\r\n\r\n";
+      const { outcome, body } = await pod.raw(`${IDLE}:80`, { words, timeoutMs: 15_000 });
+      assertEquals(outcome, "closed");
+      assertMatch(body, /^HTTP\/1\.1 200 /);
+    });
+
     await t.step("one to a Service that asks for nothing is left alone", async () => {
       const targets = [`${PLAIN}:80`, `${PLAIN}:9000`];
       assertEquals(await Promise.all(targets.map((target) => endOfSilence(pod, target))), [

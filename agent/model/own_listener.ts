@@ -1,6 +1,7 @@
 /**
  * Decides which ServicePorts need an Envoy Listener of their own: the few that ask for what neither the constant listeners
- * nor a Cluster can give them. A Listener cannot be asked for on demand, so each of these costs every node 40 to 200 KB.
+ * nor a Cluster can give them. A Listener cannot be asked for on demand, so each of these costs every node memory for
+ * each of its destinations: 50 KB, and redis 900 KB with its Cluster (Envoy 1.40, 300 of each).
  *
  * In: a ServicePort. Out: an OwnListener, or undefined for the many that need none. Pure.
  *
