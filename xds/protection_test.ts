@@ -2,7 +2,6 @@
  * What a real Envoy keeps off endpoints: those that fail are left out for a while, and what exceeds a limit is refused.
  * @module
  */
-import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { CONFIG_PREFIX } from "../agent/model/mod.ts";
 import { type Backend, greeting, httpBackend, slicesFor, tcpBackend } from "./testing/backends.ts";
@@ -26,12 +25,14 @@ async function startWith(
   return fixture;
 }
 
-/** A backend that fails on command, and counts. */
-function fallible(name: string): Backend & { status: number; requests: number } {
-  const state = { status: 200, requests: 0 };
+/** A backend that fails as many of its next requests as it is told, and counts. */
+function fallible(name: string, status = 503): Backend & { failures: number; requests: number } {
+  const state = { failures: 0, requests: 0 };
   const backend = httpBackend(name, () => {
     state.requests++;
-    return new Response(name, { status: state.status });
+    if (state.failures === 0) return undefined;
+    state.failures--;
+    return new Response(name, { status });
   });
   return Object.assign(state, backend);
 }
@@ -45,57 +46,72 @@ async function failuresOf(fixture: EnvoyFixture, count: number): Promise<number>
   return failures;
 }
 
+/** How many endpoints of `one` are left out. */
+function leftOut(fixture: EnvoyFixture): Promise<number> {
+  return fixture.stat("cluster.default/one_http.outlier_detection.ejections_active");
+}
+
 for (const [what, status] of [["5xx", 500], ["502, 503 and 504", 503]] as const) {
-  envoyTest(`of two endpoints one is left out after five ${what} in a row, and comes back`, async () => {
+  envoyTest(`of two endpoints one is left out after five ${what} in a row, and not after four`, async () => {
     await using good = fallible("good");
-    await using bad = fallible("bad");
+    await using bad = fallible("bad", status);
     await using fixture = await startWith("http", [good, bad], {
       "lb-policy": "ROUND_ROBIN",
       "retry-enabled": "false",
-      "outlier-detection-interval": "100ms",
-      "outlier-detection-base-ejection-time": "1s",
     });
-    assertEquals(await failuresOf(fixture, 10), 0);
-    bad.status = status;
-    const failures = await failuresOf(fixture, 60);
-    // Half of them would have been. Envoy's main thread takes the endpoint out, a moment after the fifth failure.
-    assert(failures >= 5 && failures <= 8, `${failures} of 60 requests failed`);
-    assertEquals(await fixture.stat("cluster.default/one_http.outlier_detection.ejections_active"), 1);
-    assertEquals(
-      await fixture.stat("cluster.default/one_http.outlier_detection.ejections_enforced_total"),
-      1,
-    );
-    bad.status = 200;
-    const requests = bad.requests;
-    await until("the endpoint is used again", async () => {
-      assertEquals(await failuresOf(fixture, 2), 0);
-      return bad.requests > requests;
+    bad.failures = 4;
+    assertEquals(await failuresOf(fixture, 20), 4);
+    assertEquals(await leftOut(fixture), 0);
+    bad.failures = 5;
+    await until("it is left out", async () => {
+      await failuresOf(fixture, 2);
+      return await leftOut(fixture) === 1;
     });
-    assertEquals(await fixture.stat("cluster.default/one_http.outlier_detection.ejections_active"), 0);
+    assertEquals(bad.failures, 0);
+    const { requests } = bad;
+    assertEquals(await failuresOf(fixture, 40), 0);
+    assertEquals(bad.requests, requests);
   });
 }
+
+envoyTest("an endpoint that was left out comes back", async () => {
+  await using good = fallible("good");
+  await using bad = fallible("bad");
+  await using fixture = await startWith("http", [good, bad], {
+    "retry-enabled": "false",
+    "outlier-detection-interval": "100ms",
+    "outlier-detection-base-ejection-time": "1s",
+  });
+  bad.failures = 5;
+  await until("it is left out", async () => {
+    await failuresOf(fixture, 2);
+    return await leftOut(fixture) === 1;
+  });
+  const { requests } = bad;
+  await until("it is used again", async () => {
+    assertEquals(await failuresOf(fixture, 2), 0);
+    return bad.requests > requests;
+  });
+  assertEquals(await leftOut(fixture), 0);
+});
 
 envoyTest("the only endpoint is used even while it is left out, and 0 percent leaves none out", async () => {
   await using only = fallible("only");
   await using fixture = await startWith("http", [only], { "retry-enabled": "false" });
-  const active = (): Promise<number> =>
-    fixture.stat("cluster.default/one_http.outlier_detection.ejections_active");
-  assertEquals(await failuresOf(fixture, 1), 0);
-  only.status = 503;
+  only.failures = 8;
   assertEquals(await failuresOf(fixture, 8), 8);
-  await until("it is left out", async () => await active() === 1);
-  const requests = only.requests;
-  only.status = 200;
+  await until("it is left out", async () => await leftOut(fixture) === 1);
+  const { requests } = only;
   assertEquals(await failuresOf(fixture, 8), 0);
   assertEquals(only.requests, requests + 8);
 
   fixture.apply(fixture.service("one", 11, {
     overrides: { annotations: { [`${CONFIG_PREFIX}outlier-detection-max-ejection-percent`]: "0" } },
   }));
-  await until("the new Cluster is in use", async () => await active() === 0);
-  only.status = 503;
+  await until("the new Cluster is in use", async () => await leftOut(fixture) === 0);
+  only.failures = 20;
   assertEquals(await failuresOf(fixture, 20), 20);
-  assertEquals(await active(), 0);
+  assertEquals(await leftOut(fixture), 0);
 });
 
 /** A backend whose answers begin at once and end on command. */
