@@ -125,13 +125,19 @@ export class ResourceStore implements ResourceSource {
   /** The resources by which Envoy serves a ServicePort, whether it has asked for them or not: Clusters before endpoints. */
   *resourcesOf(servicePort: ServicePort): Generator<{ readonly type: XdsType; readonly name: string }> {
     const families = new Set<IPFamily>();
-    for (const name of this.#clusterNames(servicePort, this.#nodeAddresses)) {
+    const names = [...this.#clusterNames(servicePort, this.#nodeAddresses)];
+    for (const name of names) {
       const family = parseClusterName(name)?.family;
       if (family !== undefined) families.add(family);
       yield { type: "Cluster", name };
     }
     for (const family of families) {
       yield { type: "ClusterLoadAssignment", name: loadAssignmentName(servicePort, family) };
+    }
+    if (ownListenerOf(servicePort) !== undefined) {
+      for (const name of names) {
+        yield { type: "Listener", name };
+      }
     }
   }
 

@@ -20,7 +20,7 @@
  * @module
  */
 import type { PortSettings, ServicePort } from "../../agent/model/mod.ts";
-import { DEFAULT_SETTINGS } from "../../agent/model/mod.ts";
+import { DEFAULT_SETTINGS, isHttp } from "../../agent/model/mod.ts";
 import type { Metadata } from "../../protos/mod.ts";
 
 /** The part of the metadata that is ours. */
@@ -48,7 +48,7 @@ const NO_FURTHER_RETRIES = "reset-before-request";
 export function clusterMetadata({ appProtocol, settings }: ServicePort): Metadata {
   const all: readonly (readonly [MetadataKey, string | boolean | undefined])[] = [
     ["access-log", settings.values["access-log"]],
-    ...(appProtocol === "tcp" ? [] : requestMetadata(settings)),
+    ...(isHttp(appProtocol) ? requestMetadata(settings) : []),
   ];
   const present = all.filter(([, value]) => value !== undefined);
   return { filterMetadata: { [METADATA_NAMESPACE]: Object.fromEntries(present) }, typedFilterMetadata: {} };

@@ -5,6 +5,7 @@
  * table. Pure.
  * @module
  */
+import { isHttp } from "../app_protocol.ts";
 import type { AppProtocol } from "../types.ts";
 import { type AnnotationDefinition, ANNOTATIONS, SETTING_NAMES, type SettingName } from "./definitions.ts";
 import type { PortSettings } from "./port_settings.ts";
@@ -24,7 +25,7 @@ export function settingsInForce(
   { values, origins }: PortSettings,
   appProtocol: AppProtocol,
 ): readonly SettingInForce[] {
-  const isTcp = appProtocol === "tcp";
+  const isTcp = !isHttp(appProtocol);
   return SETTING_NAMES.flatMap((name): readonly SettingInForce[] => {
     const definition = ANNOTATIONS[name] as AnnotationDefinition<unknown>;
     if (definition.appliesTo === (isTcp ? "HTTP" : "TCP")) return [];
