@@ -105,9 +105,11 @@ envoyTest("the only endpoint is used even while it is left out, and 0 percent le
   assertEquals(await failuresOf(fixture, 8), 0);
   assertEquals(only.requests, requests + 8);
 
-  fixture.apply(fixture.service("one", 11, {
-    overrides: { annotations: { [`${CONFIG_PREFIX}outlier-detection-max-ejection-percent`]: "0" } },
-  }));
+  const annotations = {
+    [`${CONFIG_PREFIX}outlier-detection-max-ejection-percent`]: "0",
+    [`${CONFIG_PREFIX}retry-enabled`]: "false",
+  };
+  fixture.apply(fixture.service("one", 11, { overrides: { annotations } }));
   await until("the new Cluster is in use", async () => await leftOut(fixture) === 0);
   only.failures = 20;
   assertEquals(await failuresOf(fixture, 20), 20);
