@@ -9,8 +9,8 @@
  * Source: Envoy 1.40, "Administration interface", `GET /stats`; "Cluster manager statistics".
  * @module
  */
-import { request } from "node:http";
 import { delay } from "@std/async/delay";
+import { getFromSocket } from "../agent/get_from_socket.ts";
 import type { Logger } from "../agent/log.ts";
 
 /** What {@linkcode watchClusterUse} needs. */
@@ -82,25 +82,9 @@ export function usedSince(before: ConnectionCounts | undefined, now: ConnectionC
   return new Set(used.map(([name]) => name));
 }
 
-function getFromAdmin(socketPath: string, signal: AbortSignal): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const options = {
-    socketPath,
-    path: PATH,
-    agent: false,
-    signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
-  };
-  const outgoing = request(options, (incoming) => {
-    let body = "";
-    incoming.setEncoding("utf8");
-    incoming.on("data", (chunk: string) => body += chunk);
-    incoming.on("error", reject);
-    incoming.on("end", () => {
-      if (incoming.statusCode === 200) resolve(body);
-      else reject(new Error(`${PATH} gave status ${incoming.statusCode}`));
-    });
-  });
-  outgoing.on("error", reject);
-  outgoing.end();
-  return promise;
+async function getFromAdmin(socketPath: string, signal: AbortSignal): Promise<string> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);
+  const { status, body } = await getFromSocket(socketPath, PATH, limit);
+  if (status !== 200) throw new Error(`${PATH} gave status ${status}`);
+  return body;
 }

@@ -2,7 +2,7 @@
  * The vocabulary of the service model: what both data planes are derived from.
  *
  * A `ServicePort` is the unit of change: Kubernetes objects are joined into it by `reduce`, `xds/` translates it into
- * Clusters and a ClusterLoadAssignment, `redirect/` into map elements. It holds decisions (which endpoints are
+ * Clusters and a ClusterLoadAssignment, `redirect/` into set elements. It holds decisions (which endpoints are
  * usable, which VIPs this port owns, which way its traffic takes), not raw objects, so neither side decides again.
  * @module
  */

@@ -8,7 +8,7 @@
  * here; a question costs the agent what its one Service costs.
  * @module
  */
-import { request } from "node:http";
+import { getFromSocket } from "../../agent/get_from_socket.ts";
 import type { Logger } from "../../agent/log.ts";
 import { prepareSocketPlace } from "../../xds/mod.ts";
 import type { Explanation, NotServed } from "./explanation.ts";
@@ -76,7 +76,8 @@ export async function askAgent(
     readonly signal: AbortSignal;
   },
 ): Promise<Explanation> {
-  const { status, body } = await get(path, `/explain?service=${encodeURIComponent(service)}`, signal)
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);
+  const { status, body } = await getFromSocket(path, `/explain?service=${encodeURIComponent(service)}`, limit)
     .catch((error: unknown) => {
       throw new ExplainError(`no agent answers at ${path}: ${whyNoAnswer(error)}`, { cause: error });
     });
@@ -101,28 +102,4 @@ function whyNoAnswer(error: unknown): string {
     return "is it running on this node, with this --run-dir? Without an agent, --manifests <path> explains manifests";
   }
   return error instanceof Error ? error.message : String(error);
-}
-
-function get(
-  socketPath: string,
-  path: string,
-  signal: AbortSignal,
-): Promise<{ readonly status: number; readonly body: string }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
-  const options = {
-    socketPath,
-    path,
-    agent: false,
-    signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
-  };
-  const outgoing = request(options, (incoming) => {
-    let body = "";
-    incoming.setEncoding("utf8");
-    incoming.on("data", (chunk: string) => body += chunk);
-    incoming.on("error", reject);
-    incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, body }));
-  });
-  outgoing.on("error", reject);
-  outgoing.end();
-  return promise;
 }

@@ -10,7 +10,7 @@ import { join } from "@std/path/join";
 import { Cluster, ClusterLoadAssignment, type DeltaDiscoveryResponse } from "../../protos/mod.ts";
 import { parseRuleset } from "../../redirect/parse_ruleset.ts";
 import { DeltaClient } from "../../xds/testing/delta_client.ts";
-import { getFromSocket } from "../../xds/testing/http_clients.ts";
+import { getFromSocket } from "../../agent/get_from_socket.ts";
 import { sumOf } from "../demo/metrics_text.ts";
 import {
   type ApiService,
@@ -53,7 +53,8 @@ async function listObjects<T>(path: string): Promise<readonly T[]> {
 }
 
 async function readEnvoy(): Promise<EndpointsByDestination> {
-  const { cluster_statuses } = JSON.parse(await getFromSocket(ADMIN_SOCKET, "/clusters?format=json")) as {
+  const { body } = await getFromSocket(ADMIN_SOCKET, "/clusters?format=json");
+  const { cluster_statuses } = JSON.parse(body) as {
     readonly cluster_statuses: readonly {
       readonly name: string;
       readonly host_statuses?: readonly {

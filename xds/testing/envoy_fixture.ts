@@ -8,6 +8,7 @@
 import { delay } from "@std/async/delay";
 import { join } from "@std/path/join";
 import type { KubeObject, ObjectEvent, Service } from "../../agent/kube/objects.ts";
+import { getFromSocket } from "../../agent/get_from_socket.ts";
 import { silentLogger } from "../../agent/log.ts";
 import { IP_FAMILIES, ServiceModel } from "../../agent/model/mod.ts";
 import { portSpec, service } from "../../agent/model/testing/objects.ts";
@@ -28,7 +29,6 @@ import type {
 } from "../stream_observer.ts";
 import type { XdsType } from "../type_urls.ts";
 import { openWorkingSet, type WorkingSetFile } from "../working_set_file.ts";
-import { getFromSocket } from "./http_clients.ts";
 
 /** Envoy's binary, or why there is none. */
 export const envoyTool = await ensureTool("envoy", {
@@ -119,13 +119,13 @@ export class EnvoyFixture implements AsyncDisposable {
 
   /** The names of the Clusters Envoy has from the agent, as its admin interface lists them. */
   async clusters(): Promise<string[]> {
-    const text = await getFromSocket(join(this.directory, "admin.sock"), "/clusters");
+    const { body: text } = await getFromSocket(join(this.directory, "admin.sock"), "/clusters");
     return [...text.matchAll(/^(.*)::added_via_api::true$/gm)].map(([, name = ""]) => name).sort();
   }
 
   /** The names of the Listeners Envoy has from the agent. */
   async ownListeners(): Promise<string[]> {
-    const text = await getFromSocket(join(this.directory, "admin.sock"), "/listeners");
+    const { body: text } = await getFromSocket(join(this.directory, "admin.sock"), "/listeners");
     const names = [...text.matchAll(/^(.*?)::/gm)].map(([, name = ""]) => name);
     return names.filter((name) => name !== "tcp" && name !== "http").sort();
   }
@@ -207,14 +207,14 @@ export class EnvoyFixture implements AsyncDisposable {
 
   /** One of Envoy's counters or gauges; 0 while Envoy has none of that name. */
   async stat(name: string): Promise<number> {
-    const text = await getFromSocket(join(this.directory, "admin.sock"), "/stats?usedonly");
+    const { body: text } = await getFromSocket(join(this.directory, "admin.sock"), "/stats?usedonly");
     const line = text.split("\n").find((line) => line.startsWith(`${name}: `));
     return line === undefined ? 0 : Number(line.slice(name.length + 2));
   }
 
   /** Counters and gauges of a Cluster by name, used or not; `name` is its name in statistics. */
   async statsOf(name: string): Promise<ReadonlyMap<string, number>> {
-    const text = await getFromSocket(join(this.directory, "admin.sock"), "/stats");
+    const { body: text } = await getFromSocket(join(this.directory, "admin.sock"), "/stats");
     const prefix = `cluster.${name}.`;
     const own = text.split("\n").filter((line) => line.startsWith(prefix));
     return new Map(own.flatMap((line) => {

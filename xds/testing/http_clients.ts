@@ -62,17 +62,3 @@ export function greetingFrom(localAddress: string, host: string, port: number): 
     socket.once("close", () => resolve(undefined));
   });
 }
-
-/** GET over HTTP/1.1 on a Unix socket; gives the body. */
-export function getFromSocket(socketPath: string, path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, path, agent: false }, (incoming) => {
-      let body = "";
-      incoming.setEncoding("utf8");
-      incoming.on("data", (chunk: string) => body += chunk);
-      incoming.on("end", () => resolve(body));
-    });
-    outgoing.on("error", reject);
-    outgoing.end();
-  });
-}

@@ -19,8 +19,7 @@
  *   no limit unless one is written.
  * @module
  */
-import type { PortSettings, ServicePort } from "../../agent/model/mod.ts";
-import { DEFAULT_SETTINGS, isHttp } from "../../agent/model/mod.ts";
+import { DEFAULT_SETTINGS, isHttp, type PortSettings, type ServicePort } from "../../agent/model/mod.ts";
 import type { Metadata } from "../../protos/mod.ts";
 
 /** The part of the metadata that is ours. */

@@ -63,7 +63,7 @@ function httpOutlierDetection(values: SettingValues): OutlierDetection | undefin
 
 /**
  * Keeps a TCP connection off an endpoint that has just refused one, or not answered: `tcp_proxy` tries again, but cannot
- * exclude the endpoint it tried (HTTP can, see `previous_hosts` in cluster.ts), and the one that is dead has the fewest
+ * exclude the endpoint it tried (HTTP can, see `previous_hosts` in retries.ts), and the one that is dead has the fewest
  * connections. Only failures to connect count, never what an endpoint says. It is tried again after 2 s.
  */
 const TCP_OUTLIER_DETECTION = OutlierDetection.fromPartial({
