@@ -16,7 +16,7 @@ export type Summarize =
 export interface FigureDefinition {
   readonly label: string;
   /** Empty for a count. */
-  readonly unit: "" | "ms" | "MB" | "MB/h" | "B" | "%";
+  readonly unit: "" | "µs" | "ms" | "MB" | "MB/h" | "B" | "%" | "/s";
   readonly summarize: Summarize;
   /** The most it may be: always, or by number of Services; a figure of another size then has no target. */
   readonly target?: number | Readonly<Record<number, number>>;
@@ -89,10 +89,14 @@ export function renderTable<Name extends string>(
       : [`≤ ${withUnit(limit, unit)}`, summary.value <= limit ? "met" : "MISSED"];
     rows.push([label, value!, ...(spread ? [min!, max!] : []), wanted, verdict]);
   }
-  return align(rows, (column) => column === 0 || column === rows[0]!.length - 1);
+  return renderColumns(rows, (column) => column === 0 || column === rows[0]!.length - 1);
 }
 
-function align(rows: readonly (readonly string[])[], isLeft: (column: number) => boolean): string {
+/** Rows of as many cells each, with their columns aligned: the first to the left, the others as `isLeft` says. */
+export function renderColumns(
+  rows: readonly (readonly string[])[],
+  isLeft: (column: number) => boolean = (column) => column === 0,
+): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map((row) =>
     row.map((cell, column) => isLeft(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))
@@ -137,7 +141,7 @@ export function renderComparison<Name extends string>(
     });
     rows.push([label, ...cells]);
   }
-  return align(rows, (column) => column === 0);
+  return renderColumns(rows);
 }
 
 /** The object of the last line of `--json`: the summarised value under each figure's name, the spread beside it. */
@@ -153,7 +157,8 @@ export function toJson<Name extends string>(
   };
 }
 
-function withUnit(value: number, unit: FigureDefinition["unit"]): string {
+/** A number as it is printed. */
+export function withUnit(value: number, unit: FigureDefinition["unit"]): string {
   const text = String(rounded(value));
   return unit === "" ? text : `${text} ${unit}`;
 }

@@ -7,6 +7,7 @@
 import { fromFileUrl } from "@std/path/from-file-url";
 import { progress } from "../tool_path.ts";
 import { CHARTS_USAGE, runCharts } from "./charts.ts";
+import { L7_USAGE, runL7 } from "./l7.ts";
 import { PEERS_USAGE, runPeers } from "./peers.ts";
 import { runScale, SCALE_USAGE } from "./scale.ts";
 import { runSoakCommand, SOAK_USAGE } from "./soak.ts";
@@ -24,6 +25,7 @@ export const COMMANDS: ReadonlyMap<string, BenchCommand> = new Map([
   ["scale", { usage: SCALE_USAGE, run: runScale }],
   ["soak", { usage: SOAK_USAGE, run: runSoakCommand }],
   ["peers", { usage: PEERS_USAGE, run: runPeers }],
+  ["l7", { usage: L7_USAGE, run: runL7 }],
   ["warm", { usage: WARM_USAGE, run: runWarm }],
   ["charts", { usage: CHARTS_USAGE, run: runCharts }],
 ]);

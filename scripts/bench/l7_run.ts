@@ -1,0 +1,82 @@
+/**
+ * Measures the cases of `bench l7`, round by round.
+ *
+ * In: a stage, how much. Out: of each case its figures in each round.
+ *
+ * In a round every case is loaded once in each way, in an order drawn anew; the two of a pair right after one another, so that
+ * they meet the machine in the same mood.
+ * @module
+ */
+import type { Figures } from "./figures.ts";
+import { CASE_NAMES, type CaseName, CASES, PAIRS } from "./l7_cases.ts";
+import type { L7Figure, Rounds } from "./l7_figures.ts";
+import { cpuMicroseconds, type LoadResult, runLoad } from "./l7_load.ts";
+import type { L7Stage } from "./l7_stage.ts";
+
+/** How much to measure. */
+export interface L7Effort {
+  readonly rounds: number;
+  /** Of each case, each way it is loaded. */
+  readonly durationMs: number;
+}
+
+/** Keep-alive connections of the client. */
+const CONNECTIONS = 20;
+
+/** Calls a second while latency is measured: far from what either side can do. */
+const MODERATE_RATE = 1_000;
+
+/** Connections that are opened and closed one after the other at the same time. */
+const OPENERS = 4;
+
+/** Runs all rounds. @throws {Error} when a request fails */
+export async function runRounds(stage: L7Stage, { rounds, durationMs }: L7Effort): Promise<Rounds> {
+  const found = new Map<CaseName, Figures<L7Figure>[]>(CASE_NAMES.map((name) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const name of shuffledGroups().flat()) {
+      found.get(name)!.push(await measure(stage, name, durationMs));
+    }
+  }
+  return found;
+}
+
+async function measure(stage: L7Stage, name: CaseName, durationMs: number): Promise<Figures<L7Figure>> {
+  const url = stage.url(name);
+  const pid = stage.pid(name);
+  const load = { url, connections: CONNECTIONS, durationMs };
+  const { result, cpuUs } = await withCpu(pid, () => runLoad(stage.client, load));
+  const calm = await runLoad(stage.client, { ...load, rate: MODERATE_RATE });
+  const opened = CASES[name].opensConnections
+    ? await runLoad(stage.client, { ...load, connections: OPENERS, newConnections: true })
+    : undefined;
+  return {
+    requestsPerSecond: result.perSecond,
+    ...(cpuUs === undefined ? {} : { cpuUs: cpuUs / result.calls }),
+    p50Ms: calm.p50Ms,
+    p99Ms: calm.p99Ms,
+    ...(opened === undefined ? {} : { connectionsPerSecond: opened.perSecond }),
+  };
+}
+
+/** What a process used while something ran. */
+async function withCpu(
+  pid: number | undefined,
+  run: () => Promise<LoadResult>,
+): Promise<{ readonly result: LoadResult; readonly cpuUs?: number }> {
+  if (pid === undefined) return { result: await run() };
+  const before = await cpuMicroseconds(pid);
+  const result = await run();
+  return { result, cpuUs: await cpuMicroseconds(pid) - before };
+}
+
+/** The pairs and those that are alone, in an order drawn anew, and within a pair too. */
+function shuffledGroups(): (readonly CaseName[])[] {
+  const paired = new Set(PAIRS.flat());
+  const alone = CASE_NAMES.filter((name) => !paired.has(name)).map((name) => [name]);
+  return shuffled([...alone, ...PAIRS.map(shuffled<CaseName>)]);
+}
+
+function shuffled<T>(values: readonly T[]): T[] {
+  return values.map((value) => ({ value, order: Math.random() })).toSorted((a, b) => a.order - b.order)
+    .map(({ value }) => value);
+}
