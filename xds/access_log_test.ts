@@ -7,6 +7,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { greeting, httpBackend, slicesFor, tcpBackend } from "./testing/backends.ts";
 import { configured, envoyTest, get } from "./testing/envoy_case.ts";
+import { UNLOGGED_HEADER, VIP_HEADER } from "./routes.ts";
 import { EnvoyFixture, until } from "./testing/envoy_fixture.ts";
 
 type Line = EnvoyFixture["accessLog"][number];
@@ -135,3 +136,35 @@ envoyTest(
     assertEquals(fixture.accessLog, []);
   },
 );
+
+envoyTest("what came to no Service makes no line; no client keeps its requests out of the log", async () => {
+  await using a = httpBackend("a");
+  await using fixture = await EnvoyFixture.start([]);
+  fixture.apply(fixture.service("one", 11), ...slicesFor("one", "http", [a]));
+  assertEquals(await get(fixture, 11), "200 a");
+  assertEquals((await nextLine(fixture))["status"], 200);
+  // Without a host, without sense, and to nobody's VIP.
+  assertMatch(await answerTo(fixture, "GET / HTTP/1.1\r\n\r\n"), /^HTTP\/1.1 400 /);
+  assertMatch(await answerTo(fixture, "nonsense\r\n\r\n"), /^HTTP\/1.1 400 /);
+  // No route takes these.
+  assertMatch(
+    await answerTo(fixture, "CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\nconnection: close\r\n\r\n"),
+    /^HTTP\/1.1 4/,
+  );
+  assertEquals((await get(fixture, 99)).slice(0, 3), "503");
+  for (const header of [VIP_HEADER, UNLOGGED_HEADER]) {
+    const response = await fetch(`http://127.0.0.11:${fixture.httpPort}/${header}`, {
+      headers: { [header]: "true" },
+    });
+    assertEquals(await response.text(), "a");
+    const { service, path } = await nextLine(fixture);
+    assertEquals([service, path], ["default/one:http", `/${header}`]);
+  }
+});
+
+/** What Envoy answers to bytes, until it ends the connection. */
+async function answerTo(fixture: EnvoyFixture, request: string): Promise<string> {
+  using connection = await Deno.connect({ hostname: "127.0.0.11", port: fixture.httpPort });
+  await connection.write(new TextEncoder().encode(request));
+  return await new Response(connection.readable).text();
+}

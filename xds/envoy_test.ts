@@ -11,6 +11,7 @@ import { endpoint, slice } from "../agent/model/testing/objects.ts";
 import { Cluster } from "../protos/mod.ts";
 import { type Backend, greeting, httpBackend, slicesFor, tcpBackend } from "./testing/backends.ts";
 import { envoyTest, get, sent } from "./testing/envoy_case.ts";
+import { VIP_HEADER } from "./routes.ts";
 import { EnvoyFixture, until } from "./testing/envoy_fixture.ts";
 import { getOverHttp2, getWithHeaders } from "./testing/http_clients.ts";
 
@@ -308,16 +309,16 @@ envoyTest("a client cannot choose another Cluster, and nothing internal reaches 
   );
   assertEquals(await get(fixture, 12), "200 b");
   const other = `127.0.0.12:${fixture.httpPort}`;
-  for (const headers of [["x-lightpath-vip", other], ["X-Lightpath-VIP", other, "x-lightpath-vip", other]]) {
+  for (const headers of [[VIP_HEADER, other], [VIP_HEADER.toUpperCase(), other, VIP_HEADER, other]]) {
     assertEquals(await getWithHeaders("127.0.0.11", fixture.httpPort, headers), "200 a");
   }
   // To the listener itself, as from outside: nobody's VIP, whatever the header says.
-  const direct = await getWithHeaders("127.0.0.1", fixture.httpPort, ["x-lightpath-vip", other]);
+  const direct = await getWithHeaders("127.0.0.1", fixture.httpPort, [VIP_HEADER, other]);
   assertEquals(direct.slice(0, 3), "503");
   assertEquals(await greeting("127.0.0.1", fixture.tcpPort), undefined);
   assert(seen.length > 0);
   for (const headers of seen) {
-    assertEquals(headers.get("x-lightpath-vip"), null);
+    assertEquals(headers.get(VIP_HEADER), null);
     // The client's address; for a client on loopback Envoy writes the node's instead.
     assertMatch(headers.get("x-forwarded-for") ?? "", /^\d+\.\d+\.\d+\.\d+$/);
   }

@@ -6,6 +6,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
+import { UNLOGGED_HEADER, VIP_HEADER } from "./routes.ts";
 import { type Backend, slicesFor } from "./testing/backends.ts";
 import { EnvoyFixture, envoyTool } from "./testing/envoy_fixture.ts";
 
@@ -115,7 +116,8 @@ envoyTest("a client steers nothing in Envoy by its headers", async () => {
     "x-envoy-upstream-rq-per-try-timeout-ms: 1",
     "x-envoy-upstream-stream-duration-ms: 1",
     "x-envoy-expected-rq-timeout-ms: 1",
-    "x-lightpath-vip: 127.0.0.12:1",
+    `${VIP_HEADER}: 127.0.0.12:1`,
+    `${UNLOGGED_HEADER}: true`,
     // Each value would be statistics of its own, for ever.
     "x-envoy-upstream-alt-stat-name: mine",
     "",

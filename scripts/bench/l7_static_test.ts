@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
+import { VIP_HEADER } from "../../xds/routes.ts";
 import { type JsonObject, staticBootstrap } from "./l7_static.ts";
 import { CASE_NAMES, CASES, VIP } from "./l7_cases.ts";
 
@@ -32,7 +33,7 @@ Deno.test("staticBootstrap() names everything directly, and asks nobody", () => 
   assertEquals(clusters.map(({ name }) => String(name)).toSorted(), expected);
   const text = JSON.stringify(bootstrap);
   // What Lightpath's constant listeners are made of, and static ones need not be.
-  for (const word of ["CLUSTER_METADATA", "xds.", "on_demand", "ads", "header_mutation", "x-lightpath-vip"]) {
+  for (const word of ["CLUSTER_METADATA", "xds.", "on_demand", "ads", "header_mutation", VIP_HEADER]) {
     assertEquals([word, text.includes(word)], [word, false]);
   }
 });

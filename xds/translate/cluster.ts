@@ -26,7 +26,7 @@ import {
 import { loadAssignmentName } from "../names.ts";
 import { hashPolicy, lbPolicy } from "./balancing.ts";
 import { circuitBreakers } from "./limits.ts";
-import { clusterMetadata } from "./metadata.ts";
+import { clusterMetadata, NOBODYS_METADATA } from "./metadata.ts";
 import { COMMON_LB_CONFIG, outlierDetection } from "./outliers.ts";
 import { durationOf } from "./duration.ts";
 import { retryPolicy } from "./retries.ts";
@@ -77,6 +77,7 @@ export function emptyCluster(name: string): Cluster {
     altStatName: "no-such-service",
     type: Cluster_DiscoveryType.STATIC,
     connectTimeout: durationOf(DEFAULT_SETTINGS.values["upstream-connect-timeout"]),
+    metadata: NOBODYS_METADATA,
   });
 }
 

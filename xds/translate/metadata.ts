@@ -1,8 +1,9 @@
 /**
  * What the constant listeners look up in a Cluster: `Cluster.metadata.filter_metadata.lightpath`.
  *
- * In: a ServicePort. Out: Metadata with a key for each value that differs from the route's own (`routes.ts`), and whether
- * requests are logged (`access_log.ts`). A Service without annotations has the latter only.
+ * In: a ServicePort. Out: Metadata with a key for each value that differs from the route's own (`routes.ts`), and one where
+ * requests are not to be logged (`access_log.ts`). A Service without annotations has no key. But it has the part that is ours,
+ * by which the log knows that there is a Cluster.
  *
  * Why metadata: Envoy takes these values from the route and from headers, but not from the Cluster
  * (`retry_policy.per_try_timeout` there is ignored), and the routes are the same for all Services. A filter on the route
@@ -27,8 +28,6 @@ export const METADATA_NAMESPACE = "lightpath";
 
 /** Its keys. Values are absent where the route's own hold. */
 export type MetadataKey =
-  /** `true` when requests are logged. */
-  | "access-log"
   /** Per try, of a request that may not be repeated. Milliseconds, like all below; 0: none. */
   | "only-try-timeout"
   /** Of the whole exchange. */
@@ -38,20 +37,28 @@ export type MetadataKey =
   /** Per try, of streams. */
   | "stream-try-timeout"
   /** Per try, of a repeatable request. */
-  | "try-timeout";
+  | "try-timeout"
+  /** There where nothing is to be logged. */
+  | "unlogged";
 
 /** Means nothing: each Cluster retries it anyway (`retries.ts`). An empty value would leave the route's in force. */
 const NO_FURTHER_RETRIES = "reset-before-request";
 
 /** The metadata of a port's Clusters. */
 export function clusterMetadata({ appProtocol, settings }: ServicePort): Metadata {
-  const all: readonly (readonly [MetadataKey, string | boolean | undefined])[] = [
-    ["access-log", settings.values["access-log"]],
+  const all: readonly (readonly [MetadataKey, string | undefined])[] = [
     ...(isHttp(appProtocol) ? requestMetadata(settings) : []),
+    ["unlogged", unless(settings.values["access-log"], "true")],
   ];
   const present = all.filter(([, value]) => value !== undefined);
   return { filterMetadata: { [METADATA_NAMESPACE]: Object.fromEntries(present) }, typedFilterMetadata: {} };
 }
+
+/** The metadata of a Cluster that is no Service's. */
+export const NOBODYS_METADATA: Metadata = {
+  filterMetadata: { [METADATA_NAMESPACE]: { ["unlogged" satisfies MetadataKey]: "true" } },
+  typedFilterMetadata: {},
+};
 
 /** Sorted by key, so that equal settings give equal bytes. */
 function requestMetadata(

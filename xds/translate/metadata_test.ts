@@ -14,8 +14,7 @@ function metadataOf(
   );
   const { settings, faults } = settingsOf(annotations, [{ name: "web", appProtocol }]);
   assertEquals(faults, []);
-  return clusterMetadata(servicePort({ appProtocol, settings: settings[0]! })).filterMetadata["lightpath"] ??
-    {};
+  return clusterMetadata(servicePort({ appProtocol, settings: settings[0]! })).filterMetadata["lightpath"]!;
 }
 
 const CASES: readonly {
@@ -88,7 +87,7 @@ const CASES: readonly {
 
 for (const { what, settings, metadata } of CASES) {
   Deno.test(`clusterMetadata(): ${what}`, () => {
-    assertEquals(metadataOf(settings), { "access-log": true, ...metadata });
+    assertEquals(metadataOf(settings), metadata);
   });
 }
 
@@ -97,12 +96,19 @@ Deno.test("clusterMetadata(): keys are sorted, so that equal settings give equal
     "retry-on": "reset",
     "upstream-request-timeout": "1s",
     "request-timeout": "9s",
+    "access-log": "false",
   }));
   assertEquals(keys, keys.toSorted());
   assertEquals(keys.length, 6);
 });
 
-Deno.test("clusterMetadata() of a TCP port says only whether it is logged", () => {
-  assertEquals(metadataOf({}, "tcp"), { "access-log": true });
-  assertEquals(metadataOf({ "access-log": "false" }, "tcp"), { "access-log": false });
+Deno.test("clusterMetadata() of a TCP port says only where it is not logged", () => {
+  const unlogged = { "access-log": "false", "upstream-connect-timeout": "1s" };
+  assertEquals(metadataOf({}, "tcp"), {});
+  assertEquals(metadataOf(unlogged, "tcp"), { unlogged: "true" });
+});
+
+Deno.test("clusterMetadata() has our part, though it be empty: by it the log knows that there is a Cluster", () => {
+  const { settings } = settingsOf({}, [{ name: "web", appProtocol: "http" }]);
+  assertEquals(clusterMetadata(servicePort({ settings: settings[0]! })).filterMetadata, { lightpath: {} });
 });
