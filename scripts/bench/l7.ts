@@ -17,7 +17,7 @@ import { describeMachine, RESULTS_FOLDER, writeResult } from "./results.ts";
 /** What it says about itself. */
 export const L7_USAGE = `deno task bench l7 [--rounds N] [--quick] [--results DIR] [--json]
 
-  --rounds N        how often every way is measured, in an order drawn anew each time (default 7, half a minute each)
+  --rounds N        how often every way is measured, in an order drawn anew each time (default 20, ten seconds each)
   --quick           one brief round: looks at everything, but too briefly for good figures
   --results DIR     where the result is written (default .lightpath/bench)
   --json            ends with one line of JSON
@@ -44,7 +44,7 @@ export function parseL7Options(args: readonly string[]): L7Options {
   });
   const { rounds, quick, results, json } = values;
   return {
-    rounds: parseCount("--rounds", rounds ?? (quick ? "1" : "7"), { max: 1_000 }),
+    rounds: parseCount("--rounds", rounds ?? (quick ? "1" : "20"), { max: 1_000 }),
     quick,
     results,
     json,
@@ -59,7 +59,7 @@ export async function runL7(args: readonly string[], print: (text: string) => vo
   const { rounds, quick, results, json } = parseL7Options(args);
   const programs = await findL7Programs();
   const machine = describeMachine();
-  const effort: L7Effort = { rounds, durationMs: quick ? 200 : 1_200 };
+  const effort: L7Effort = { rounds, durationMs: quick ? 200 : 350 };
   progress("preparing");
   await using stage = await L7Stage.create(programs);
   progress(`${rounds} rounds`);

@@ -4,12 +4,14 @@
  * In: figures of each case in each round. Out: summaries, tables for people, an object for machines. Pure.
  *
  * Ratios are taken within a round, where the two were measured moments apart, and summarised after that: what else the machine
- * was doing falls out of them, and not out of the figures themselves.
+ * was doing falls out of them, and not out of the figures themselves. How far they spread is told by their quartiles; the
+ * extremes are those of the machine.
  * @module
  */
 import {
   type FigureDefinition,
   type Figures,
+  quantile,
   renderColumns,
   summarize,
   type Summary,
@@ -41,7 +43,13 @@ export type Rounds = ReadonlyMap<CaseName, readonly Figures<L7Figure>[]>;
 export interface L7Summary {
   readonly cases: ReadonlyMap<CaseName, Readonly<Partial<Record<L7Figure, Summary>>>>;
   /** Of each case of Lightpath, multiples of the static one beside it. */
-  readonly ratios: ReadonlyMap<CaseName, Readonly<Partial<Record<L7Figure, Summary>>>>;
+  readonly ratios: ReadonlyMap<CaseName, Readonly<Partial<Record<L7Figure, Ratio>>>>;
+}
+
+/** A multiple. */
+export interface Ratio {
+  readonly median: number;
+  readonly quartiles: readonly [number, number];
 }
 
 /** Summarises. */
@@ -50,9 +58,18 @@ export function summarizeRounds(rounds: Rounds): L7Summary {
   const ratios = new Map(PAIRS.map(([name, twin]) => {
     const others = rounds.get(twin) ?? [];
     const found = (rounds.get(name) ?? []).map((figures, round) => ratiosOf(figures, others[round] ?? {}));
-    return [name, summarize(L7_FIGURES, found)];
+    return [name, summarizeRatios(found)];
   }));
   return { cases, ratios };
+}
+
+function summarizeRatios(found: readonly Figures<L7Figure>[]): Partial<Record<L7Figure, Ratio>> {
+  return Object.fromEntries(FIGURES.flatMap((name) => {
+    const values = found.flatMap((figures) => figures[name] ?? []);
+    if (values.length === 0) return [];
+    const quartiles = [quantile(values, 0.25), quantile(values, 0.75)];
+    return [[name, { median: quantile(values, 0.5), quartiles }]];
+  }));
 }
 
 function ratiosOf(figures: Figures<L7Figure>, others: Figures<L7Figure>): Figures<L7Figure> {
@@ -73,14 +90,14 @@ export function renderSummary({ cases, ratios }: L7Summary): string {
     }),
   ]);
   const multiples = PAIRS.map(([name]) => {
-    const throughput = ratios.get(name)?.requestsPerSecond?.value ?? NaN;
+    const throughput = ratios.get(name)?.requestsPerSecond?.median ?? NaN;
     return [
       CASES[name].label,
       ...FIGURES.map((figure) => {
         const ratio = ratios.get(name)?.[figure];
-        return ratio === undefined
-          ? "–"
-          : `${ratio.value.toFixed(2)} (${ratio.min.toFixed(2)} … ${ratio.max.toFixed(2)})`;
+        if (ratio === undefined) return "–";
+        const [low, high] = ratio.quartiles;
+        return `${ratio.median.toFixed(2)} (${low.toFixed(2)} … ${high.toFixed(2)})`;
       }),
       throughput >= LEAST_THROUGHPUT ? "met" : "MISSED",
     ];
@@ -88,7 +105,7 @@ export function renderSummary({ cases, ratios }: L7Summary): string {
   return [
     renderColumns([["median", ...labels], ...figures]),
     renderColumns([
-      ["times static Envoy, median (min … max)", ...labels, `requests ≥ ${LEAST_THROUGHPUT}`],
+      ["times static Envoy, median (quartiles)", ...labels, `requests ≥ ${LEAST_THROUGHPUT}`],
       ...multiples,
     ]),
   ].join("\n");
@@ -96,7 +113,8 @@ export function renderSummary({ cases, ratios }: L7Summary): string {
 
 /** The objects of the last line of `--json`. */
 export function summaryToJson({ cases, ratios }: L7Summary): Readonly<Record<string, unknown>> {
-  const all = (of: L7Summary["cases"]): Record<string, unknown> =>
-    Object.fromEntries([...of].map(([name, summary]) => [name, toJson(summary)]));
-  return { cases: all(cases), ratios: all(ratios) };
+  return {
+    cases: Object.fromEntries([...cases].map(([name, summary]) => [name, toJson(summary)])),
+    ratios: Object.fromEntries(ratios),
+  };
 }

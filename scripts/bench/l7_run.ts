@@ -4,7 +4,7 @@
  * In: a stage, how much. Out: of each case its figures in each round.
  *
  * In a round every case is loaded once in each way, in an order drawn anew; the two of a pair right after one another, so that
- * they meet the machine in the same mood.
+ * they meet the machine in the same mood. Many short rounds say more than a few long ones.
  * @module
  */
 import type { Figures } from "./figures.ts";
@@ -33,29 +33,52 @@ const OPENERS = 4;
 export async function runRounds(stage: L7Stage, { rounds, durationMs }: L7Effort): Promise<Rounds> {
   const found = new Map<CaseName, Figures<L7Figure>[]>(CASE_NAMES.map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {
-    for (const name of shuffledGroups().flat()) {
-      found.get(name)!.push(await measure(stage, name, durationMs));
+    for (const group of shuffledGroups()) {
+      const measured = new Map<CaseName, Figures<L7Figure>>(group.map((name) => [name, {}]));
+      for (const way of WAYS) {
+        for (const name of group) {
+          measured.set(name, { ...measured.get(name), ...await way(stage, name, durationMs) });
+        }
+      }
+      for (const [name, figures] of measured) found.get(name)!.push(figures);
     }
   }
   return found;
 }
 
-async function measure(stage: L7Stage, name: CaseName, durationMs: number): Promise<Figures<L7Figure>> {
-  const url = stage.url(name);
-  const pid = stage.pid(name);
-  const load = { url, connections: CONNECTIONS, durationMs };
-  const { result, cpuUs } = await withCpu(pid, () => runLoad(stage.client, load));
-  const calm = await runLoad(stage.client, { ...load, rate: MODERATE_RATE });
-  const opened = CASES[name].opensConnections
-    ? await runLoad(stage.client, { ...load, connections: OPENERS, newConnections: true })
-    : undefined;
+/** A way to load a case, and what figures come of it. */
+type Way = (stage: L7Stage, name: CaseName, durationMs: number) => Promise<Figures<L7Figure>>;
+
+const WAYS: readonly Way[] = [atFullSpeed, atModerateRate, withNewConnections];
+
+async function atFullSpeed(stage: L7Stage, name: CaseName, durationMs: number): Promise<Figures<L7Figure>> {
+  const load = { url: stage.url(name), connections: CONNECTIONS, durationMs };
+  const { result, cpuUs } = await withCpu(stage.pid(name), () => runLoad(stage.client, load));
   return {
     requestsPerSecond: result.perSecond,
     ...(cpuUs === undefined ? {} : { cpuUs: cpuUs / result.calls }),
-    p50Ms: calm.p50Ms,
-    p99Ms: calm.p99Ms,
-    ...(opened === undefined ? {} : { connectionsPerSecond: opened.perSecond }),
   };
+}
+
+async function atModerateRate(
+  stage: L7Stage,
+  name: CaseName,
+  durationMs: number,
+): Promise<Figures<L7Figure>> {
+  const load = { url: stage.url(name), connections: CONNECTIONS, durationMs, rate: MODERATE_RATE };
+  const { p50Ms, p99Ms } = await runLoad(stage.client, load);
+  return { p50Ms, p99Ms };
+}
+
+async function withNewConnections(
+  stage: L7Stage,
+  name: CaseName,
+  durationMs: number,
+): Promise<Figures<L7Figure>> {
+  if (!CASES[name].opensConnections) return {};
+  const load = { url: stage.url(name), connections: OPENERS, durationMs, newConnections: true };
+  const { perSecond } = await runLoad(stage.client, load);
+  return { connectionsPerSecond: perSecond };
 }
 
 /** What a process used while something ran. */
