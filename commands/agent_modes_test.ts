@@ -5,6 +5,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { testUnless } from "../scripts/lab/testing.ts";
+import { VIP_HEADER } from "../xds/routes.ts";
 import type { RunningAgent } from "./testing/lightpath_process.ts";
 import { service, slice } from "./testing/manifests.ts";
 import { fixtureUnavailable, NodeFixture } from "./testing/node_fixture.ts";
@@ -65,7 +66,7 @@ testUnless("the modes of the agent", { unavailable: fixtureUnavailable }, async 
     await withAgent(["--redirect=none", "--nft-bin=/proc/none/nft"], async () => {
       assertEquals(await fixture.ruleset(), "");
       await expectServed(fixture, { [plain]: "unreachable" });
-      const headers = [["x-lightpath-vip", `${plain}:80`]] as const;
+      const headers = [[VIP_HEADER, `${plain}:80`]] as const;
       const direct = await fixture.pod.http(`${fixture.lab.nodeAddresses.ipv4}:1667`, { headers });
       assert(summary(direct) !== "backend-1", summary(direct));
     });

@@ -9,6 +9,7 @@ import { assertMatch } from "@std/assert/match";
 import { delay } from "@std/async/delay";
 import { startLoad } from "../scripts/lab/mod.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
+import { VIP_HEADER } from "../xds/routes.ts";
 import type { RunningAgent } from "./testing/lightpath_process.ts";
 import { type Manifest, service, slice } from "./testing/manifests.ts";
 import { fixtureUnavailable, NodeFixture } from "./testing/node_fixture.ts";
@@ -119,9 +120,9 @@ testUnless(
       assertMatch(await pod.who(`${IDLE}:80`), /^backend-/);
       assertMatch(await pod.who(`[${IDLE6}]:80`, "h2c"), /^backend-/);
       assertMatch(await outside.who(`${nodeHosts[0]}:30900`, "tcp"), /^backend-/);
-      const { body } = await pod.http(`${IDLE}:80`, { headers: [["x-lightpath-vip", `${PLAIN}:9000`]] });
+      const { body } = await pod.http(`${IDLE}:80`, { headers: [[VIP_HEADER, `${PLAIN}:9000`]] });
       assertEquals(seenHeader(body, "x-forwarded-for"), client.ipv4, body);
-      assertEquals(seenHeader(body, "x-lightpath-vip"), undefined, body);
+      assertEquals(seenHeader(body, VIP_HEADER), undefined, body);
       // A request that takes longer than the connection may be idle is no idle connection.
       assertMatch(summary(await pod.http(`${IDLE}:80`, { path: "/delay/2000ms" })), /^backend-/);
     });

@@ -6,12 +6,12 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { testUnless } from "../scripts/lab/testing.ts";
+import { VIP_HEADER } from "../xds/routes.ts";
 import { service, slice } from "./testing/manifests.ts";
 import { fixtureUnavailable, NodeFixture } from "./testing/node_fixture.ts";
 import { until } from "./testing/until.ts";
 import { seenHeader, summary, type VantagePoint } from "./testing/vantage_point.ts";
 
-const INTERNAL_HEADER = "x-lightpath-vip";
 const PORTS = [
   { name: "http", port: 80, targetPort: "web", nodePort: 30080 },
   { name: "grpc", port: 81, targetPort: "web", nodePort: 30081 },
@@ -172,7 +172,7 @@ testUnless("the agent carries traffic to Services", { unavailable: fixtureUnavai
     ) {
       for (const { body } of [await pod.http(host), await pod.h2c(host)]) {
         assertEquals(seenHeader(body, "x-forwarded-for"), address, body);
-        assertEquals(seenHeader(body, INTERNAL_HEADER), undefined, body);
+        assertEquals(seenHeader(body, VIP_HEADER), undefined, body);
       }
     }
   });
@@ -187,26 +187,26 @@ testUnless("the agent carries traffic to Services", { unavailable: fixtureUnavai
         ]]
       ) {
         const attempts = [
-          [[INTERNAL_HEADER, foreign!]],
-          [[INTERNAL_HEADER, foreign!], ["X-Lightpath-VIP", foreign!], [INTERNAL_HEADER, "10.96.0.20:80"]],
-          [["connection", `close, ${INTERNAL_HEADER}`], [INTERNAL_HEADER, foreign!]],
+          [[VIP_HEADER, foreign!]],
+          [[VIP_HEADER, foreign!], [VIP_HEADER.toUpperCase(), foreign!], [VIP_HEADER, "10.96.0.20:80"]],
+          [["connection", `close, ${VIP_HEADER}`], [VIP_HEADER, foreign!]],
         ] as const;
         for (const headers of attempts) {
           const answer = await pod.http(own!, { headers });
           assertEquals(summary(answer), "backend-1", JSON.stringify(headers));
-          assertEquals(seenHeader(answer.body, INTERNAL_HEADER), undefined, answer.body);
+          assertEquals(seenHeader(answer.body, VIP_HEADER), undefined, answer.body);
         }
         const overHttp2 = await pod.h2c(own!, {
-          headers: [[INTERNAL_HEADER, foreign!], [INTERNAL_HEADER, foreign!]],
+          headers: [[VIP_HEADER, foreign!], [VIP_HEADER, foreign!]],
         });
         assertEquals(summary(overHttp2), "backend-1");
-        assertEquals(seenHeader(overHttp2.body, INTERNAL_HEADER), undefined, overHttp2.body);
+        assertEquals(seenHeader(overHttp2.body, VIP_HEADER), undefined, overHttp2.body);
       }
     },
   );
 
   await t.step("Envoy's own ports refuse whoever connects to them directly", async () => {
-    const headers = [[INTERNAL_HEADER, "10.96.0.10:80"]] as const;
+    const headers = [[VIP_HEADER, "10.96.0.10:80"]] as const;
     for (const port of [1666, 1667]) {
       for (const host of [...nodeHosts, "10.244.0.1", "[fd00:10:244::1]"]) {
         assertEquals(summary(await pod.http(`${host}:${port}`, { headers })), "refused", `${host}:${port}`);
