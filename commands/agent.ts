@@ -51,7 +51,7 @@ import {
 import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
 import { type CommandContext, runTogether } from "./context.ts";
 import { DataPath } from "./data_path.ts";
-import { explainService } from "./explain/explanation.ts";
+import { explainLive, type LiveSources } from "./explain/live.ts";
 import { serveExplanations } from "./explain/local_socket.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
 
@@ -88,7 +88,8 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const nodeAddresses = selectNodeAddresses(Deno.networkInterfaces(), addressSelection);
 
   const { serviceProxyName, zone } = config;
-  const model = new ServiceModel({ serviceProxyName, families }, { zone });
+  const selection = { serviceProxyName, families };
+  const model = new ServiceModel(selection, { zone });
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
   const problems = createProblemReporter({ logger, counter: metrics });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
@@ -137,17 +138,13 @@ export async function runAgent(context: CommandContext): Promise<void> {
     }),
   );
 
+  const { nodeName, envoyAdminSocket: adminSocket } = config;
+  const live: LiveSources = { nodeName, selection, model, store, ads, adminSocket, source };
   servers.use(
     await serveExplanations({
       path: config.agentSocket,
       logger,
-      explain: (service) => {
-        if (!store.ready) {
-          return { notYet: "the agent has just begun and still reads the Services; ask again" };
-        }
-        const viewpoint = { kind: "agent", nodeName: config.nodeName } as const;
-        return explainService(service, { viewpoint, model, store, resourceStates: ads.resourceStates });
-      },
+      explain: (service) => explainLive(service, live),
     }),
   );
 
@@ -162,7 +159,6 @@ export async function runAgent(context: CommandContext): Promise<void> {
     ...(config.mode === "eager" ? [] : [(signal: AbortSignal) => {
       const onUsed = (statisticsNames: ReadonlySet<string>): void =>
         workingSet.refresh((name) => statisticsNames.has(store.statisticsName(name) ?? ""));
-      const adminSocket = config.envoyAdminSocket;
       return watchClusterUse({ adminSocket, after: store.opened, onUsed, logger }, signal);
     }]),
     ...(envoy === undefined ? [] : [async (signal: AbortSignal) => {

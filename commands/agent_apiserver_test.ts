@@ -49,6 +49,9 @@ if (etcd.path === undefined || kubeApiserver.path === undefined) {
         });
       });
       await t.step("hands on what is written to the API", () => followsTheApi(plane, dir));
+      await t.step("explains why a Service is not served, also one that it never reads", async () => {
+        await explainsOthers(plane, dir);
+      });
       await t.step(
         "two agents tell a Service's owner once of what is wrong with it",
         () => tellOnce(plane, agent),
@@ -102,6 +105,34 @@ async function followsTheApi(plane: ControlPlane, dir: string): Promise<void> {
   assertEquals(await nextAddresses(envoy), ["10.244.0.5:8080", "10.244.0.6:8080"]);
   await plane.call("DELETE", `${slices}/echo-1`);
   assertEquals(await nextAddresses(envoy), []);
+}
+
+/** The selector of its watch keeps what is another proxy's from the agent. */
+async function explainsOthers(plane: ControlPlane, dir: string): Promise<void> {
+  const create = async (name: string, { labels = {}, spec = {} }): Promise<unknown> =>
+    await plane.call("POST", "/api/v1/namespaces/default/services", {
+      metadata: { name, labels },
+      spec: { ports: [{ name: "http", port: 80 }], ...spec },
+    });
+  await create("foreign", { labels: { "service.kubernetes.io/service-proxy-name": "cilium" } });
+  await create("peers", { spec: { clusterIP: "None" } });
+  await create("alias", { spec: { type: "ExternalName", externalName: "example.org" } });
+  const explain = async (name: string): Promise<string> => {
+    const [program = "", ...args] = LIGHTPATH;
+    const command = new Deno.Command(program, { args: [...args, "explain", name, `--run-dir=${dir}`] });
+    const { code, stderr } = await command.output();
+    assertEquals(code, 1);
+    return new TextDecoder().decode(stderr).replace(/^\S+ ERROR +/, "").trim();
+  };
+  const why = "Service default/foreign is not served here: it is another proxy's by its label " +
+    "service.kubernetes.io/service-proxy-name: cilium; this agent serves those without that label";
+  assertEquals(await explain("default/foreign"), why);
+  assertMatch(await explain("default/peers"), /it is headless/);
+  assertMatch(await explain("default/alias"), /it is of type ExternalName/);
+  assertEquals(
+    await explain("default/ehco"),
+    "there is no Service default/ehco; the nearest that is served is default/echo",
+  );
 }
 
 /** The Events of a namespace, as whoever runs kubectl sees them. */

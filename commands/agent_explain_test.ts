@@ -55,7 +55,7 @@ testUnless("lightpath explain", { unavailable: fixtureUnavailable }, async (t) =
     ]);
     assertMatch(
       operatorSentence(unknown),
-      /^no Service default\/ehco is served here; the nearest is default\/echo/,
+      /^there is no Service default\/ehco; the nearest that is served is default\/echo$/,
     );
   });
 
@@ -97,9 +97,29 @@ testUnless("lightpath explain", { unavailable: fixtureUnavailable }, async (t) =
     assertEquals(after.ports[0]?.settings.filter(({ annotation }) => annotation !== null), []);
   });
 
-  await t.step("a Service it does not serve: the nearest", async () => {
-    const sentence = operatorSentence(await runLightpath(lab.node, ["explain", "default/ehco"]));
-    assertMatch(sentence, /^no Service default\/ehco is served here; the nearest is default\/echo\./);
+  await t.step("a Service there is none of: the nearest; one it does not serve: why", async () => {
+    const ask = async (name: string, ...flags: readonly string[]): Promise<string> =>
+      operatorSentence(await runLightpath(lab.node, ["explain", name, ...flags]));
+    const ports = [{ name: "http", port: 80 }];
+    const proxy = "service.kubernetes.io/service-proxy-name";
+    await manifests.write("others.yaml", [
+      service("peers", { clusterIPs: ["None"], ports }),
+      service("foreign", { clusterIPs: ["10.96.0.30"], ports, labels: { [proxy]: "cilium" } }),
+    ]);
+    const offline = `--manifests=${manifests.path}`;
+    for (const flags of [[offline], []]) {
+      await until("the manifest", () => ask("default/peers", ...flags), {
+        wanted: (sentence) => sentence.startsWith("Service default/peers is not served here: it is headless"),
+      });
+      assertMatch(
+        await ask("default/foreign", ...flags),
+        /^Service default\/foreign is not served here: it is another proxy's by its label .*: cilium;/,
+      );
+      assertMatch(
+        await ask("default/ehco", ...flags),
+        /^there is no Service default\/ehco; the nearest that is served is default\/echo$/,
+      );
+    }
   });
 
   await t.step("the socket is the owner's alone, and goes with the agent", async () => {

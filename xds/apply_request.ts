@@ -171,8 +171,11 @@ function applyAnswer(subscription: Subscription, request: SubscriptionRequest, n
   const flight = subscription.inFlight;
   if (flight === undefined || flight.nonce !== request.nonce) return { kind: "stale" };
   subscription.inFlight = undefined;
-  if (request.error !== undefined) return applyNack(subscription, flight, request.error);
-  for (const name of flight.versions.keys()) subscription.rejected.delete(name);
+  if (request.error !== undefined) return applyNack(subscription, flight, { error: request.error, nowMs });
+  for (const name of flight.versions.keys()) {
+    subscription.rejected.delete(name);
+    subscription.inUse.delete(name);
+  }
   return {
     kind: "ack",
     names: [...flight.versions.keys()],
@@ -187,13 +190,18 @@ function applyAnswer(subscription: Subscription, request: SubscriptionRequest, n
  * it never remembers their versions (watch_map.cc, delta_subscription_state.cc). Where it named nothing, the response
  * is halved until the bad one is alone. So each further NACK is about fewer resources, and it comes to an end.
  */
-function applyNack(subscription: Subscription, flight: InFlight, error: string): Answer {
+function applyNack(
+  subscription: Subscription,
+  flight: InFlight,
+  { error, nowMs }: { readonly error: string; readonly nowMs: number },
+): Answer {
   const names = [...flight.versions.keys()];
   const reasons = new Map(attributeNack(error, names));
   if (reasons.size === 0 && names.length === 1) reasons.set(names[0]!, error);
   const rejected: Rejection[] = [];
   for (const [name, reason] of reasons) {
-    const rejection = { name, version: flight.versions.get(name)!, reason };
+    const inUse = subscription.inUse.get(name);
+    const rejection = { name, version: flight.versions.get(name)!, reason, atMs: nowMs, inUse };
     rejected.push(rejection);
     if (interestIn(subscription, name) !== undefined) subscription.rejected.set(name, rejection);
   }

@@ -145,10 +145,14 @@ function enterFlight(subscription: Subscription, draft: Draft, limits: ResponseL
   const versions = new Map<string, string>();
   for (const { name, version } of draft.resources) {
     versions.set(name, version);
+    const taken = subscription.held.get(name);
+    // After a refusal it is known already, and what `held` names was not taken.
+    if (taken !== undefined && !subscription.rejected.has(name)) subscription.inUse.set(name, taken);
     subscription.held.set(name, version);
   }
   for (const name of draft.removed) {
     subscription.held.delete(name);
+    subscription.inUse.delete(name);
     subscription.rejected.delete(name);
   }
   subscription.inFlight = {

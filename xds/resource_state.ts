@@ -19,8 +19,19 @@ export type ResourceState =
   | { readonly state: "sent"; readonly version: string }
   /** In use. */
   | { readonly state: "acked"; readonly version: string }
-  /** Refused; what it took before is in use, if it took any. `reason` is in Envoy's words. */
-  | { readonly state: "refused"; readonly version: string; readonly reason: string };
+  | RefusedResource;
+
+/** Refused, so what it took before is in use. */
+export interface RefusedResource {
+  readonly state: "refused";
+  readonly version: string;
+  /** In Envoy's words. */
+  readonly reason: string;
+  /** When, by the agent's clock; ISO 8601. */
+  readonly at: string;
+  /** The version it goes on with; null when it has none. */
+  readonly inUse: string | null;
+}
 
 /** The same, with the Envoy. */
 export type EnvoyResourceState = ResourceState & {
@@ -44,7 +55,8 @@ export function resourceState(
   if (owed !== undefined && isDue(subscription, { name, owed, resource })) return { state: "waiting" };
   const rejection = subscription.rejected.get(name);
   if (rejection !== undefined) {
-    return { state: "refused", version: rejection.version, reason: rejection.reason };
+    const { version, reason, atMs, inUse = null } = rejection;
+    return { state: "refused", version, reason, at: new Date(atMs).toISOString(), inUse };
   }
   const version = subscription.held.get(name);
   // A wildcard wants every name there is, also those that are still to be entered.

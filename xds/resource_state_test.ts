@@ -20,12 +20,27 @@ Deno.test("resourceState(): not asked for, waiting, sent, acked, refused, and ac
   const second = envoy.read();
   assertEquals(state(), { state: "sent", version: "2" });
   envoy.nack(second, `Error adding/updating cluster(s) ${VIP}: bad`);
-  assertEquals(state(), { state: "refused", version: "2", reason: "bad" });
+  const at = "1970-01-01T00:00:00.000Z";
+  assertEquals(state(), { state: "refused", version: "2", reason: "bad", at, inUse: "1" });
 
   envoy.source.set("Cluster", VIP, "3");
   assertEquals(state(), { state: "waiting" });
   envoy.ack(envoy.read());
   assertEquals(state(), { state: "acked", version: "3" });
+});
+
+Deno.test("resourceState(): refused, and nothing before", () => {
+  const envoy = new Conversation("Cluster");
+  envoy.source.set("Cluster", VIP, "1");
+  envoy.nowMs = Date.UTC(2026, 0, 31, 12);
+  envoy.nack(envoy.request({ subscribe: [VIP] }), "bad");
+  assertEquals(resourceState(envoy.subscription, envoy.source, VIP), {
+    state: "refused",
+    version: "1",
+    reason: "bad",
+    at: "2026-01-31T12:00:00.000Z",
+    inUse: null,
+  });
 });
 
 Deno.test("resourceState(): a version that Envoy brought along counts as acked", () => {

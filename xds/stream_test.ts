@@ -388,6 +388,6 @@ Deno.test("DeltaStream.status() counts what Envoy took, has not answered, and re
     acked: 1,
     inFlight: 1,
     owed: 0,
-    rejected: [{ name: "a", version: "1", reason: "no" }],
+    rejected: [{ name: "a", version: "1", reason: "no", atMs: 0, inUse: undefined }],
   });
 });

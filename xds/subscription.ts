@@ -42,6 +42,10 @@ export interface Rejection {
   readonly version: string;
   /** In the client's words. */
   readonly reason: string;
+  /** The caller's clock. */
+  readonly atMs: number;
+  /** The version it goes on with; undefined when it has none. */
+  readonly inUse: string | undefined;
 }
 
 /** The state of one type on one stream. */
@@ -63,6 +67,11 @@ export interface Subscription {
   readonly preloaded: Set<string>;
   /** Version last sent, or named by the client in `initial_resource_versions`. A rejected one counts as sent. */
   readonly held: Map<string, string>;
+  /**
+   * What the client took before the version that `held` names, for as long as that one is in flight or refused. Nothing of
+   * a name: it had none before.
+   */
+  readonly inUse: Map<string, string>;
   /** By name; cleared by the next version the client takes. */
   readonly rejected: Map<string, Rejection>;
   /** In the order in which they are to be sent: first come, first served, so constant change starves nobody. */
@@ -91,6 +100,7 @@ export function createSubscription(type: XdsType): Subscription {
     names: new Set(),
     preloaded: new Set(),
     held: new Map(),
+    inUse: new Map(),
     rejected: new Map(),
     owed: new Map(),
     wildcardOwed: "no",
@@ -153,6 +163,7 @@ export function owe(subscription: Subscription, name: string, wish?: Partial<Owe
 /** Drops all that is known about a name the client no longer wants. */
 export function forget(subscription: Subscription, name: string): void {
   subscription.held.delete(name);
+  subscription.inUse.delete(name);
   subscription.rejected.delete(name);
   subscription.owed.delete(name);
 }

@@ -419,7 +419,7 @@ Deno.test("NACK of one of two: the named one is not sent again, the other is, an
   assertEquals(client.answer, {
     kind: "nack",
     error: "Error adding/updating cluster(s) bad: no",
-    rejected: [{ name: "bad", version: "1", reason: "no" }],
+    rejected: [{ name: "bad", version: "1", reason: "no", atMs: 0, inUse: undefined }],
     retried: ["good"],
   });
   assertEquals(second?.resources, { good: "1" });
@@ -474,7 +474,56 @@ Deno.test("NACK that names nothing: the response is halved until the bad one is 
     name: "bad",
     version: "1",
     reason: "malformed",
+    atMs: 0,
+    inUse: undefined,
   }]);
+});
+
+Deno.test("a refusal says when it was, and what the client goes on with: the last version it took", () => {
+  const client = new Conversation("Cluster");
+  const offer = (version: string, answer: "ack" | "nack"): void => {
+    client.nowMs += 1_000;
+    client.source.set("Cluster", "a", version);
+    if (answer === "ack") client.ack(client.read());
+    else client.nack(client.read(), "Error adding/updating cluster(s) a: no");
+  };
+  const refusal = (): unknown => {
+    const { atMs, version, inUse } = client.subscription.rejected.get("a") ?? {};
+    return [atMs, version, inUse];
+  };
+  client.ack(client.request({ subscribe: ["a"] }));
+  for (
+    const [version, answer, wanted] of [
+      ["1", "ack", [undefined, undefined, undefined]],
+      ["2", "nack", [2_000, "2", "1"]],
+      ["3", "nack", [3_000, "3", "1"]],
+      ["4", "ack", [undefined, undefined, undefined]],
+      ["5", "nack", [5_000, "5", "4"]],
+    ] as const
+  ) {
+    offer(version, answer);
+    assertEquals(refusal(), wanted, version);
+  }
+  assertEquals([...client.subscription.inUse], [["a", "4"]]);
+  client.request({ unsubscribe: ["a"] });
+  assertEquals(client.subscription.inUse.size, 0);
+});
+
+Deno.test("NACK that names nothing: what the client goes on with is known also when its part is refused", () => {
+  const client = new Conversation("ClusterLoadAssignment");
+  for (const name of ["a", "b"]) client.source.set("ClusterLoadAssignment", name, "1");
+  client.ack(client.request({ subscribe: ["a", "b"] }));
+  client.source.batch(() => {
+    for (const name of ["a", "b"]) client.source.set("ClusterLoadAssignment", name, "2");
+  });
+  const half = client.nack(client.read(), "malformed");
+  assertEquals(half?.resources, { a: "2" });
+  client.ack(client.nack(half, "malformed"));
+  assertEquals([...client.subscription.rejected.values()].map(({ name, inUse }) => [name, inUse]), [[
+    "a",
+    "1",
+  ]]);
+  assertEquals([...client.subscription.inUse], [["a", "1"]]);
 });
 
 Deno.test("NACK of everything ends", () => {

@@ -12,7 +12,7 @@ import { delay } from "@std/async/delay";
 import type { Logger } from "../log.ts";
 import type { KubeClient } from "./client.ts";
 import { KubeApiError, resourceName, SilentConnectionError } from "./kube_api_error.ts";
-import type { KubeObject, ObjectEvent, ObjectSink, ObjectSource } from "./objects.ts";
+import type { KubeObject, ObjectEvent, ObjectSink, ObjectSource, Service } from "./objects.ts";
 import { HEADLESS_LABEL, SERVICE_PROXY_NAME_LABEL } from "./parse.ts";
 import { ObjectStore } from "./store.ts";
 import { start, step, type StepContext } from "./watch.ts";
@@ -88,6 +88,13 @@ export function createApiSource(options: ApiSourceOptions): ObjectSource {
       );
       await Promise.all(loops);
       if (!signal.aborted) throw fault.signal.reason;
+    },
+    async findService(name, signal): Promise<Service | undefined> {
+      // Without the selector by which `run` passes over what is another proxy's.
+      for await (const { objects } of options.client.list("Service", { labelSelector: "", name }, signal)) {
+        for (const object of objects) if (object.kind === "Service") return object;
+      }
+      return undefined;
     },
   };
 }

@@ -81,6 +81,13 @@ export function resourcePath(kind: KubeObject["kind"]): string {
   return `${group === "" ? "/api" : "/apis"}/${API_VERSIONS[kind]}/${plural}`;
 }
 
+/** The path of a kind's collection in one namespace. */
+export function namespacePath(kind: KubeObject["kind"], namespace: string): string {
+  const { group, plural } = resourceOf(kind);
+  const root = `${group === "" ? "/api" : "/apis"}/${API_VERSIONS[kind]}`;
+  return `${root}/namespaces/${encodeURIComponent(namespace)}/${plural}`;
+}
+
 /** The path of the Events of a namespace. */
 export function eventsPath(namespace: string): string {
   return `/apis/${EVENTS_API_VERSION}/namespaces/${encodeURIComponent(namespace)}/events`;

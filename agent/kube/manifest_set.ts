@@ -13,7 +13,7 @@ import {
   type ManifestProblem,
   renderManifestProblem,
 } from "./manifest_file.ts";
-import type { KubeObject, ObjectEvent } from "./objects.ts";
+import type { KubeObject, NamespacedName, ObjectEvent, Service } from "./objects.ts";
 
 /** What an update did. */
 export interface ManifestChange {
@@ -41,6 +41,12 @@ export class ManifestSet {
   /** Paths of all files known. */
   files(): string[] {
     return [...this.#files.keys()];
+  }
+
+  /** The Service of that name that counts. */
+  service(name: NamespacedName): Service | undefined {
+    const object = this.#claims.get(`Service/${name}`)?.[0]?.object;
+    return object?.kind === "Service" ? object : undefined;
   }
 
   /** Takes the new state of some files; undefined means that the file is gone. */

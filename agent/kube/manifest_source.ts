@@ -43,13 +43,15 @@ export interface ManifestSourceOptions {
   readonly confirmMs?: number;
 }
 
-/** Creates the source. `run` rejects with `ManifestPathError` when a path does not exist at the start. */
+/** Creates the source, which is to be run once. `run` rejects with `ManifestPathError` when a path does not exist at the start. */
 export function createManifestSource(options: ManifestSourceOptions): ObjectSource {
+  const set = new ManifestSet();
   return {
     async run(sink, signal): Promise<void> {
-      await using follower = new ManifestFollower(options, signal);
+      await using follower = new ManifestFollower(set, { ...options, signal });
       await follower.run(sink);
     },
+    findService: (name) => Promise.resolve(set.service(name)),
   };
 }
 
@@ -60,7 +62,7 @@ const READS_AT_ONCE = 64;
 class ManifestFollower implements AsyncDisposable {
   readonly #options: ManifestSourceOptions;
   readonly #signal: AbortSignal;
-  readonly #set = new ManifestSet();
+  readonly #set: ManifestSet;
   /** Changed files; true when the writer has finished with the file. */
   readonly #dirty = new Map<string, boolean>();
   readonly #reader: ManifestReader;
@@ -71,10 +73,11 @@ class ManifestFollower implements AsyncDisposable {
   #watchLost = false;
   #wake: () => void = () => {};
 
-  constructor(options: ManifestSourceOptions, signal: AbortSignal) {
+  constructor(set: ManifestSet, options: ManifestSourceOptions & { readonly signal: AbortSignal }) {
+    this.#set = set;
     this.#options = options;
     this.#reader = new ManifestReader(options.confirmMs ?? 100);
-    this.#signal = signal;
+    this.#signal = options.signal;
   }
 
   async run(sink: ObjectSink): Promise<void> {

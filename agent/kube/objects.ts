@@ -137,4 +137,9 @@ export interface ObjectSink {
  */
 export interface ObjectSource {
   run(sink: ObjectSink, signal: AbortSignal): Promise<void>;
+  /**
+   * A Service as it is now, also one that `run` passes over because it cannot be this agent's. Undefined when there is none.
+   * @throws {Error} with one sentence when that cannot be found out; the signal's reason when it aborts
+   */
+  findService(name: NamespacedName, signal: AbortSignal): Promise<Service | undefined>;
 }

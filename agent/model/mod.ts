@@ -28,7 +28,13 @@ export type { OwnListener } from "./own_listener.ts";
 export { pathOf } from "./path.ts";
 export { endpointTiers } from "./preferred_zone.ts";
 export { ServiceModel } from "./reduce.ts";
-export { PATH_ANNOTATION, PROXY_ANNOTATION, PROXY_DISABLED, type ServiceSelection } from "./selection.ts";
+export {
+  PATH_ANNOTATION,
+  PROXY_ANNOTATION,
+  PROXY_DISABLED,
+  type ServiceSelection,
+  whyNotServed,
+} from "./selection.ts";
 export { servicePortKey, servicePortLabel } from "./service_port_name.ts";
 export { IP_FAMILIES } from "./types.ts";
 export type {

@@ -1,7 +1,7 @@
 /**
  * Decides which Services this Lightpath serves at all.
  *
- * In: a Service, and the value of `--service-proxy-name`. Out: yes or no. Headless, ExternalName and not yet
+ * In: a Service, and the value of `--service-proxy-name`. Out: yes, or why not. Headless, ExternalName and not yet
  * allocated Services have no VIP; those of another proxy are that proxy's; one that opts out is left to whoever else
  * serves it.
  *
@@ -9,6 +9,7 @@
  * @module
  */
 import type { Service } from "../kube/objects.ts";
+import { HEADLESS_LABEL, SERVICE_PROXY_NAME_LABEL } from "../kube/parse.ts";
 import type { IPFamily } from "./types.ts";
 
 /** Which Services are this agent's. */
@@ -31,8 +32,30 @@ export const PATH_ANNOTATION = "lightpath.cloud/path";
 
 /** Whether the Service is this agent's and has at least one ClusterIP. */
 export function isServed(service: Service, selection: ServiceSelection): boolean {
-  if (service.headlessLabel || service.type === "ExternalName") return false;
-  if (service.proxyName !== selection.serviceProxyName) return false;
-  if (service.annotations[PROXY_ANNOTATION] === PROXY_DISABLED) return false;
-  return service.clusterIPs.length > 0 && service.clusterIPs[0] !== "None";
+  return whyNotServed(service, selection) === undefined;
+}
+
+/** Why the Service is not served: the end of a sentence that begins with its name. Undefined when it is. */
+export function whyNotServed(service: Service, { serviceProxyName }: ServiceSelection): string | undefined {
+  const { proxyName } = service;
+  if (service.type === "ExternalName") return "is of type ExternalName, a name in DNS and no address";
+  if (service.headlessLabel) {
+    return `is headless by its label ${HEADLESS_LABEL}: clients connect to its pods themselves`;
+  }
+  if (proxyName !== serviceProxyName) {
+    if (proxyName === "") {
+      return `has no label ${SERVICE_PROXY_NAME_LABEL}, and this agent serves only those labelled "${serviceProxyName}"`;
+    }
+    const served = serviceProxyName === ""
+      ? "those without that label"
+      : `those labelled "${serviceProxyName}"`;
+    return `is another proxy's by its label ${SERVICE_PROXY_NAME_LABEL}: ${proxyName}; this agent serves ${served}`;
+  }
+  if (service.annotations[PROXY_ANNOTATION] === PROXY_DISABLED) {
+    return `opts out by its annotation ${PROXY_ANNOTATION}: ${PROXY_DISABLED}`;
+  }
+  if (service.clusterIPs[0] === "None") {
+    return "is headless (its clusterIP is None): clients connect to its pods themselves";
+  }
+  return service.clusterIPs.length === 0 ? "has no ClusterIP yet" : undefined;
 }

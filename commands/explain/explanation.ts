@@ -15,14 +15,15 @@ import {
   pathOf,
   type Problem,
   type Protocol,
-  PROXY_ANNOTATION,
-  PROXY_DISABLED,
   type ServiceModel,
+  type ServiceSelection,
   type SettingInForce,
   settingsInForce,
   type VIP,
+  whyNotServed,
 } from "../../agent/model/mod.ts";
-import type { EnvoyResourceState, ResourceStore, XdsType } from "../../xds/mod.ts";
+import type { EnvoyResourceState, LeftOutEndpoints, ResourceStore, XdsType } from "../../xds/mod.ts";
+import type { Service } from "../../agent/kube/mod.ts";
 
 /** Whose view it is. */
 export type Viewpoint =
@@ -38,6 +39,8 @@ export interface Explanation {
   readonly ports: readonly PortExplanation[];
   /** Of the Service and its EndpointSlices. */
   readonly problems: readonly Problem[];
+  /** Why it is not known which endpoints Envoy leaves out; null when it is, and where there is no Envoy to ask. */
+  readonly leftOutUnknown: string | null;
 }
 
 /** One of its ports. */
@@ -78,6 +81,8 @@ export interface EndpointExplanation {
   readonly used: boolean;
   /** Its condition, in a few words. */
   readonly because: string;
+  /** Clusters in which Envoy leaves it out for a while, because it fails. */
+  readonly leftOutOf: readonly string[];
 }
 
 /** A resource by which Envoy serves the port. */
@@ -88,13 +93,21 @@ export interface ResourceExplanation {
   readonly envoys: readonly EnvoyResourceState[] | null;
 }
 
+/** What became of a look for a Service that is not served: it, or that there is none, or why that is not known. */
+export type Found = { readonly service: Service | undefined } | { readonly unknown: string };
+
 /** What {@linkcode explainService} reads. */
 export interface ExplanationSources {
   readonly viewpoint: Viewpoint;
+  readonly selection: ServiceSelection;
   readonly model: ServiceModel;
   readonly store: ResourceStore;
   /** Undefined: there is no agent. */
   readonly resourceStates: ((type: XdsType, name: string) => readonly EnvoyResourceState[]) | undefined;
+  /** What Envoy says of it, or why that is not known; undefined: it was not asked. */
+  readonly leftOut?: LeftOutEndpoints | string | undefined;
+  /** Undefined: nobody looked, because the Service is served. */
+  readonly found?: Found | undefined;
 }
 
 /** A Service that is not served, in one sentence. */
@@ -105,8 +118,9 @@ export interface NotServed {
 /** Explains a Service. Cost: its own ports and endpoints; for a name that is unknown, all Services. */
 export function explainService(name: string, sources: ExplanationSources): Explanation | NotServed {
   const examined = sources.model.examine(name);
-  if (examined === undefined) return { notServed: whyNotServed(name, sources.model.serviceNames()) };
-  return explainExamined(examined, sources);
+  return examined === undefined
+    ? { notServed: sayNotServed(name, sources) }
+    : explainExamined(examined, sources);
 }
 
 function explainExamined(
@@ -118,10 +132,17 @@ function explainExamined(
     viewpoint: sources.viewpoint,
     ports: ports.map((port) => explainPort(port, sources)),
     problems: problems.map(({ object, kind, message }) => ({ object, kind, message })),
+    leftOutUnknown: typeof sources.leftOut === "string" ? sources.leftOut : null,
   };
 }
 
-function explainPort(examined: ExaminedPort, { store, resourceStates }: ExplanationSources): PortExplanation {
+function explainPort(
+  examined: ExaminedPort,
+  { store, resourceStates, leftOut }: ExplanationSources,
+): PortExplanation {
+  const resources = [...store.resourcesOf(examined.servicePort)];
+  const clusters = resources.filter(({ type }) => type === "Cluster").map(({ name }) => name);
+  const inEnvoy = typeof leftOut === "string" ? undefined : leftOut;
   const { servicePort, port, whyAppProtocol, endpoints, missing } = examined;
   const { name, appProtocol, vips, nodePort, families, settings } = servicePort;
   return {
@@ -145,8 +166,11 @@ function explainPort(examined: ExaminedPort, { store, resourceStates }: Explanat
       zone,
       used: isUsed,
       because: why,
+      leftOutOf: clusters.filter((cluster) =>
+        inEnvoy?.get(cluster)?.some((one) => one.address === address && one.port === port)
+      ),
     })),
-    resources: [...store.resourcesOf(servicePort)].map(({ type, name }) => ({
+    resources: resources.map(({ type, name }) => ({
       type,
       name,
       envoys: resourceStates?.(type, name) ?? null,
@@ -154,8 +178,22 @@ function explainPort(examined: ExaminedPort, { store, resourceStates }: Explanat
   };
 }
 
-/** What is served under a similar name is looked for among the Services that share the namespace or the name. */
-function whyNotServed(wanted: string, served: Iterable<string>): string {
+/** Why a Service is not served, and of one that does not exist what is served under a similar name. */
+function sayNotServed(name: string, { found, selection, model }: ExplanationSources): string {
+  if (found === undefined || "unknown" in found) {
+    const why = found === undefined ? "" : `; whether there is one is not known (${found.unknown})`;
+    return `no Service ${name} is served here${why}; ${nearestTo(name, model.serviceNames())}`;
+  }
+  const { service } = found;
+  if (service === undefined) return `there is no Service ${name}; ${nearestTo(name, model.serviceNames())}`;
+  const why = whyNotServed(service, selection);
+  return why === undefined
+    ? `Service ${name} has just come, and is being read; ask again`
+    : `Service ${name} is not served here: it ${why}`;
+}
+
+/** The nearest name is looked for among the Services that share the namespace or the name. */
+function nearestTo(wanted: string, served: Iterable<string>): string {
   const [namespace = "", name = ""] = wanted.split("/");
   const siblings: string[] = [];
   const namesakes: string[] = [];
@@ -167,11 +205,8 @@ function whyNotServed(wanted: string, served: Iterable<string>): string {
   }
   const nearest = namesakes.sort()[0] ??
     (siblings.length === 0 ? undefined : closestString(wanted, siblings));
-  const others = count === 0
+  if (nearest !== undefined) return `the nearest that is served is ${nearest}`;
+  return count === 0
     ? "none is served at all"
-    : `none of the ${count} that are is in namespace ${namespace}`;
-  const hint = nearest === undefined ? others : `the nearest is ${nearest}`;
-  return `no Service ${wanted} is served here; ${hint}. A Service that exists is not served when it is headless or of type ` +
-    `ExternalName, has no ClusterIP yet, carries the annotation ${PROXY_ANNOTATION}: ${PROXY_DISABLED}, or is another ` +
-    "proxy's by its label service.kubernetes.io/service-proxy-name";
+    : `none of the ${count} that are served is in namespace ${namespace}`;
 }

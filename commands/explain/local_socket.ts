@@ -5,7 +5,7 @@
  * In: `GET /explain?service=<namespace>/<service>`. Out: 200 with an Explanation as JSON, or 404, 503 … with
  * `{"error": "<one sentence>"}`.
  * Invariants: only the owner of the socket can ask (mode 0600), because the answer tells of Services; nothing can be changed
- * here; a question costs the agent what its one Service costs.
+ * here; a question costs the agent what its one Service costs, and one question to Envoy or the API server.
  * @module
  */
 import { getFromSocket } from "../../agent/get_from_socket.ts";
@@ -26,7 +26,7 @@ export interface ServeOptions {
   /** Where to listen. */
   readonly path: string;
   /** Explains a Service. */
-  readonly explain: (service: string) => Answer;
+  readonly explain: (service: string) => Promise<Answer>;
   readonly logger: Logger;
 }
 
@@ -48,11 +48,11 @@ export async function serveExplanations({ path, explain, logger }: ServeOptions)
   return failing.move();
 }
 
-function answer(request: Request, explain: ServeOptions["explain"]): Response {
+async function answer(request: Request, explain: ServeOptions["explain"]): Promise<Response> {
   const url = new URL(request.url);
   if (request.method !== "GET") return refuse("only GET", 405);
   if (url.pathname !== "/explain") return refuse("there is only /explain?service=<namespace>/<service>", 404);
-  const explained = explain(url.searchParams.get("service") ?? "");
+  const explained = await explain(url.searchParams.get("service") ?? "");
   if ("notServed" in explained) return refuse(explained.notServed, 404);
   if ("notYet" in explained) return refuse(explained.notYet, 503);
   return json(explained, 200);

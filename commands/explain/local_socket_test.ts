@@ -10,6 +10,7 @@ const ECHO: Explanation = {
   viewpoint: { kind: "agent", nodeName: "node-1" },
   ports: [],
   problems: [],
+  leftOutUnknown: null,
 };
 const signal = AbortSignal.timeout(60_000);
 
@@ -19,8 +20,8 @@ Deno.test("the local socket", async (t) => {
   const lines: string[] = [];
   const logger = createLogger({ level: "debug", format: "text", write: (line) => void lines.push(line) });
   const ask = (service: string): Promise<Explanation> => askAgent({ path, service, signal });
-  let explain: (service: string) => Answer = (service) =>
-    service === "default/echo" ? ECHO : { notServed: `no ${service}` };
+  let explain = (service: string): Promise<Answer> =>
+    Promise.resolve(service === "default/echo" ? ECHO : { notServed: `no ${service}` });
   try {
     await t.step("nobody there: how to get an answer", async () => {
       await assertRejects(
@@ -37,13 +38,11 @@ Deno.test("the local socket", async (t) => {
       await t.step("an explanation", async () => assertEquals(await ask("default/echo"), ECHO));
       await t.step("a sentence instead of one", async () => {
         await assertRejects(() => ask("a/b&c=d"), ExplainError, "no a/b&c=d");
-        explain = () => ({ notYet: "not yet" });
+        explain = () => Promise.resolve({ notYet: "not yet" });
         await assertRejects(() => ask("default/echo"), ExplainError, "not yet");
       });
       await t.step("a fault of the agent's is logged there", async () => {
-        explain = () => {
-          throw new Error("broken");
-        };
+        explain = () => Promise.reject(new Error("broken"));
         await assertRejects(() => ask("default/echo"), ExplainError, "a fault in Lightpath");
         assertEquals(lines.filter((line) => line.includes("broken")).length, 1);
       });

@@ -36,8 +36,10 @@ export async function explainManifests(
   const store = new ResourceStore({ view: model, nodeAddresses: { IPv4: [], IPv6: [] } });
   return explainService(service, {
     viewpoint: { kind: "manifests" },
+    selection,
     model,
     store,
     resourceStates: undefined,
+    found: { service: await source.findService(service, signal) },
   });
 }

@@ -36,7 +36,7 @@ const TAKEN: Readonly<Record<Path, string>> = {
 
 /** The whole text. */
 export function renderExplanation(explanation: Explanation, options: RenderOptions): string {
-  const { service, viewpoint, ports, problems } = explanation;
+  const { service, viewpoint, ports, problems, leftOutUnknown } = explanation;
   const where = viewpoint.kind === "agent"
     ? `as the agent on ${viewpoint.nodeName} serves it`
     : "as an agent would serve it, by the manifests alone";
@@ -44,6 +44,9 @@ export function renderExplanation(explanation: Explanation, options: RenderOptio
   for (const port of ports) lines.push("", ...renderPort(port, options));
   if (ports.length === 0) lines.push("", "It has no port that can be served.");
   lines.push("", ...renderProblems(problems));
+  if (leftOutUnknown !== null) {
+    lines.push("", `Not known: which endpoints Envoy leaves out, because they fail (${leftOutUnknown})`);
+  }
   return `${lines.join("\n")}\n`;
 }
 
@@ -97,11 +100,18 @@ function orNothing(text: string): string {
   return text === "" ? "nothing" : text;
 }
 
-function renderEndpoints({ endpoints, paths }: PortExplanation): readonly string[] {
+function renderEndpoints({ endpoints, paths, resources }: PortExplanation): readonly string[] {
+  const clusters = resources.filter(({ type }) => type === "Cluster").length;
+  const leftOut = ({ leftOutOf }: EndpointExplanation): string => {
+    if (leftOutOf.length === 0) return "";
+    // Each Cluster counts for itself what it sees.
+    const where = leftOutOf.length === clusters ? "" : ` for ${leftOutOf.join(", ")}`;
+    return `; LEFT OUT by Envoy for a while${where}, because it fails`;
+  };
   const rows = endpoints.map((endpoint: EndpointExplanation) => [
     socket(endpoint.address, endpoint.port),
     endpoint.zone === "" ? "no zone" : `zone ${endpoint.zone}`,
-    `${endpoint.used ? "used" : "not used"}: ${endpoint.because}`,
+    `${endpoint.used ? "used" : "not used"}: ${endpoint.because}${leftOut(endpoint)}`,
   ]);
   const missing = paths.flatMap(({ family, missing }) =>
     missing === null ? [] : [`${family}: none; ${missing}`]
@@ -129,7 +139,8 @@ function renderState(envoy: EnvoyResourceState): string {
     case "acked":
       return `version ${envoy.version} acked`;
     case "refused":
-      return `version ${envoy.version} REFUSED (${envoy.reason}); what Envoy had before stays in use`;
+      return `version ${envoy.version} REFUSED at ${envoy.at} (${envoy.reason}); ` +
+        (envoy.inUse === null ? "Envoy had none before" : `version ${envoy.inUse} stays in use`);
     default:
       return envoy satisfies never;
   }

@@ -2,8 +2,8 @@ import { assertEquals } from "@std/assert/equals";
 import type { EndpointSlice, Service } from "../../agent/kube/mod.ts";
 import { ServiceModel } from "../../agent/model/mod.ts";
 import { endpoint, portSpec, service, slice } from "../../agent/model/testing/objects.ts";
-import { type EnvoyResourceState, ResourceStore } from "../../xds/mod.ts";
-import { explainService, type Explanation, type NotServed } from "./explanation.ts";
+import { type EnvoyResourceState, type LeftOutEndpoints, ResourceStore } from "../../xds/mod.ts";
+import { explainService, type Explanation, type Found, type NotServed } from "./explanation.ts";
 import { renderExplanation } from "./render.ts";
 
 const NODE_ADDRESSES = { IPv4: ["192.168.0.1"], IPv6: [] };
@@ -12,16 +12,20 @@ function explain(
   name: string,
   objects: readonly (Service | EndpointSlice)[],
   envoys?: readonly EnvoyResourceState[],
+  more: { readonly found?: Found; readonly leftOut?: LeftOutEndpoints | string } = {},
 ): Explanation | NotServed {
-  const model = new ServiceModel({ serviceProxyName: "", families: ["IPv4", "IPv6"] });
+  const selection = { serviceProxyName: "", families: ["IPv4", "IPv6"] } as const;
+  const model = new ServiceModel(selection);
   model.load(objects.map((object) => ({ type: "apply", object })));
   model.loaded();
   const store = new ResourceStore({ view: model, nodeAddresses: NODE_ADDRESSES });
   return explainService(name, {
     viewpoint: envoys === undefined ? { kind: "manifests" } : { kind: "agent", nodeName: "node-1" },
+    selection,
     model,
     store,
     resourceStates: envoys && (() => envoys),
+    ...more,
   });
 }
 
@@ -153,8 +157,18 @@ Deno.test("what Envoy has of a resource, in words", () => {
   assertEquals(cluster({ ...envoy, state: "sent", version: "v1" }), [
     "10.96.0.10:80: version v1 sent, not answered yet",
   ]);
-  assertEquals(cluster({ ...envoy, state: "refused", version: "v1", reason: "bad" }), [
-    "10.96.0.10:80: version v1 REFUSED (bad); what Envoy had before stays in use",
+  const refused = {
+    ...envoy,
+    state: "refused",
+    version: "v2",
+    reason: "bad",
+    at: "2026-01-31T12:00:00.000Z",
+  } as const;
+  assertEquals(cluster({ ...refused, inUse: "v1" }), [
+    "10.96.0.10:80: version v2 REFUSED at 2026-01-31T12:00:00.000Z (bad); version v1 stays in use",
+  ]);
+  assertEquals(cluster({ ...refused, inUse: null }), [
+    "10.96.0.10:80: version v2 REFUSED at 2026-01-31T12:00:00.000Z (bad); Envoy had none before",
   ]);
   assertEquals(cluster(waiting, { ...ACKED, streamId: 2 }), [
     "10.96.0.10:80: waits to be sent; what Envoy had before stays in use (stream 1)",
@@ -162,12 +176,55 @@ Deno.test("what Envoy has of a resource, in words", () => {
   ]);
 });
 
-Deno.test("a Service that is not served: the nearest name, else how many there are", () => {
+Deno.test("endpoints that Envoy leaves out, everywhere or for one destination; and when that is not known", () => {
+  const echo = service({ externalIPs: ["203.0.113.1"] });
+  const endpoints = ["10.244.0.11", "10.244.0.12", "10.244.0.13"].map((address) => endpoint(address));
+  const objects = [echo, slice({ endpoints, ports: [{ name: "http", protocol: "TCP", port: 8080 }] })];
+  const text = (leftOut: LeftOutEndpoints | string): string =>
+    rendered(explain("default/echo", objects, [ACKED], { leftOut }));
+  const [first, second] = ["10.244.0.11", "10.244.0.12"].map((address) => ({ address, port: 8080 }));
+  const lines = text(new Map([["10.96.0.10:80", [first!, second!]], ["203.0.113.1:80", [first!]]])).split(
+    "\n",
+  )
+    .filter((line) => line.includes(":8080")).map((line) => line.replace(/^.*ready/, "ready"));
+  assertEquals(lines, [
+    "ready; LEFT OUT by Envoy for a while, because it fails",
+    "ready; LEFT OUT by Envoy for a while for 10.96.0.10:80, because it fails",
+    "ready",
+  ]);
+  assertEquals(
+    text("nobody answers").split("\n").slice(-2),
+    ["Not known: which endpoints Envoy leaves out, because they fail (nobody answers)", ""],
+  );
+});
+
+Deno.test("a Service that does not exist: the nearest name, else how many there are", () => {
   const others = [service(), service({ namespace: "shop", name: "cart", clusterIPs: ["10.96.0.11"] })];
   const hint = (name: string, objects = others): string =>
-    /^not served: no Service (\S+ is served here; [^.]+)\./.exec(rendered(explain(name, objects)))?.[1] ?? "";
-  assertEquals(hint("default/ehco"), "default/ehco is served here; the nearest is default/echo");
-  assertEquals(hint("default/cart"), "default/cart is served here; the nearest is shop/cart");
-  assertEquals(hint("none/such"), "none/such is served here; none of the 2 that are is in namespace none");
-  assertEquals(hint("a/b", []), "a/b is served here; none is served at all");
+    rendered(explain(name, objects, [], { found: { service: undefined } })).replace(
+      /^not served: there is no /,
+      "",
+    );
+  assertEquals(hint("default/ehco"), "Service default/ehco; the nearest that is served is default/echo");
+  assertEquals(hint("default/cart"), "Service default/cart; the nearest that is served is shop/cart");
+  assertEquals(hint("none/such"), "Service none/such; none of the 2 that are served is in namespace none");
+  assertEquals(hint("a/b", []), "Service a/b; none is served at all");
+});
+
+Deno.test("a Service that exists and is not served: why; and where nobody can tell", () => {
+  const sentence = (found: Found): string => rendered(explain("default/db", [], [], { found }));
+  assertEquals(
+    sentence({ service: service({ name: "db", clusterIPs: ["None"] }) }),
+    "not served: Service default/db is not served here: it is headless (its clusterIP is None): " +
+      "clients connect to its pods themselves",
+  );
+  assertEquals(
+    sentence({ service: service({ name: "db" }) }),
+    "not served: Service default/db has just come, and is being read; ask again",
+  );
+  assertEquals(
+    sentence({ unknown: "no answer" }),
+    "not served: no Service default/db is served here; whether there is one is not known (no answer); " +
+      "none is served at all",
+  );
 });

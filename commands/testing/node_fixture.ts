@@ -107,7 +107,7 @@ export class NodeFixture implements AsyncDisposable {
     ]);
   }
 
-  /** Starts an Envoy beside the agent, with the bootstrap as the program writes it. */
+  /** Starts an Envoy beside the agent, with the bootstrap as the program writes it, and flags of Envoy's own. */
   async startEnvoy(...flags: readonly string[]): Promise<LabProcess> {
     const config = "/run/lightpath/envoy.json";
     await this.lab.node.run(["mkdir", "-p", "-m", "700", "/run/lightpath"]);
@@ -117,10 +117,9 @@ export class NodeFixture implements AsyncDisposable {
       "--node-name=node-1",
       "--format=json",
       `--output=${config}`,
-      ...flags,
     ]);
     return this.lab.node.spawn(
-      [ENVOY, "-c", config, "-l", "warning", "--concurrency", "2", "--disable-hot-restart"],
+      [ENVOY, "-c", config, "-l", "warning", "--concurrency", "2", "--disable-hot-restart", ...flags],
     );
   }
 

@@ -34,7 +34,9 @@ Deno.test("Progress counts what the ADS server reports, and knows what is under 
   const ack = { kind: "ack", names, latencyMs: 1, waitedMs: [] } as const;
   report.requested("Cluster", request, { answer: ack, asked: [], held: [] });
   assertEquals([progress.outstanding, progress.lastMs], [1, 3]);
-  const rejected = names.slice(0, 2).map((name) => ({ name, version: "v", reason: "no" }));
+  const rejected = names.slice(0, 2).map((name) => (
+    { name, version: "v", reason: "no", atMs: 0, inUse: undefined }
+  ));
   const nack = { kind: "nack", error: "no", rejected, retried: [] } as const;
   report.requested("Cluster", { ...request, responseNonce: "1.2" }, { answer: nack, asked: [], held: [] });
   assertEquals(progress.outstanding, 0);
