@@ -11,7 +11,7 @@
  */
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { IPFamily, Path, ProblemKind } from "./model/mod.ts";
+import type { AnnotationFaultKind, IPFamily, Path, ProblemKind } from "./model/mod.ts";
 
 /** Label values of `type`, as in the API's names of the messages. */
 const XDS_TYPES = ["Cluster", "ClusterLoadAssignment", "Listener"] as const;
@@ -35,6 +35,14 @@ const PROBLEM_KINDS: Readonly<Record<ProblemKind | "manifest", true>> = {
   "invalid-annotation": true,
   "unsupported": true,
 };
+const ANNOTATION_FAULTS: Readonly<Record<AnnotationFaultKind, true>> = {
+  "unknown-setting": true,
+  "unknown-port": true,
+  "wrong-protocol": true,
+  "invalid-value": true,
+  contradiction: true,
+};
+const EVENT_RESULTS = ["written", "present", "refused", "failed", "dropped"] as const;
 /** How the wait of a change for Envoy ended. */
 const OPENING_RESULTS = ["taken", "timeout", "overtaken"] as const;
 const APPLY_KINDS = ["start", "update", "resync", "repair"] as const;
@@ -179,6 +187,16 @@ export class MetricDefinitions {
     "Such things since the start",
     "kind",
   );
+  readonly invalidAnnotations: Counter<"fault"> = this.#counter(
+    "lightpath_invalid_annotations_total",
+    "Annotations of Services that have no effect as written, by what is wrong with them",
+    "fault",
+  );
+  readonly events: Counter<"result"> = this.#counter(
+    "lightpath_events_total",
+    "Events by which problems are told on their Service, by what became of them",
+    "result",
+  );
   readonly transactions: Counter<"kind" | "result"> = this.#counter(
     "lightpath_nft_transactions_total",
     "Transactions with the kernel, by occasion and result",
@@ -245,6 +263,8 @@ export class MetricDefinitions {
       this.problems.set({ kind }, 0);
       this.problemsSeen.inc({ kind }, 0);
     }
+    for (const fault of Object.keys(ANNOTATION_FAULTS)) this.invalidAnnotations.inc({ fault }, 0);
+    for (const result of EVENT_RESULTS) this.events.inc({ result }, 0);
     for (const kind of APPLY_KINDS) {
       for (const result of ["applied", "failed"]) this.transactions.inc({ kind, result }, 0);
     }

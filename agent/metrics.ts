@@ -7,7 +7,7 @@
  */
 
 import { MetricDefinitions } from "./metric_definitions.ts";
-import type { IPFamily, ProblemKind, ServicePortChange } from "./model/mod.ts";
+import type { AnnotationFaultKind, IPFamily, ProblemKind, ServicePortChange } from "./model/mod.ts";
 import { countPathChanges } from "./path_census.ts";
 import { registerProcessMetrics } from "./process_metrics.ts";
 
@@ -44,7 +44,8 @@ export interface Metrics {
   changesProgrammed(batch: ChangeBatch & { readonly triggerTimesMs: readonly number[] }): void;
   /** The model changed. */
   modelChanged(changes: Iterable<ServicePortChange>): void;
-  problemAppeared(kind: CountedProblemKind): void;
+  /** `fault`: of an invalid annotation, in which way. */
+  problemAppeared(kind: CountedProblemKind, fault?: AnnotationFaultKind): void;
   problemResolved(kind: CountedProblemKind): void;
   /** `/healthz` or `/livez` was answered. */
   probed(path: "healthz" | "livez", code: 200 | 503): void;
@@ -58,6 +59,8 @@ export interface Metrics {
   readonly redirect: RedirectMetrics;
   /** Observer of the API server's watches. */
   readonly source: SourceMetrics;
+  /** What became of an Event that a problem was to be told by. */
+  eventSettled(result: string): void;
 }
 
 /** Takes the events of the ADS server. */
@@ -132,9 +135,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
         metrics.endpoints.inc(labels, change.endpoints);
       }
     },
-    problemAppeared: (kind) => {
+    problemAppeared: (kind, fault) => {
       metrics.problems.inc({ kind });
       metrics.problemsSeen.inc({ kind });
+      if (fault !== undefined) metrics.invalidAnnotations.inc({ fault });
     },
     problemResolved: (kind) => metrics.problems.dec({ kind }),
     probed: (path, code) => metrics[path].inc({ code: String(code) }),
@@ -177,6 +181,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       },
       onDrift: (differences) => metrics.drift.inc(differences),
     },
+    eventSettled: (result) => metrics.events.inc({ result }),
     source: {
       onRelist: (kind) => metrics.relists.inc({ kind }),
       onWatchError: (kind) => metrics.watchErrors.inc({ kind }),

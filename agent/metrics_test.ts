@@ -188,6 +188,27 @@ Deno.test("problems: how many now, how many since the start", async () => {
   assertEquals(series.get('lightpath_problems{kind="malformed"}'), 0);
 });
 
+Deno.test("invalid annotations by what is wrong with them, Events by what became of them", async () => {
+  const metrics = metricsAt(0);
+  metrics.problemAppeared("invalid-annotation", "unknown-port");
+  metrics.problemAppeared("unsupported");
+  metrics.eventSettled("written");
+  const series = await seriesOf(metrics);
+  const counted = [...series].filter(([name]) => /^lightpath_(invalid_annotations|events)_total/.test(name));
+  assertEquals(counted.map(([name, value]) => `${name.replace(/^lightpath_/, "")} ${value}`), [
+    'invalid_annotations_total{fault="unknown-setting"} 0',
+    'invalid_annotations_total{fault="unknown-port"} 1',
+    'invalid_annotations_total{fault="wrong-protocol"} 0',
+    'invalid_annotations_total{fault="invalid-value"} 0',
+    'invalid_annotations_total{fault="contradiction"} 0',
+    'events_total{result="written"} 1',
+    'events_total{result="present"} 0',
+    'events_total{result="refused"} 0',
+    'events_total{result="failed"} 0',
+    'events_total{result="dropped"} 0',
+  ]);
+});
+
 Deno.test("the process's own figures are real, and two agents in one process do not meet", async () => {
   const [one, other] = [metricsAt(0), metricsAt(0)];
   one.envoyExited();

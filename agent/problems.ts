@@ -9,7 +9,7 @@
  */
 
 import type { LogFields, Logger } from "./log.ts";
-import type { Problem, ProblemKind } from "./model/mod.ts";
+import type { AnnotationFaultKind, Problem, ProblemKind } from "./model/mod.ts";
 
 /** Log lines per batch and kind. */
 export const DEFAULT_MAX_LINES = 10;
@@ -19,7 +19,7 @@ export interface ProblemReporterOptions {
   readonly logger: Logger;
   /** Told of each problem, beyond what is logged. */
   readonly counter: {
-    problemAppeared(kind: ProblemKind): void;
+    problemAppeared(kind: ProblemKind, fault?: AnnotationFaultKind): void;
     problemResolved(kind: ProblemKind): void;
   };
   /** @default DEFAULT_MAX_LINES */
@@ -68,7 +68,7 @@ export function createProblemReporter(options: ProblemReporterOptions): ProblemR
         return standing.has(key) ? false : standing.add(key);
       });
       for (const { kind } of resolved) counter.problemResolved(kind);
-      for (const { kind } of appeared) counter.problemAppeared(kind);
+      for (const { kind, fault } of appeared) counter.problemAppeared(kind, fault);
       log(
         resolved,
         ({ object, kind, message }) => logger.info("resolved", { object, kind, was: message }),

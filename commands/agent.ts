@@ -206,7 +206,9 @@ async function createSource({ config, logger }: CommandContext, metrics: Metrics
     selectors: selectorsFor(config.serviceProxyName),
     observer: metrics.source,
   });
-  return { source, events: createEventReporter({ client, nodeName: config.nodeName, logger }) };
+  const { nodeName } = config;
+  const onSettled = metrics.eventSettled;
+  return { source, events: createEventReporter({ client, nodeName, logger, onSettled }) };
 }
 
 async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise<EnvoyBinary> {

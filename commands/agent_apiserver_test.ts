@@ -10,6 +10,7 @@ import { join } from "@std/path/join";
 import { parseAllDocuments } from "yaml";
 import { ClusterLoadAssignment } from "../protos/mod.ts";
 import { type ControlPlane, freePorts, startControlPlane } from "../scripts/lab/control_plane.ts";
+import { sumOf } from "../scripts/demo/metrics_text.ts";
 import { progress } from "../scripts/tool_path.ts";
 import { ensureTool } from "../scripts/tools/mod.ts";
 import { DeltaClient } from "../xds/testing/delta_client.ts";
@@ -165,6 +166,13 @@ async function tellOnce(plane: ControlPlane, agent: LoopbackAgent): Promise<void
       wanted: (lines) => lines.length === 2,
     });
     assertEquals([...both].sort(), ["Event is there already", "Event written"]);
+    for (const result of ["written", "present"]) {
+      const counts = [agent, other].map((one) => one.metric("lightpath_events_total", { result }));
+      assertEquals((await Promise.all(counts)).sort(), [0, 1], result);
+    }
+    for (const one of [agent, other]) {
+      assertEquals(await one.metric("lightpath_invalid_annotations_total", { fault: "invalid-value" }), 1);
+    }
     const [event, ...more] = await eventsOf(plane);
     assertEquals(more, []);
     const { type, reason, message, involvedObject, reportingComponent } = event ?? fail("no Event");
@@ -211,6 +219,7 @@ async function withoutEvents(plane: ControlPlane, agent: LoopbackAgent): Promise
   }
   assertEquals(refusals("DEBUG") > 0, true);
   assertEquals(refusals("WARN"), 1);
+  assertEquals(await agent.metric("lightpath_events_total", { result: "refused" }), refusals("DEBUG") + 1);
   assertMatch(agent.log(), /may not create events\.events\.k8s\.io/);
   assertEquals((await agent.ready()).startsWith("envoyConnected"), true);
 }
@@ -240,6 +249,8 @@ async function applyRbac(plane: ControlPlane): Promise<void> {
 
 interface LoopbackAgent extends AsyncDisposable {
   log(): string;
+  /** The sum of a metric's samples that have these labels. */
+  metric(name: string, labels: Readonly<Record<string, string>>): Promise<number>;
   /** The first condition that is not met, with its reason; empty when ready. */
   ready(): Promise<string>;
   end(): Promise<number>;
@@ -305,6 +316,10 @@ function spawnAgent(
   };
   return {
     log: () => log,
+    metric: async (name, labels) => {
+      const response = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
+      return sumOf(await response.text(), name, labels);
+    },
     ready: async () => {
       const response = await fetch(`http://127.0.0.1:${healthPort}/readyz`).catch(() => undefined);
       if (response === undefined) return "nobody listens";

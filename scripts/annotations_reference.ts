@@ -37,7 +37,7 @@ default below.
 - A setting that is for HTTP ports has no effect on the TCP ports beside them, and the other way round.
 - A value is the right one or it is not: an invalid value never breaks the Service. What held without it holds (the Service's own value for a port's, else
   the default), and the fault is reported: by a Warning Event on the Service (\`kubectl describe service\`), in the log,
-  \`lightpath_problems{kind="invalid-annotation"}\`, and by \`lightpath explain <namespace>/<service>\`.
+  \`lightpath_problems{kind="invalid-annotation"}\`, \`lightpath_invalid_annotations_total\` (by what is wrong), and by \`lightpath explain <namespace>/<service>\`.
 - Durations are written \`500ms\`, \`15s\`, \`1m30s\`, or as plain seconds (\`15\`, \`0.5\`), 24 hours at most. Where 0 is allowed it switches the limit off.
 - Lists are written with commas between. White space around a value does not count; upper and lower case do.
 

@@ -2,8 +2,9 @@
  * Tells whoever wrote a Service, by Events, what of it could not be served as written.
  *
  * In: Problems as they appear; those without a Service are nobody's to mend there, and are passed over. Out: Events.
- * Invariants: nothing waits for this and nothing fails by it. At most one request a second; what waits is bounded. All agents see a problem at the same moment, so each takes its time before
- * it speaks. An Event that cannot be written is tried again twice, and then left. A right that is missing is said once.
+ * Invariants: nothing waits for this and nothing fails by it. At most one request a second; what waits is bounded. All agents
+ * see a problem at the same moment, so each takes its time before it speaks. An Event that cannot be written is tried again
+ * twice, and then left. A right that is missing is said once. Each Event is counted once, by what became of it.
  * @module
  */
 import { delay } from "@std/async/delay";
@@ -13,11 +14,25 @@ import type { EventClient } from "./client.ts";
 import { problemEvent, type ToldProblem } from "./event.ts";
 import { KubeApiError } from "./kube_api_error.ts";
 
+/** What became of an Event. */
+export type EventResult =
+  | "written"
+  /** It is there: another node's agent, or this one before its restart, has written it. */
+  | "present"
+  /** The API server does not take it; above all, a right is missing. */
+  | "refused"
+  /** There was no answer, or none of use, in three attempts. */
+  | "failed"
+  /** Too many waited. */
+  | "dropped";
+
 /** What {@linkcode createEventReporter} needs. */
 export interface EventReporterOptions {
   readonly client: EventClient;
   readonly nodeName: string;
   readonly logger: Logger;
+  /** Told what became of each Event. */
+  readonly onSettled?: (result: EventResult) => void;
   /** Up to how long an agent waits before it speaks, so that a thousand nodes do not at once. @default 5000 */
   readonly spreadMs?: number;
   /** Between two requests. @default 1000 */
@@ -40,7 +55,7 @@ const ATTEMPTS = 3;
 
 /** Creates a reporter that has nothing to tell. */
 export function createEventReporter(options: EventReporterOptions): EventReporter {
-  const { client, nodeName, logger } = options;
+  const { client, nodeName, logger, onSettled = () => {} } = options;
   const { spreadMs = 5_000, pauseMs = 1_000, retryMs = 5_000, maxWaiting = 100 } = options;
   const waiting: ToldProblem[] = [];
   let wake = Promise.withResolvers<void>();
@@ -53,12 +68,14 @@ export function createEventReporter(options: EventReporterOptions): EventReporte
     try {
       const isNew = await client.createEvent(event, signal);
       mayWrite = true;
+      onSettled(isNew ? "written" : "present");
       logger.debug(isNew ? "Event written" : "Event is there already", { event: `${namespace}/${name}` });
       return 0;
     } catch (error) {
       if (signal.aborted) return 0;
       const reason = error instanceof Error ? error.message : String(error);
       if (error instanceof KubeApiError && isFinal(error)) {
+        onSettled("refused");
         if (error.status !== 403) {
           logger.warn("an Event could not be written", { event: `${namespace}/${name}`, reason });
         } else {
@@ -70,6 +87,7 @@ export function createEventReporter(options: EventReporterOptions): EventReporte
         return 0;
       }
       if (attempt === ATTEMPTS) {
+        onSettled("failed");
         logger.warn("an Event could not be written", { event: `${namespace}/${name}`, reason });
         return 0;
       }
@@ -83,8 +101,10 @@ export function createEventReporter(options: EventReporterOptions): EventReporte
       let dropped = 0;
       for (const { service, kind, message } of problemsAppeared) {
         if (service === undefined) continue;
-        if (waiting.length >= maxWaiting) dropped++;
-        else waiting.push({ service, kind, message });
+        if (waiting.length >= maxWaiting) {
+          dropped++;
+          onSettled("dropped");
+        } else waiting.push({ service, kind, message });
       }
       if (dropped > 0) logger.warn("too many problems to tell all of them by Events", { more: dropped });
       if (waiting.length > 0) wake.resolve();

@@ -21,6 +21,8 @@ class Setup {
   readonly asked: string[] = [];
   /** Lines that an operator sees. */
   readonly lines: string[] = [];
+  /** What became of the Events. */
+  readonly results: string[] = [];
   readonly reporter: EventReporter;
   answers: (boolean | Error)[] = [];
   #settled = Promise.withResolvers<void>();
@@ -30,6 +32,7 @@ class Setup {
     this.reporter = createEventReporter({
       client: { createEvent: (event) => this.#create(event) },
       nodeName: "node-1",
+      onSettled: (result) => void this.results.push(result),
       logger: createLogger({
         level: "warn",
         format: "text",
@@ -68,6 +71,7 @@ Deno.test("each problem of a Service is told once, others are passed over", asyn
   await setup.run(2);
   assertEquals(setup.asked, ["one", "two"]);
   assertEquals(setup.lines, []);
+  assertEquals(setup.results, ["written", "present"]);
 });
 
 Deno.test("what fails on the way is tried three times, then left, and the next has its turn", async () => {
@@ -77,6 +81,7 @@ Deno.test("what fails on the way is tried three times, then left, and the next h
   await setup.run(4);
   assertEquals(setup.asked, ["one", "one", "one", "two"]);
   assertEquals(setup.lines.length, 1);
+  assertEquals(setup.results, ["failed", "written"]);
 });
 
 Deno.test("a right that is missing is said once, until it was there again; nothing is tried twice", async () => {
@@ -87,6 +92,7 @@ Deno.test("a right that is missing is said once, until it was there again; nothi
   assertEquals(setup.asked, ["one", "two", "three", "four"]);
   const line = 'problems are not told by Events, which is not permitted reason="refused with 403"';
   assertEquals(setup.lines, [line, line]);
+  assertEquals(setup.results, ["refused", "refused", "written", "refused"]);
 });
 
 Deno.test("what waits is bounded, and said to be", async () => {
@@ -95,4 +101,5 @@ Deno.test("what waits is bounded, and said to be", async () => {
   await setup.run(2);
   assertEquals(setup.asked, ["one", "two"]);
   assertEquals(setup.lines, ["too many problems to tell all of them by Events more=2"]);
+  assertEquals(setup.results, ["dropped", "dropped", "written", "written"]);
 });

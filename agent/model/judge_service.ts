@@ -13,7 +13,12 @@
  * @module
  */
 import type { NamespacedName, Service, ServicePortSpec } from "../kube/objects.ts";
-import { DEFAULT_SETTINGS, type PortSettings, settingsOf } from "./annotations/mod.ts";
+import {
+  type AnnotationFaultKind,
+  DEFAULT_SETTINGS,
+  type PortSettings,
+  settingsOf,
+} from "./annotations/mod.ts";
 import { appProtocolOf } from "./app_protocol.ts";
 import { exactly } from "./exactly.ts";
 import { parseIPAddress, unusableAddress } from "./ip_address.ts";
@@ -68,7 +73,7 @@ export interface JudgedService {
   readonly problems: readonly Problem[];
 }
 
-type Report = (kind: ProblemKind, message: string) => void;
+type Report = (kind: ProblemKind, message: string, fault?: AnnotationFaultKind) => void;
 
 /** The name of a wanted port, spelled out. */
 export function servicePortNameOf({ service, name, protocol }: WantedPort): ServicePortName {
@@ -103,7 +108,8 @@ export function judgeService(
   const { namespace, name, uid } = service;
   // Manifests have no uid, and no API server to tell.
   const whose = uid === "" ? {} : { service: { namespace, name, uid } };
-  const report: Report = (kind, message) => void problems.push({ object, kind, message, ...whose });
+  const report: Report = (kind, message, fault) =>
+    void problems.push({ object, kind, message, ...(fault === undefined ? {} : { fault }), ...whose });
   for (const sentence of service.malformed) report("malformed", sentence);
 
   const addresses = exactly(
@@ -164,8 +170,8 @@ function withSettings(
     annotations,
     tcp.map((port) => ({ name: port.name, appProtocol: spokenBy(port) })),
   );
-  for (const { annotation, reason } of faults) {
-    report("invalid-annotation", `annotation ${annotation} ${reason}`);
+  for (const { annotation, kind, reason } of faults) {
+    report("invalid-annotation", `annotation ${annotation} ${reason}`, kind);
   }
   if (settings.every((one) => one === DEFAULT_SETTINGS)) return ports;
   const byPort = new Map(tcp.map((port, index) => [port, settings[index] ?? DEFAULT_SETTINGS]));
@@ -193,7 +199,7 @@ function judgeOptOuts(annotations: Readonly<Record<string, string>>, report: Rep
     const message = `annotation ${PROXY_ANNOTATION} ${
       JSON.stringify(proxy.slice(0, 60))
     } is not "${PROXY_DISABLED}"; the Service is served.`;
-    report("invalid-annotation", message);
+    report("invalid-annotation", message, "invalid-value");
   }
   const path = annotations[PATH_ANNOTATION];
   if (path === "kernel") {
@@ -205,7 +211,7 @@ function judgeOptOuts(annotations: Readonly<Record<string, string>>, report: Rep
     const message = `annotation ${PATH_ANNOTATION} ${
       JSON.stringify(path.slice(0, 60))
     } is neither "envoy" nor "kernel"; the Service is served by Envoy.`;
-    report("invalid-annotation", message);
+    report("invalid-annotation", message, "invalid-value");
   }
 }
 

@@ -11,6 +11,7 @@ export {
 } from "./annotations/mod.ts";
 export type {
   AnnotationDefinition,
+  AnnotationFaultKind,
   HashOn,
   PortSettings,
   SettingInForce,

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { PortSettings } from "./annotations/mod.ts";
+import type { AnnotationFaultKind, PortSettings } from "./annotations/mod.ts";
 
 /** As `Service.spec.ipFamilies` and `EndpointSlice.addressType` spell it. */
 export type IPFamily = "IPv4" | "IPv6";
@@ -106,6 +106,8 @@ export interface Problem {
   readonly kind: ProblemKind;
   /** One sentence: what is wrong, what Lightpath does instead, how to mend it. */
   readonly message: string;
+  /** Of an invalid annotation: in which way. Closed set, used as a metric label. */
+  readonly fault?: AnnotationFaultKind;
   /**
    * The Service, where the fault is in what it says itself and an API server has it: whoever wrote it can be told. What two
    * Services dispute is none of these: who has it changes with every one that comes and goes.

@@ -40,10 +40,22 @@ export interface SettingsPort {
   readonly appProtocol: AppProtocol;
 }
 
+/** What is wrong with an annotation. */
+export type AnnotationFaultKind =
+  | "unknown-setting"
+  /** A setting of a port that the Service does not have. */
+  | "unknown-port"
+  /** A setting that the ports it is given to cannot have. */
+  | "wrong-protocol"
+  | "invalid-value"
+  /** Valid, but without effect beside the other settings. */
+  | "contradiction";
+
 /** An annotation that has no effect, or not the one it asks for. */
 export interface AnnotationFault {
   /** The annotation's whole key. */
   readonly annotation: string;
+  readonly kind: AnnotationFaultKind;
   /** Begins with the value, ends with what holds instead. */
   readonly reason: string;
 }
@@ -80,7 +92,7 @@ export function settingsOf(
   for (const annotation of Object.keys(annotations).sort()) {
     if (!annotation.startsWith(CONFIG_PREFIX)) continue;
     const read = readAnnotation(annotation, annotations[annotation] ?? "", ports);
-    if ("reason" in read) faults.push({ annotation, reason: read.reason });
+    if ("reason" in read) faults.push({ annotation, ...read });
     else given.push(read);
   }
   if (given.length === 0) return { settings: ports.map(() => DEFAULT_SETTINGS), faults };
@@ -96,24 +108,23 @@ function readAnnotation(
   annotation: string,
   text: string,
   ports: readonly SettingsPort[],
-): Given | { readonly reason: string } {
+): Given | Omit<AnnotationFault, "annotation"> {
   const key = annotation.slice(CONFIG_PREFIX.length);
   const target = targetOf(key, ports);
-  if (target === undefined) return { reason: unknownKey(key, ports) };
+  if (target === undefined) return unknownKey(key, ports);
   const { name } = target;
-  const { kind, appliesTo } = ANNOTATIONS[name] as AnnotationDefinition<unknown>;
+  const { kind: { parse, wanted }, appliesTo } = ANNOTATIONS[name] as AnnotationDefinition<unknown>;
   const able = target.ports.filter((port) => applies(appliesTo, port));
   if (able.length === 0) {
     const speaks = target.isOfPort
       ? `port "${target.ports[0]?.name}" is TCP`
       : "the Service has no HTTP port";
-    return { reason: `is for ${appliesTo} ports, and ${speaks}; it has no effect.` };
+    return { kind: "wrong-protocol", reason: `is for ${appliesTo} ports, and ${speaks}; it has no effect.` };
   }
-  const value = kind.parse(text.trim());
+  const value = parse(text.trim());
   if (value === undefined) {
-    return {
-      reason: `${JSON.stringify(text.slice(0, 60))} is not ${kind.wanted}; what held without it holds.`,
-    };
+    const reason = `${JSON.stringify(text.slice(0, 60))} is not ${wanted}; what held without it holds.`;
+    return { kind: "invalid-value", reason };
   }
   return { annotation, name, value, ports: able, isOfPort: target.isOfPort };
 }
@@ -138,16 +149,18 @@ function isSettingName(text: string): text is SettingName {
   return Object.hasOwn(ANNOTATIONS, text);
 }
 
-function unknownKey(key: string, ports: readonly SettingsPort[]): string {
+function unknownKey(key: string, ports: readonly SettingsPort[]): Omit<AnnotationFault, "annotation"> {
   const ofNoPort = SETTING_NAMES.find((name) => key.endsWith(`-${name}`));
   const names = ports.map(({ name }) => name).filter((name) => name !== "");
   if (ofNoPort !== undefined) {
     const port = key.slice(0, -ofNoPort.length - 1);
     const known = names.length === 0 ? "its port has no name" : `its ports are ${names.join(", ")}`;
-    return `is of port "${port}", which the Service does not have (${known}); it has no effect.`;
+    const reason = `is of port "${port}", which the Service does not have (${known}); it has no effect.`;
+    return { kind: "unknown-port", reason };
   }
   const all = [...SETTING_NAMES, ...names.flatMap((port) => SETTING_NAMES.map((name) => `${port}-${name}`))];
-  return `is no setting; it has no effect. The nearest is ${CONFIG_PREFIX}${closestString(key, all)}.`;
+  const nearest = `${CONFIG_PREFIX}${closestString(key, all)}`;
+  return { kind: "unknown-setting", reason: `is no setting; it has no effect. The nearest is ${nearest}.` };
 }
 
 function applies(
@@ -184,7 +197,7 @@ function contradictions({ values, origins }: PortSettings, { appProtocol }: Sett
   const faults: AnnotationFault[] = [];
   const fault = (name: SettingName, reason: string): void => {
     const annotation = origins.get(name);
-    if (annotation !== undefined) faults.push({ annotation, reason });
+    if (annotation !== undefined) faults.push({ annotation, kind: "contradiction", reason });
   };
   if (appProtocol === "redis") {
     fault("idle-timeout", "has no effect on a redis port: Envoy's redis proxy has none.");

@@ -109,6 +109,17 @@ Deno.test("settingsOf() takes nothing that Envoy would refuse or read otherwise"
   }
 });
 
+Deno.test("settingsOf() says in which way an annotation is wrong", () => {
+  const ports = [port("web"), { name: "db", appProtocol: "tcp" } as const];
+  const kind = (key: string, value: string): unknown =>
+    settingsOf(annotations({ [key]: value }), ports).faults[0]?.kind;
+  assertEquals(kind("num-retry", "1"), "unknown-setting");
+  assertEquals(kind("api-num-retries", "1"), "unknown-port");
+  assertEquals(kind("db-num-retries", "1"), "wrong-protocol");
+  assertEquals(kind("web-num-retries", "many"), "invalid-value");
+  assertEquals(kind("web-hash-on", "header:x"), "contradiction");
+});
+
 Deno.test("settingsOf() names the nearest setting, and a port the Service does not have", () => {
   assertMatch(
     read({ "request-timeot": "1s" }).reasons[0] ?? "",
