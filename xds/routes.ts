@@ -116,7 +116,11 @@ const WANTS_EVENTS: Json = {
   name: "accept",
   string_match: { contains: "text/event-stream", ignore_case: true },
 };
-const IS_GRPC: Json = { name: "content-type", string_match: { prefix: "application/grpc" } };
+/** gRPC, gRPC-Web, and Connect where it streams (its unary calls are ordinary POSTs). */
+const IS_GRPC: Json = {
+  name: "content-type",
+  string_match: { safe_regex: { regex: "application/(?:grpc|connect\\+).*" } },
+};
 const WANTS_WEBSOCKET: readonly Json[] = [
   { name: ":method", string_match: { exact: "GET" } },
   { name: "upgrade", string_match: { exact: "websocket", ignore_case: true } },
@@ -127,7 +131,6 @@ const STREAM = { tryTimeoutKey: "stream-try-timeout" } as const;
 
 /** The routes, in the order in which they are tried. */
 const ROUTES: readonly Json[] = [
-  // gRPC-Web too.
   route("grpc", { ...STREAM, headers: [IS_GRPC], isRepeatable: false }),
   route("repeatable-events", { ...STREAM, headers: [WANTS_EVENTS, IS_REPEATABLE], isRepeatable: true }),
   route("events", { ...STREAM, headers: [WANTS_EVENTS], isRepeatable: false }),

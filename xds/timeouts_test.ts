@@ -81,13 +81,15 @@ const GRPC_WEB: RequestInit = {
   body: "",
   headers: { "content-type": "application/grpc-web" },
 };
+const CONNECT_STREAM: RequestInit = { ...GRPC, headers: { "content-type": "application/connect+proto" } };
+const CONNECT_UNARY: RequestInit = { ...GRPC, headers: { "content-type": "application/proto" } };
 const EVENTS: RequestInit = { headers: { accept: "text/event-stream" } };
 
 envoyTest(
   "by default one try of a repeatable request has 5 s, any other request 15 s, a stream no end",
   async () => {
-    assertEquals(await inForce({}, [GET, DELETE, POST]), ["5000", "5000", "15000"]);
-    assertEquals(await inForce({}, [GRPC, GRPC_WEB, EVENTS]), [null, null, null]);
+    assertEquals(await inForce({}, [GET, DELETE, POST, CONNECT_UNARY]), ["5000", "5000", "15000", "15000"]);
+    assertEquals(await inForce({}, [GRPC, GRPC_WEB, CONNECT_STREAM, EVENTS]), [null, null, null, null]);
     const upgrades: (string | null)[] = [];
     await using backend = webSocketEcho((request) => void upgrades.push(request.headers.get(IN_FORCE)));
     await using fixture = await serve({}, [backend]);
@@ -97,13 +99,13 @@ envoyTest(
 );
 
 envoyTest("what is written holds for all requests, streams included; 0 switches off", async () => {
-  const kinds = [GET, POST, GRPC, EVENTS];
+  const kinds = [GET, POST, GRPC, CONNECT_STREAM, EVENTS];
   const once = { "upstream-request-timeout": "2s" };
-  assertEquals(await inForce(once, kinds), ["2000", "2000", "2000", "2000"]);
+  assertEquals(await inForce(once, kinds), ["2000", "2000", "2000", "2000", "2000"]);
   const whole = { "request-timeout": "1m" };
-  assertEquals(await inForce(whole, kinds), ["5000", "60000", "60000", "60000"]);
+  assertEquals(await inForce(whole, kinds), ["5000", "60000", "60000", "60000", "60000"]);
   const off = { "request-timeout": "0", "upstream-request-timeout": "0" };
-  assertEquals(await inForce(off, kinds), [null, null, null, null]);
+  assertEquals(await inForce(off, kinds), [null, null, null, null, null]);
 });
 
 envoyTest("an endpoint that does not begin in time is left for another", async () => {
