@@ -19,9 +19,6 @@ import { seenHeader, summary, type VantagePoint } from "./testing/vantage_point.
 const IDLE = "10.96.0.10";
 const IDLE6 = "fd00:10:96::10";
 const PLAIN = "10.96.0.11";
-const REDIS = "10.96.0.20:6379";
-const KEYS = Array.from({ length: 20 }, (_, index) => `key-${index}`);
-const RESP_SERVER = new URL("./testing/resp_server.ts", import.meta.url).pathname;
 
 /** A Service at both backends, HTTP and TCP, with an idle timeout if one is given. */
 function web(fixture: NodeFixture, name: string, options: {
@@ -61,14 +58,6 @@ async function listenersSent(agent: RunningAgent): Promise<number> {
 /** How a connection ends on which nothing is said for three seconds. */
 async function endOfSilence(from: VantagePoint, target: string): Promise<string> {
   return (await from.raw(target, { timeoutMs: 3_000 })).outcome;
-}
-
-/** A text of Envoy's admin interface. */
-async function admin(fixture: NodeFixture, path: string): Promise<string> {
-  const script = `const { request } = await import("node:http");
-    request({ socketPath: "/run/lightpath/envoy-admin.sock", path: Deno.args[0], agent: false },
-      (incoming) => incoming.on("data", (piece) => Deno.stdout.writeSync(piece))).end();`;
-  return await fixture.lab.node.run([Deno.execPath(), "eval", "--no-config", script, path]);
 }
 
 testUnless(
@@ -153,7 +142,7 @@ testUnless(
 
     await t.step("without the setting the constant listeners have it all again", async () => {
       await writeIdle(fixture, undefined);
-      await until("the Listeners' end", () => admin(fixture, "/listeners"), {
+      await until("the Listeners' end", () => fixture.envoyAdmin("/listeners"), {
         wanted: (text) => !text.includes(`${IDLE}:80`),
       });
       assertEquals(await endOfSilence(pod, `${IDLE}:9000`), "timeout");
@@ -203,92 +192,3 @@ testUnless("a restart with Listeners of their own", { unavailable: fixtureUnavai
   });
   assertEquals(await agent.stop(), 0);
 });
-
-/** A command as Redis' clients send it. */
-function command(...words: readonly string[]): string {
-  return `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")}`;
-}
-
-/** Sends commands at once; the lines of the answers. */
-async function redis(
-  from: VantagePoint,
-  target: string,
-  { commands, lines }: { readonly commands: readonly string[]; readonly lines: number },
-): Promise<readonly string[]> {
-  const { outcome, body } = await from.raw(target, { words: commands.join(""), lines });
-  return outcome === "answered" ? body.trimEnd().split("\r\n") : [outcome];
-}
-
-async function readKeys(from: VantagePoint): Promise<readonly string[]> {
-  const answers = await redis(from, REDIS, { commands: KEYS.map((key) => command("GET", key)), lines: 40 });
-  return answers.filter((_, index) => index % 2 === 1);
-}
-
-const VALUES = KEYS.map((key) => `value-of-${key}`);
-
-for (const mode of ["on-demand", "eager"] as const) {
-  testUnless(`redis, ${mode}: each key has its endpoint`, { unavailable: fixtureUnavailable }, async (t) => {
-    await using fixture = await NodeFixture.create();
-    const { pod, backends, lab } = fixture;
-    await Promise.all(backends.map(async ({ namespace }) => {
-      const server = namespace.spawn([Deno.execPath(), "run", "-A", "--no-config", RESP_SERVER, "6379"]);
-      await server.waitForLine(/^listening$/);
-    }));
-    const manifests = [
-      service("cache", {
-        clusterIPs: ["10.96.0.20"],
-        ports: [{ name: "main", port: 6379, appProtocol: "lightpath.cloud/redis" }],
-      }),
-      slice("cache", { addresses: fixture.addresses("ipv4"), ports: [{ name: "main", port: 6379 }] }),
-    ];
-    const agent = await fixture.startAgent(`--mode=${mode}`).ready();
-
-    await t.step("a Service that comes answers at its first connection", async () => {
-      await fixture.manifests.write("cache.yaml", manifests);
-      const set = KEYS.map((key, index) => command("SET", key, VALUES[index]!));
-      await until("the Service", () => redis(pod, REDIS, { commands: set.slice(0, 1), lines: 1 }), {
-        wanted: ([answer]) => answer === "+OK",
-      });
-      assertEquals(await redis(pod, REDIS, { commands: set, lines: KEYS.length }), KEYS.map(() => "+OK"));
-    });
-
-    await t.step("keys are spread over both, and each is found again from everywhere", async () => {
-      const sizes = await Promise.all(
-        fixture.addresses("ipv4").map(async (address) => {
-          const [answer = ""] = await redis(pod, `${address}:6379`, {
-            commands: [command("DBSIZE")],
-            lines: 1,
-          });
-          return Number(answer.slice(1));
-        }),
-      );
-      assertEquals(sizes[0]! + sizes[1]!, KEYS.length);
-      assert(sizes.every((size) => size > 0), sizes.join());
-      assertEquals(await readKeys(pod), VALUES);
-      assertEquals(await readKeys(fixture.node), VALUES);
-    });
-
-    await t.step("Envoy counts the commands", async () => {
-      const stats = await admin(fixture, "/stats?filter=redis.default/cache_main.command");
-      assertMatch(stats, /command\.get\.success: 40\n/);
-      assertMatch(stats, /command\.set\.success: 21\n/);
-    });
-
-    await t.step("Envoy dies: the next one has all of it before it listens", async () => {
-      await lab.node.run(["sh", "-c", "kill -9 $(grep -lx envoy /proc/[0-9]*/comm | cut -d/ -f3)"]);
-      await until("Envoy's end", () => agent.metric("lightpath_envoy_exits_total"), {
-        wanted: (count) => count === 1,
-      });
-      await agent.ready();
-      assertEquals(await readKeys(pod), VALUES);
-    });
-
-    assertEquals(await agent.metric("lightpath_xds_nacks_total"), 0);
-    assertEquals(
-      await agent.metric("lightpath_xds_on_demand_requests_total", { type: "Cluster" }),
-      0,
-      "nobody asked for a Cluster",
-    );
-    assertEquals(await agent.stop(), 0);
-  });
-}

@@ -12,11 +12,25 @@
 import { fromFileUrl } from "@std/path/from-file-url";
 import { parseJunit, renderSummary } from "./junit_summary.ts";
 import { progress, withTools } from "./tool_path.ts";
+import type { ToolName } from "./tools/mod.ts";
+
+/** All that tests ask for. */
+const TOOLS: readonly ToolName[] = [
+  "ip",
+  "unshare",
+  "nsenter",
+  "nft",
+  "envoy",
+  "etcd",
+  "kube-apiserver",
+  "redis-server",
+  "redis-cli",
+];
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
 
 async function main(args: readonly string[]): Promise<number> {
-  const tools = await withTools(["ip", "unshare", "nsenter", "nft", "envoy", "etcd", "kube-apiserver"]);
+  const tools = await withTools(TOOLS);
   for (const reason of tools.unavailable) {
     progress(`not available, tests that need it are skipped: ${reason}`);
   }

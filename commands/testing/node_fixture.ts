@@ -123,6 +123,14 @@ export class NodeFixture implements AsyncDisposable {
     );
   }
 
+  /** What Envoy's admin interface answers. */
+  async envoyAdmin(path: string): Promise<string> {
+    const script = `const { request } = await import("node:http");
+      request({ socketPath: "/run/lightpath/envoy-admin.sock", path: Deno.args[0], agent: false },
+        (incoming) => incoming.on("data", (piece) => Deno.stdout.writeSync(piece))).end();`;
+    return await this.lab.node.run([Deno.execPath(), "eval", "--no-config", script, path]);
+  }
+
   /** The node's whole nftables ruleset, as text. */
   async ruleset(): Promise<string> {
     return await this.lab.node.run([NFT, "list", "ruleset"]);

@@ -38,6 +38,8 @@ export type ToolName =
   | "kube-proxy"
   | "nft"
   | "nsenter"
+  | "redis-cli"
+  | "redis-server"
   | "unshare";
 
 /** The source of every program. */
@@ -55,6 +57,8 @@ export const TOOL_SOURCES: Readonly<Record<ToolName, ToolSource>> = {
   "kube-proxy": { kind: "kubernetes" },
   "nft": { kind: "debian", package: "nftables", path: "usr/sbin/nft" },
   "nsenter": { kind: "debian", package: "util-linux", path: "usr/bin/nsenter" },
+  "redis-cli": { kind: "debian", package: "redis-tools", path: "usr/bin/redis-cli" },
+  "redis-server": { kind: "debian", package: "redis-server", path: "usr/bin/redis-server" },
   "unshare": { kind: "debian", package: "util-linux", path: "usr/bin/unshare" },
 };
 
