@@ -6,82 +6,10 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
-import { UNLOGGED_HEADER, VIP_HEADER } from "./routes.ts";
-import { type Backend, slicesFor } from "./testing/backends.ts";
-import { EnvoyFixture, envoyTool } from "./testing/envoy_fixture.ts";
+import { envoyTest } from "./testing/envoy_case.ts";
+import { endsHeaders, exchange, PlainEndpoint, read, serveEndpoint, write } from "./testing/plain_http.ts";
 
-/** An endpoint that speaks HTTP/1.1 byte by byte: answers one request, and shows what arrived. */
-class PlainEndpoint implements Backend {
-  readonly name = "plain";
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #serving: Promise<void>;
-  received = "";
-
-  constructor(answer: string, isComplete: (request: string) => boolean) {
-    this.#serving = this.#serve(answer, isComplete);
-  }
-
-  get port(): number {
-    return this.#listener.addr.port;
-  }
-
-  async #serve(answer: string, isComplete: (request: string) => boolean): Promise<void> {
-    for await (using connection of this.#listener) {
-      this.received = await read(connection, isComplete);
-      await connection.write(new TextEncoder().encode(answer));
-      await connection.closeWrite();
-      // Envoy ends the connection; until then the answer may still be on its way.
-      await read(connection, () => false);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    await this.#serving;
-  }
-}
-
-/** Reads until the text is complete or the other side ends. */
-async function read(connection: Deno.TcpConn, isComplete: (text: string) => boolean): Promise<string> {
-  const buffer = new Uint8Array(64 * 1024);
-  let text = "";
-  while (!isComplete(text)) {
-    const length = await connection.read(buffer);
-    if (length === null) break;
-    text += new TextDecoder().decode(buffer.subarray(0, length));
-  }
-  return text;
-}
-
-const OK = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
-const endsHeaders = (request: string): boolean => request.endsWith("\r\n\r\n");
 const endsChunks = (request: string): boolean => request.includes("\r\n0\r\n") && endsHeaders(request);
-
-/** Sends a request through Envoy to one endpoint; gives what the endpoint received and what the client got back. */
-async function exchange(
-  request: readonly string[],
-  { answer = OK, isComplete = endsHeaders } = {},
-): Promise<{ readonly received: string; readonly response: string }> {
-  await using endpoint = new PlainEndpoint(answer, isComplete);
-  await using fixture = await EnvoyFixture.start([]);
-  fixture.apply(fixture.service("one", 11));
-  // Envoy shall know the Cluster: its on-demand filter does not hold back a request that has trailers (503 at once).
-  const cold = await fetch(`http://127.0.0.11:${fixture.httpPort}/`);
-  await cold.body?.cancel();
-  fixture.apply(...slicesFor("one", "http", [endpoint]));
-  await fixture.settled();
-  using connection = await Deno.connect({ hostname: "127.0.0.11", port: fixture.httpPort });
-  await connection.write(new TextEncoder().encode(request.join("\r\n")));
-  // Envoy closes after the answer, because the request asked for it.
-  const response = await read(connection, () => false);
-  return { received: endpoint.received, response };
-}
-
-function envoyTest(name: string, run: () => Promise<void>): void {
-  const reason = envoyTool.unavailable;
-  if (reason === undefined) Deno.test(`Envoy: ${name}`, run);
-  else Deno.test({ name: `Envoy: ${name} (skipped: ${reason})`, ignore: true, fn: run });
-}
 
 envoyTest("what a proxy in front says of its client reaches the endpoint", async () => {
   const { received } = await exchange([
@@ -172,6 +100,59 @@ envoyTest("the endpoint decides whether it wants a body", async () => {
   assertStringIncludes(received, "expect: 100-continue\r\n");
   // No "100 Continue" of Envoy's own before it.
   assertMatch(response, /^HTTP\/1\.1 401 /);
+});
+
+envoyTest("an endpoint that wants the body says so, and gets it then", async () => {
+  await using endpoint = new PlainEndpoint([
+    { isEnough: endsHeaders, say: "HTTP/1.1 100 Continue\r\n\r\n" },
+    {
+      isEnough: (request) => request.endsWith("hello"),
+      say: "HTTP/1.1 201 Created\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+    },
+  ]);
+  await using fixture = await serveEndpoint(endpoint);
+  using connection = await Deno.connect({ hostname: "127.0.0.11", port: fixture.httpPort });
+  const head = [
+    "PUT / HTTP/1.1",
+    "host: a",
+    "connection: close",
+    "content-length: 5",
+    "expect: 100-continue",
+  ];
+  await write(connection, [...head, "", ""].join("\r\n"));
+  // The body is held back until it is wanted.
+  assertEquals(await read(connection, endsHeaders), "HTTP/1.1 100 Continue\r\n\r\n");
+  assertEquals(endpoint.received.endsWith("\r\n\r\n"), true);
+  await write(connection, "hello");
+  assertMatch(await read(connection, () => false), /^HTTP\/1\.1 201 /);
+});
+
+envoyTest("a client of HTTP/1.0 needs no host, and is answered in its version, without chunks", async () => {
+  const { received, response } = await exchange(["GET /old HTTP/1.0", "", ""], {
+    answer: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n" +
+      "4\r\nsome\r\n5\r\n text\r\n0\r\n\r\n",
+  });
+  assertMatch(received, /^GET \/old HTTP\/1\.1\r\nhost: service\r\n/);
+  assertMatch(response, /^HTTP\/1\.0 200 OK\r\n[^]*\r\n\r\nsome text$/);
+  const named = await exchange(["GET / HTTP/1.0", "host: shop.example", "", ""]);
+  assertMatch(named.received, /\r\nhost: shop\.example\r\n/);
+});
+
+envoyTest("a client of HTTP/1.0 that asks for it keeps its connection", async () => {
+  const request = "GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n";
+  await using endpoint = new PlainEndpoint([{
+    isEnough: endsHeaders,
+    say: "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
+  }]);
+  await using fixture = await serveEndpoint(endpoint);
+  using connection = await Deno.connect({ hostname: "127.0.0.11", port: fixture.httpPort });
+  for (let count = 0; count < 2; count++) {
+    await write(connection, request);
+    assertMatch(
+      await read(connection, (text) => text.endsWith("ok")),
+      /^HTTP\/1\.0 200 [^]*connection: keep-alive/,
+    );
+  }
 });
 
 envoyTest("a response may have many headers", async () => {

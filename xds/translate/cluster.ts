@@ -93,8 +93,10 @@ function httpProtocolOptions(servicePort: ServicePort): HttpProtocolOptions {
       // A request sent while the server closes is lost, and a client that opens a connection for each request never had that
       // problem with kube-proxy: hence a default shorter than servers keep theirs. Envoy's is an hour.
       idleTimeout: durationOf(settings.values["upstream-idle-timeout"]),
-      // A response may have as many headers as a request (listeners.ts); Envoy's default refuses the 101st with a 502.
+      // A response may have as many headers as a request (listeners.ts), and as large ones. Beyond that it is a 502, for which
+      // Envoy's defaults are 100 and 80 KiB; by then the endpoint has done what it was asked for, and is asked again.
       maxHeadersCount: 1000,
+      maxResponseHeadersKb: 96,
     },
     ...(appProtocol === "http2" ? { explicitHttpConfig: { http2ProtocolOptions: {} } } : {
       // Trailers are dropped between HTTP/1.1 peers unless both sides of Envoy let them pass.
