@@ -5,15 +5,13 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { fail } from "@std/assert/fail";
-import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { endpoint, slice } from "../agent/model/testing/objects.ts";
 import { Cluster } from "../protos/mod.ts";
 import { type Backend, greeting, httpBackend, slicesFor, tcpBackend } from "./testing/backends.ts";
 import { envoyTest, get, sent } from "./testing/envoy_case.ts";
-import { VIP_HEADER } from "./routes.ts";
 import { EnvoyFixture, until } from "./testing/envoy_fixture.ts";
-import { getOverHttp2, getWithHeaders } from "./testing/http_clients.ts";
+import { getOverHttp2 } from "./testing/http_clients.ts";
 
 envoyTest("a first connection fetches its Cluster and endpoints, and nothing else", async () => {
   await using a = httpBackend("a");
@@ -295,34 +293,6 @@ envoyTest(
     assert(failed < 3, `${failed} of 100 connections failed`);
   },
 );
-
-envoyTest("a client cannot choose another Cluster, and nothing internal reaches the endpoint", async () => {
-  const seen: Headers[] = [];
-  await using a = httpBackend("a", (request) => void seen.push(request.headers));
-  await using b = httpBackend("b");
-  await using fixture = await EnvoyFixture.start([]);
-  fixture.apply(
-    fixture.service("one", 11),
-    ...slicesFor("one", "http", [a]),
-    fixture.service("two", 12),
-    ...slicesFor("two", "http", [b]),
-  );
-  assertEquals(await get(fixture, 12), "200 b");
-  const other = `127.0.0.12:${fixture.httpPort}`;
-  for (const headers of [[VIP_HEADER, other], [VIP_HEADER.toUpperCase(), other, VIP_HEADER, other]]) {
-    assertEquals(await getWithHeaders("127.0.0.11", fixture.httpPort, headers), "200 a");
-  }
-  // To the listener itself, as from outside: nobody's VIP, whatever the header says.
-  const direct = await getWithHeaders("127.0.0.1", fixture.httpPort, [VIP_HEADER, other]);
-  assertEquals(direct.slice(0, 3), "503");
-  assertEquals(await greeting("127.0.0.1", fixture.tcpPort), undefined);
-  assert(seen.length > 0);
-  for (const headers of seen) {
-    assertEquals(headers.get(VIP_HEADER), null);
-    // The client's address; for a client on loopback Envoy writes the node's instead.
-    assertMatch(headers.get("x-forwarded-for") ?? "", /^\d+\.\d+\.\d+\.\d+$/);
-  }
-});
 
 envoyTest("the sockets answer their owner only", async () => {
   await using fixture = await EnvoyFixture.start([]);

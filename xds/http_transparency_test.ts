@@ -31,33 +31,6 @@ envoyTest("what a proxy in front says of its client reaches the endpoint", async
   assertStringIncludes(received, "x-request-id: mine\r\n");
 });
 
-envoyTest("a client steers nothing in Envoy by its headers", async () => {
-  const { received, response } = await exchange([
-    "GET / HTTP/1.1",
-    "host: shop.example",
-    "connection: close",
-    "x-envoy-internal: true",
-    "x-envoy-retry-on: 5xx",
-    "x-envoy-max-retries: 99",
-    "x-envoy-retriable-status-codes: 200",
-    "x-envoy-upstream-rq-timeout-ms: 1",
-    "x-envoy-upstream-rq-per-try-timeout-ms: 1",
-    "x-envoy-upstream-stream-duration-ms: 1",
-    "x-envoy-expected-rq-timeout-ms: 1",
-    `${VIP_HEADER}: 127.0.0.12:1`,
-    `${UNLOGGED_HEADER}: true`,
-    // Each value would be statistics of its own, for ever.
-    "x-envoy-upstream-alt-stat-name: mine",
-    "",
-    "",
-  ]);
-  assertMatch(response, /^HTTP\/1\.1 200 /);
-  // What Envoy itself says: how long it waits.
-  assertEquals(received.match(/x-(?:envoy|lightpath)-(?!external-address).*/g), [
-    "x-envoy-expected-rq-timeout-ms: 5000",
-  ]);
-});
-
 envoyTest("trailers pass both ways", async () => {
   const { received, response } = await exchange(
     [

@@ -4,15 +4,20 @@
  * @module
  */
 import { request } from "node:http";
-import { connect } from "node:http2";
+import { connect, type OutgoingHttpHeaders } from "node:http2";
 import { createConnection } from "node:net";
 
 /** GET / over HTTP/2 with prior knowledge; gives status and body. */
 export function getOverHttp2(host: string, port: number): Promise<string> {
+  return requestOverHttp2(host, port, {});
+}
+
+/** The same with headers; a name with several values stands there as often. */
+export function requestOverHttp2(host: string, port: number, headers: OutgoingHttpHeaders): Promise<string> {
   return new Promise((resolve, reject) => {
     const session = connect(`http://${host}:${port}`);
     session.on("error", reject);
-    const stream = session.request({ ":path": "/" });
+    const stream = session.request({ ":path": "/", ...headers });
     let status = "";
     let body = "";
     stream.setEncoding("utf8");
