@@ -25,6 +25,7 @@ const TOOLS: readonly ToolName[] = [
   "kube-apiserver",
   "redis-server",
   "redis-cli",
+  "fortio",
 ];
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
