@@ -114,6 +114,7 @@ testUnless(
       assertEquals(seenHeader(body, VIP_HEADER), undefined, body);
       // A request that takes longer than the connection may be idle is no idle connection.
       assertMatch(summary(await pod.http(`${IDLE}:80`, { path: "/delay/2000ms" })), /^backend-/);
+      assertMatch(summary(await pod.h2c(`${IDLE}:80`, { path: "/delay/2000ms" })), /^backend-/);
     });
 
     await t.step("the setting comes, changes and goes while clients are at work: nobody fails", async () => {

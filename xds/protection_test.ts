@@ -130,12 +130,18 @@ function holding(name: string): Backend & { release(): void } {
     });
     return new Response(body);
   });
-  return Object.assign({
-    release: () => {
-      released.resolve();
-      released = Promise.withResolvers();
+  const release = (): void => {
+    released.resolve();
+    released = Promise.withResolvers();
+  };
+  return {
+    ...backend,
+    release,
+    [Symbol.asyncDispose]: async () => {
+      release();
+      await backend[Symbol.asyncDispose]();
     },
-  }, backend);
+  };
 }
 
 envoyTest("a request beyond the limit is refused at once, another Service's is not", async () => {
@@ -169,6 +175,34 @@ envoyTest("a request beyond the limit is refused at once, another Service's is n
     return response.status === 200;
   });
 });
+
+envoyTest(
+  "requests beyond the limit of connections wait, so many as may, and the next is refused",
+  async () => {
+    await using backend = holding("a");
+    await using fixture = await startWith("http", [backend], {
+      "circuit-breaker-default-max-connections": "1",
+      "circuit-breaker-default-max-pending-requests": "2",
+    });
+    const url = `http://127.0.0.11:${fixture.httpPort}/`;
+    const held = await fetch(url);
+    const waiting = [fetch(url), fetch(url)];
+    const pending = (): Promise<number> =>
+      fixture.stat("cluster.default/one_http.upstream_rq_pending_active");
+    await until("both wait", async () => await pending() === 2);
+    // If it is not refused it waits as they do.
+    const refused = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+    assertEquals([refused.status, refused.headers.get("x-envoy-overloaded")], [503, "true"]);
+    await refused.body?.cancel();
+    assertEquals(await fixture.stat("cluster.default/one_http.upstream_rq_pending_overflow"), 1);
+    assertEquals(await fixture.stat("cluster.default/one_http.upstream_cx_active"), 1);
+    for (const response of [held, ...waiting]) {
+      const { status, body } = await response;
+      backend.release();
+      assertEquals([status, await new Response(body).text()], [200, "a"]);
+    }
+  },
+);
 
 envoyTest(
   "a TCP connection beyond the limit is closed at once, and taken when another has ended",
