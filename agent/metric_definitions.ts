@@ -20,7 +20,8 @@ const PATHS: Readonly<Record<Path, true>> = {
   "envoy-tcp": true,
   "envoy-http": true,
   reject: true,
-  unserved: true,
+  kernel: true,
+  drop: true,
 };
 const PROBLEM_KINDS: Readonly<Record<ProblemKind | "manifest", true>> = {
   manifest: true,

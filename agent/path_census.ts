@@ -22,7 +22,7 @@ export function countPathChanges(changes: Iterable<ServicePortChange>): PathCoun
   function add(servicePort: ServicePort | undefined, sign: 1 | -1): void {
     for (const family of servicePort?.families ?? []) {
       if (servicePort === undefined) return;
-      const path = pathOf(servicePort, family);
+      const path = pathOf(servicePort, family, "ClusterIP");
       const key = `${path} ${family}`;
       const sum = sums.get(key) ?? { path, family, servicePorts: 0, endpoints: 0 };
       sum.servicePorts += sign;

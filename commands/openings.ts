@@ -12,6 +12,7 @@
  * @module
  */
 import {
+  type DestinationKind,
   type IPFamily,
   type NodeAddresses,
   type Path,
@@ -33,31 +34,38 @@ export function openings(
 ): OpenedDestination[] {
   if (after === undefined) return [];
   const opened: OpenedDestination[] = [];
-  for (const { address, port, family } of after.vips) {
+  for (const { address, port, family, kind } of after.vips) {
     const had = before?.vips.some((vip) => vip.address === address && vip.port === port) ?? false;
-    if (opens(pathAt(before, family, had), pathOf(after, family))) opened.push({ address, port });
+    if (opens(pathAt(before, family, kind, had), pathOf(after, family, kind))) opened.push({ address, port });
   }
   if (after.nodePort === 0) return opened;
   for (const family of after.families) {
     const had = before?.nodePort === after.nodePort && before.families.includes(family);
-    if (!opens(pathAt(before, family, had), pathOf(after, family))) continue;
+    if (!opens(pathAt(before, family, "NodePort", had), pathOf(after, family, "NodePort"))) continue;
     for (const address of nodeAddresses[family]) opened.push({ address, port: after.nodePort });
   }
   return opened;
 }
 
-function pathAt(servicePort: ServicePort | undefined, family: IPFamily, had: boolean): Path {
-  return servicePort === undefined || !had ? "unserved" : pathOf(servicePort, family);
+/** The path of a destination before the change; undefined where it was not one. */
+function pathAt(
+  servicePort: ServicePort | undefined,
+  family: IPFamily,
+  kind: DestinationKind,
+  had: boolean,
+): Path | undefined {
+  return servicePort === undefined || !had ? undefined : pathOf(servicePort, family, kind);
 }
 
-function opens(from: Path, to: Path): boolean {
+function opens(from: Path | undefined, to: Path): boolean {
   switch (to) {
     case "envoy-http":
       return from !== "envoy-http";
     case "envoy-tcp":
       return from !== "envoy-http" && from !== "envoy-tcp";
     case "reject":
-    case "unserved":
+    case "drop":
+    case "kernel":
       return false;
     default:
       return to satisfies never;

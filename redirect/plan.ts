@@ -36,7 +36,8 @@ function prefixOf(path: Path): "envoy-http" | "envoy-tcp" | "no-endpoint" | unde
       return path;
     case "reject":
       return "no-endpoint";
-    case "unserved":
+    case "drop":
+    case "kernel":
       return undefined;
     default: {
       const unknown: never = path;
@@ -54,7 +55,7 @@ export function planServicePort(servicePort: ServicePort | undefined): PlanEleme
   const elements: PlanElement[] = [];
   const protocol = servicePort.name.protocol.toLowerCase();
   for (const vip of servicePort.vips) {
-    const prefix = prefixOf(pathOf(servicePort, vip.family));
+    const prefix = prefixOf(pathOf(servicePort, vip.family, vip.kind));
     if (prefix === undefined) continue;
     elements.push({
       container: `${prefix}-ips-${SUFFIX[vip.family]}`,
@@ -64,7 +65,7 @@ export function planServicePort(servicePort: ServicePort | undefined): PlanEleme
   }
   if (servicePort.nodePort === 0) return elements;
   for (const family of servicePort.families) {
-    const prefix = prefixOf(pathOf(servicePort, family));
+    const prefix = prefixOf(pathOf(servicePort, family, "NodePort"));
     if (prefix === undefined) continue;
     elements.push({
       container: `${prefix}-nodeports-${SUFFIX[family]}`,

@@ -11,7 +11,13 @@ export function equalServicePorts(a: ServicePort, b: ServicePort): boolean {
   return a.key === b.key && a.appProtocol === b.appProtocol && a.nodePort === b.nodePort &&
     a.settings.text === b.settings.text && a.preferredZone === b.preferredZone &&
     equalLists(a.families, b.families, Object.is) && equalLists(a.vips, b.vips, equalVIPs) &&
-    IP_FAMILIES.every((family) => equalEndpoints(a.endpoints[family], b.endpoints[family]));
+    a.carrier === b.carrier && a.internalTrafficPolicy === b.internalTrafficPolicy &&
+    a.externalTrafficPolicy === b.externalTrafficPolicy && a.affinityTimeoutSeconds === b.affinityTimeoutSeconds &&
+    IP_FAMILIES.every((family) =>
+      equalLists(a.loadBalancerSourceRanges[family], b.loadBalancerSourceRanges[family], Object.is) &&
+      equalEndpoints(a.endpoints[family], b.endpoints[family]) &&
+      equalEndpoints(a.localEndpoints[family], b.localEndpoints[family])
+    );
 }
 
 /** Whether two lists of usable endpoints, each sorted by the model, are the same. */
@@ -28,5 +34,5 @@ function equalVIPs(a: VIP, b: VIP): boolean {
 }
 
 function equalEndpoint(a: Endpoint, b: Endpoint): boolean {
-  return a.address === b.address && a.port === b.port && a.zone === b.zone;
+  return a.address === b.address && a.port === b.port && a.zone === b.zone && a.isLocal === b.isLocal;
 }

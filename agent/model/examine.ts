@@ -93,7 +93,7 @@ function examineEndpoints(
     ...inUse,
     ...others.map(([, { endpoint, port }]): ExaminedEndpoint => {
       const { address, zone } = endpoint;
-      return { address, port, zone, family, isUsed: false, why: whyUnused(endpoint) };
+      return { address, port, zone, isLocal: false, family, isUsed: false, why: whyUnused(endpoint) };
     }),
   ];
 }

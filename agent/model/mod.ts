@@ -26,7 +26,7 @@ export { parseIPAddress } from "./ip_address.ts";
 export type { IPAddress } from "./ip_address.ts";
 export { equalOwnListeners, HTTP_IDLE_TIMEOUT_MS, ownListenerOf } from "./own_listener.ts";
 export type { OwnListener } from "./own_listener.ts";
-export { pathOf } from "./path.ts";
+export { endpointsFor, pathOf, trafficPolicyOf } from "./path.ts";
 export { endpointTiers } from "./preferred_zone.ts";
 export { ServiceModel } from "./reduce.ts";
 export {
@@ -40,6 +40,8 @@ export { servicePortKey, servicePortLabel } from "./service_port_name.ts";
 export { IP_FAMILIES } from "./types.ts";
 export type {
   AppProtocol,
+  Carrier,
+  DestinationKind,
   Endpoint,
   IPFamily,
   ModelDelta,
@@ -54,6 +56,7 @@ export type {
   ServicePortKey,
   ServicePortName,
   ServiceReference,
+  TrafficPolicy,
   VIP,
   VIPKind,
 } from "./types.ts";

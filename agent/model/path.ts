@@ -1,13 +1,22 @@
 /**
- * Decides which way new connections to a ServicePort take in one IP family: the one home of that decision, so that
- * the kernel never sends a connection to a listener that has nothing to answer it with.
+ * Decides which way new connections to a destination of a ServicePort take, and which endpoints may answer there: the one
+ * home of that decision, so that the kernel never sends a connection to a listener that has nothing to answer it with.
  *
- * In: a ServicePort and a family. Out: a `Path`. Pure.
- * Source: Envoy carries TCP only; kube-proxy refuses at once what has no usable endpoint.
+ * In: a ServicePort, a family, a kind of destination. Out: a `Path`, endpoints. Pure.
+ * Source: Envoy carries TCP only; kube-proxy refuses at once what has no usable endpoint, and drops what has none here by
+ * its traffic policy.
  * @module
  */
 
-import type { AppProtocol, IPFamily, Path, ServicePort } from "./types.ts";
+import type {
+  AppProtocol,
+  DestinationKind,
+  Endpoint,
+  IPFamily,
+  Path,
+  ServicePort,
+  TrafficPolicy,
+} from "./types.ts";
 
 /** The listener that understands an application protocol. */
 function listenerPath(appProtocol: AppProtocol): Path {
@@ -25,14 +34,26 @@ function listenerPath(appProtocol: AppProtocol): Path {
   }
 }
 
-/**
- * The path of a ServicePort for VIPs and NodePorts of `family`.
- *
- * UDP and SCTP are `unserved` even without endpoints: what Lightpath would not forward it must not refuse either,
- * since kube-proxy may serve it beside us.
- */
-export function pathOf(servicePort: ServicePort, family: IPFamily): Path {
-  if (servicePort.name.protocol !== "TCP") return "unserved";
-  if (servicePort.endpoints[family].length === 0) return "reject";
-  return listenerPath(servicePort.appProtocol);
+/** The traffic policy that holds for a kind of destination (Service API reference). */
+export function trafficPolicyOf(servicePort: ServicePort, kind: DestinationKind): TrafficPolicy {
+  return kind === "ClusterIP" ? servicePort.internalTrafficPolicy : servicePort.externalTrafficPolicy;
+}
+
+/** The endpoints that may answer at a kind of destination. */
+export function endpointsFor(
+  servicePort: ServicePort,
+  family: IPFamily,
+  kind: DestinationKind,
+): readonly Endpoint[] {
+  return trafficPolicyOf(servicePort, kind) === "Local"
+    ? servicePort.localEndpoints[family]
+    : servicePort.endpoints[family];
+}
+
+/** The path of a ServicePort's destinations of that kind and family. */
+export function pathOf(servicePort: ServicePort, family: IPFamily, kind: DestinationKind): Path {
+  if (endpointsFor(servicePort, family, kind).length === 0) {
+    return servicePort.endpoints[family].length === 0 ? "reject" : "drop";
+  }
+  return servicePort.carrier === "kernel" ? "kernel" : listenerPath(servicePort.appProtocol);
 }

@@ -297,11 +297,17 @@ export class ServiceModel implements ModelView {
       key: servicePortKey(name),
       name,
       appProtocol: spokenBy(wanted),
+      carrier: wanted.protocol === "TCP" ? "envoy" : "kernel",
       settings,
       vips,
       nodePort,
       families: service.families,
       preferredZone: service.prefersOwnZone ? this.#zone : "",
+      internalTrafficPolicy: "Cluster",
+      externalTrafficPolicy: "Cluster",
+      affinityTimeoutSeconds: 0,
+      loadBalancerSourceRanges: NONE,
+      localEndpoints: NONE,
       endpoints: {
         IPv4: joinEndpoints(wanted, "IPv4", slices),
         IPv6: joinEndpoints(wanted, "IPv6", slices),
@@ -358,6 +364,7 @@ function conflict(wanted: WantedPort, owner: WantedPort, { kind, what }: Dispute
 }
 
 const NO_ENDPOINTS: readonly Endpoint[] = [];
+const NONE = { IPv4: [], IPv6: [] } as const;
 
 /** The usable endpoints of a port in one family, from all slices of its Service. */
 function joinEndpoints(

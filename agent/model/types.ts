@@ -45,15 +45,26 @@ export type AppProtocol =
   | "redis";
 
 /**
- * Which way new connections to a VIP or NodePort take.
- * - `envoy-tcp`, `envoy-http`: redirected to the constant listener of that name.
+ * Which way new connections to a destination (a VIP or NodePort) take.
+ * - `envoy-tcp`, `envoy-http`: to the constant listener of that name.
+ * - `kernel`: balanced by the kernel.
  * - `reject`: refused at once, because no endpoint is usable.
- * - `unserved`: left untouched (UDP and SCTP, which Envoy does not carry).
+ * - `drop`: dropped, because usable endpoints exist, but the traffic policy `Local` allows none of them. A client is not told
+ *   that nobody listens, since on other nodes somebody does (kube-proxy does the same).
  */
-export type Path = "envoy-tcp" | "envoy-http" | "reject" | "unserved";
+export type Path = "envoy-tcp" | "envoy-http" | "kernel" | "reject" | "drop";
+
+/** What carries the connections of a ServicePort that has usable endpoints. UDP and SCTP: always the kernel. */
+export type Carrier = "envoy" | "kernel";
+
+/** Whose endpoints answer: all, or only this node's. As `internalTrafficPolicy` and `externalTrafficPolicy` spell it. */
+export type TrafficPolicy = "Cluster" | "Local";
 
 /** Why an address is served. */
 export type VIPKind = "ClusterIP" | "ExternalIP" | "LoadBalancerIP";
+
+/** What a client may connect to. */
+export type DestinationKind = VIPKind | "NodePort";
 
 /** An address and port that is answered on behalf of a ServicePort. */
 export interface VIP {
@@ -71,6 +82,8 @@ export interface Endpoint {
   readonly port: number;
   /** Empty when unknown. */
   readonly zone: string;
+  /** It runs on this node. */
+  readonly isLocal: boolean;
 }
 
 /** A port of a Service with everything decided that this node needs to know. Immutable: a change makes a new one. */
@@ -78,6 +91,7 @@ export interface ServicePort {
   readonly key: ServicePortKey;
   readonly name: ServicePortName;
   readonly appProtocol: AppProtocol;
+  readonly carrier: Carrier;
   /** What its annotations ask for; all defaults for ports other than TCP. */
   readonly settings: PortSettings;
   /** The VIPs this port owns, in the order of `VIPKind`; one that another Service claimed first is not in here. */
@@ -88,8 +102,18 @@ export interface ServicePort {
   readonly families: readonly IPFamily[];
   /** The zone whose endpoints come first (`preferred_zone.ts`); empty: all are alike. */
   readonly preferredZone: string;
+  /** Of the traffic to ClusterIPs. */
+  readonly internalTrafficPolicy: TrafficPolicy;
+  /** Of the traffic to all other destinations. */
+  readonly externalTrafficPolicy: TrafficPolicy;
+  /** How long a client (its source address) keeps its endpoint after its last new connection, seconds; 0: not at all. */
+  readonly affinityTimeoutSeconds: number;
+  /** Who may use the LoadBalancerIPs: canonical CIDRs by family; both lists empty: everybody. */
+  readonly loadBalancerSourceRanges: Readonly<Record<IPFamily, readonly string[]>>;
   /** Usable endpoints by family, sorted by zone, address, port, without duplicates. Empty means: reject. */
   readonly endpoints: Readonly<Record<IPFamily, readonly Endpoint[]>>;
+  /** The same for the policy `Local`: usable endpoints of this node. Empty lists where neither policy is `Local`. */
+  readonly localEndpoints: Readonly<Record<IPFamily, readonly Endpoint[]>>;
 }
 
 /** What a change did to one ServicePort. At least one side is present. */

@@ -24,7 +24,7 @@ export function usableEndpoints(candidates: readonly PortedEndpoint[]): readonly
     ? ready
     : candidates.filter(({ endpoint }) => endpoint.serving && endpoint.terminating);
   return chosen
-    .map(({ endpoint: { address, zone }, port }): Endpoint => ({ address, port, zone }))
+    .map(({ endpoint: { address, zone }, port }): Endpoint => ({ address, port, zone, isLocal: false }))
     .sort((a, b) => compareSockets(a, b) || compareText(a.zone, b.zone))
     // Two copies may differ in zone; taking the smaller text makes the outcome independent of slice order.
     .filter((endpoint, index, all) => index === 0 || compareSockets(endpoint, all[index - 1]!) !== 0)

@@ -155,7 +155,7 @@ function explainPort(
     nodePort,
     paths: families.map((family) => ({
       family,
-      path: pathOf(servicePort, family),
+      path: pathOf(servicePort, family, "ClusterIP"),
       missing: missing[family] ?? null,
     })),
     settings: name.protocol === "TCP" ? settingsInForce(settings, appProtocol) : [],

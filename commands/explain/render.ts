@@ -31,7 +31,8 @@ const TAKEN: Readonly<Record<Path, string>> = {
   "envoy-tcp": "Envoy's TCP listener",
   "envoy-http": "Envoy's HTTP listener",
   reject: "refused at once, because no endpoint is usable",
-  unserved: "left alone, because Envoy carries TCP only",
+  kernel: "balanced by the kernel",
+  drop: "dropped, because the traffic policy Local allows none of its endpoints",
 };
 
 /** The whole text. */
