@@ -59,6 +59,16 @@ export interface Service extends ObjectMeta {
   readonly loadBalancerIngress: readonly LoadBalancerIngress[];
   /** `spec.loadBalancerSourceRanges`: who may use the load balancer's addresses; empty: everybody. */
   readonly loadBalancerSourceRanges: readonly string[];
+  /** `spec.sessionAffinity`; empty when not set. */
+  readonly sessionAffinity: string;
+  /** `spec.sessionAffinityConfig.clientIP.timeoutSeconds`; 0 when not set. */
+  readonly affinityTimeoutSeconds: number;
+  /** `spec.internalTrafficPolicy`; empty when not set. */
+  readonly internalTrafficPolicy: string;
+  /** `spec.externalTrafficPolicy`; empty when not set. */
+  readonly externalTrafficPolicy: string;
+  /** `spec.healthCheckNodePort`; 0 when there is none. */
+  readonly healthCheckNodePort: number;
   /** `spec.trafficDistribution`; empty when not set. */
   readonly trafficDistribution: string;
   readonly ports: readonly ServicePortSpec[];
@@ -93,6 +103,10 @@ export interface SliceEndpoint {
   readonly nodeName: string;
   /** Empty when unknown. */
   readonly zone: string;
+  /** `hints.forZones`: the zones whose clients should use it; empty: no hint. */
+  readonly hintedZones: readonly string[];
+  /** `hints.forNodes`: the nodes whose clients should use it; empty: no hint. */
+  readonly hintedNodes: readonly string[];
 }
 
 /** A `discovery.k8s.io/v1` EndpointSlice, reduced. */

@@ -111,6 +111,12 @@ function readService(root: FieldReader, metadata: FieldReader): Body<Service> {
     externalIPs: spec.texts("externalIPs"),
     loadBalancerIngress: root.object("status").object("loadBalancer").objects("ingress").flatMap(readIngress),
     loadBalancerSourceRanges: spec.texts("loadBalancerSourceRanges"),
+    sessionAffinity: spec.sharedText("sessionAffinity"),
+    affinityTimeoutSeconds:
+      spec.object("sessionAffinityConfig").object("clientIP").number("timeoutSeconds") ?? 0,
+    internalTrafficPolicy: spec.sharedText("internalTrafficPolicy"),
+    externalTrafficPolicy: spec.sharedText("externalTrafficPolicy"),
+    healthCheckNodePort: spec.number("healthCheckNodePort") ?? 0,
     trafficDistribution: spec.sharedText("trafficDistribution"),
     ports: spec.objects("ports").flatMap(readServicePort),
     proxyName: labels.text(SERVICE_PROXY_NAME_LABEL),
@@ -177,6 +183,7 @@ function readEndpoint(reader: FieldReader): SliceEndpoint[] {
     return [];
   }
   const conditions = reader.object("conditions");
+  const hints = reader.object("hints");
   const ready = conditions.boolean("ready") ?? true;
   return [{
     address,
@@ -185,5 +192,16 @@ function readEndpoint(reader: FieldReader): SliceEndpoint[] {
     terminating: conditions.boolean("terminating") ?? false,
     nodeName: reader.sharedText("nodeName"),
     zone: reader.sharedText("zone"),
+    hintedZones: readNames(hints.objects("forZones")),
+    hintedNodes: readNames(hints.objects("forNodes")),
   }];
+}
+
+/** For what most endpoints do not have: one list for all of them. */
+const NONE: readonly never[] = [];
+
+/** The names of a list of objects that have nothing else. */
+function readNames(readers: readonly FieldReader[]): readonly string[] {
+  if (readers.length === 0) return NONE;
+  return readers.map((reader) => reader.sharedText("name")).filter((name) => name !== "");
 }

@@ -46,6 +46,11 @@ Deno.test("parse: a full Service, reduced to what is read", () => {
         clusterIPs: ["10.96.0.7", "fd00:96::7"],
         externalIPs: ["192.0.2.7"],
         loadBalancerSourceRanges: ["198.51.100.0/24"],
+        sessionAffinity: "ClientIP",
+        sessionAffinityConfig: { clientIP: { timeoutSeconds: 600 } },
+        internalTrafficPolicy: "Local",
+        externalTrafficPolicy: "Local",
+        healthCheckNodePort: 31234,
         trafficDistribution: "PreferClose",
         ports: [
           { name: "http", port: 80, targetPort: "http", nodePort: 30080, appProtocol: "kubernetes.io/h2c" },
@@ -71,6 +76,11 @@ Deno.test("parse: a full Service, reduced to what is read", () => {
       externalIPs: ["192.0.2.7"],
       loadBalancerIngress: [{ ip: "192.0.2.8", ipMode: "VIP" }, { ip: "192.0.2.9", ipMode: "Proxy" }],
       loadBalancerSourceRanges: ["198.51.100.0/24"],
+      sessionAffinity: "ClientIP",
+      affinityTimeoutSeconds: 600,
+      internalTrafficPolicy: "Local",
+      externalTrafficPolicy: "Local",
+      healthCheckNodePort: 31234,
       trafficDistribution: "PreferClose",
       ports: [
         { name: "http", protocol: "TCP", port: 80, nodePort: 30080, appProtocol: "kubernetes.io/h2c" },
@@ -98,6 +108,11 @@ Deno.test("parse: a bare Service has the API's defaults", () => {
     externalIPs: [],
     loadBalancerIngress: [],
     loadBalancerSourceRanges: [],
+    sessionAffinity: "",
+    affinityTimeoutSeconds: 0,
+    internalTrafficPolicy: "",
+    externalTrafficPolicy: "",
+    healthCheckNodePort: 0,
     trafficDistribution: "",
     ports: [],
     proxyName: "",
@@ -111,6 +126,9 @@ Deno.test("parse: a bare Service has the API's defaults", () => {
   assertEquals(service({ metadata: { name: "s", labels } }).headlessLabel, true);
 });
 
+/** An endpoint of which nobody says where it is, nor for whom. */
+const NOWHERE = { nodeName: "", zone: "", hintedZones: [], hintedNodes: [] };
+
 Deno.test("parse: a full EndpointSlice, and conditions that are unknown", () => {
   assertEquals(
     slice({
@@ -123,7 +141,13 @@ Deno.test("parse: a full EndpointSlice, and conditions that are unknown", () => 
       addressType: "IPv4",
       ports: [{ name: "http", port: 8080 }, { name: "dns", port: 5353, protocol: "UDP" }],
       endpoints: [
-        { addresses: ["10.244.0.1", "10.244.0.2"], conditions: { ready: true }, nodeName: "n1", zone: "z1" },
+        {
+          addresses: ["10.244.0.1", "10.244.0.2"],
+          conditions: { ready: true },
+          nodeName: "n1",
+          zone: "z1",
+          hints: { forZones: [{ name: "z1" }, {}], forNodes: [{ name: "n1" }, { name: "n2" }] },
+        },
         { addresses: ["10.244.0.3"], conditions: { ready: false, serving: true, terminating: true } },
         { addresses: ["10.244.0.4"], conditions: { ready: null } },
         { addresses: ["10.244.0.5"], conditions: { ready: false } },
@@ -140,10 +164,19 @@ Deno.test("parse: a full EndpointSlice, and conditions that are unknown", () => 
       addressType: "IPv4",
       ports: [{ name: "http", protocol: "TCP", port: 8080 }, { name: "dns", protocol: "UDP", port: 5353 }],
       endpoints: [
-        { address: "10.244.0.1", ready: true, serving: true, terminating: false, nodeName: "n1", zone: "z1" },
-        { address: "10.244.0.3", ready: false, serving: true, terminating: true, nodeName: "", zone: "" },
-        { address: "10.244.0.4", ready: true, serving: true, terminating: false, nodeName: "", zone: "" },
-        { address: "10.244.0.5", ready: false, serving: false, terminating: false, nodeName: "", zone: "" },
+        {
+          address: "10.244.0.1",
+          ready: true,
+          serving: true,
+          terminating: false,
+          nodeName: "n1",
+          zone: "z1",
+          hintedZones: ["z1"],
+          hintedNodes: ["n1", "n2"],
+        },
+        { ...NOWHERE, address: "10.244.0.3", ready: false, serving: true, terminating: true },
+        { ...NOWHERE, address: "10.244.0.4", ready: true, serving: true, terminating: false },
+        { ...NOWHERE, address: "10.244.0.5", ready: false, serving: false, terminating: false },
       ],
       lastChangeTriggerTimeMs: Date.UTC(2026, 0, 2, 3, 4, 5, 500),
       malformed: [],
@@ -166,6 +199,11 @@ Deno.test("parse: a field of another type is left out and named", () => {
     [{ spec: "none" }, 'spec is the text "none", not an object'],
     [{ spec: { type: true } }, "spec.type is the boolean true, not a text"],
     [
+      { spec: { sessionAffinityConfig: { clientIP: { timeoutSeconds: "1h" } } } },
+      'spec.sessionAffinityConfig.clientIP.timeoutSeconds is the text "1h", not a number',
+    ],
+    [{ spec: { healthCheckNodePort: "x" } }, 'spec.healthCheckNodePort is the text "x", not a number'],
+    [
       { status: { loadBalancer: { ingress: [null] } } },
       "status.loadBalancer.ingress[0] is null, not an object",
     ],
@@ -185,6 +223,9 @@ Deno.test("parse: a field of another type is left out and named", () => {
   assertEquals(slice({ endpoints: [{ addresses: [] }, { addresses: ["10.0.0.1"] }] }).endpoints.length, 1);
   assertEquals(slice({ endpoints: [{ addresses: ["a"], conditions: { ready: "yes" } }] }).malformed, [
     'endpoints[0].conditions.ready is the text "yes", not true or false',
+  ]);
+  assertEquals(slice({ endpoints: [{ addresses: ["a"], hints: { forZones: ["z"] } }] }).malformed, [
+    'endpoints[0].hints.forZones[0] is the text "z", not an object',
   ]);
 });
 

@@ -78,6 +78,7 @@ const SERVICE_SPEC: Schema = {
   externalTrafficPolicy: [11, text],
   healthCheckNodePort: [12, integer],
   publishNotReadyAddresses: [13, boolean],
+  sessionAffinityConfig: [14, message({ clientIP: [1, message({ timeoutSeconds: [1, integer] })] })],
   ipFamilyPolicy: [17, text],
   clusterIPs: [18, text],
   ipFamilies: [19, text],
@@ -107,7 +108,10 @@ const ENDPOINT: Schema = {
   targetRef: [4, message({ kind: [1, text], namespace: [2, text], name: [3, text], uid: [4, text] })],
   nodeName: [6, text],
   zone: [7, text],
-  hints: [8, message({ forZones: [1, message({ name: [1, text] })] })],
+  hints: [
+    8,
+    message({ forZones: [1, message({ name: [1, text] })], forNodes: [2, message({ name: [1, text] })] }),
+  ],
 };
 const ENDPOINT_SLICE: Schema = {
   metadata: [1, message(OBJECT_META)],

@@ -22,11 +22,15 @@ const ENDPOINT = {
   conditions: bytesTag(2),
   nodeName: bytesTag(6),
   zone: bytesTag(7),
+  hints: bytesTag(8),
 };
+const ENDPOINT_HINTS = { forZones: bytesTag(1), forNodes: bytesTag(2) };
+/** `ForZone` and `ForNode` alike. */
+const HINTED = { name: bytesTag(1) };
 const ENDPOINT_CONDITIONS = { ready: numberTag(1), serving: numberTag(2), terminating: numberTag(3) };
 const ENDPOINT_PORT = { name: bytesTag(1), protocol: bytesTag(2), port: numberTag(3) };
 
-/** Nearly no slice has faults: one list for all that have none. */
+/** Nearly no slice has faults, and most endpoints no hints: one list for all that have none. */
 const NONE: readonly never[] = [];
 
 /** Reads the message at hand to its end. @throws {SyntaxError} when it is not protobuf */
@@ -121,6 +125,7 @@ function readEndpoint(wire: ProtobufReader): SliceEndpoint | undefined {
   let conditions = NO_CONDITIONS;
   let nodeName = "";
   let zone = "";
+  let hints = NO_HINTS;
   const outer = wire.enter();
   while (wire.more()) {
     switch (wire.tag()) {
@@ -137,6 +142,9 @@ function readEndpoint(wire: ProtobufReader): SliceEndpoint | undefined {
       case ENDPOINT.zone:
         zone = wire.sharedText();
         break;
+      case ENDPOINT.hints:
+        hints = readHints(wire);
+        break;
       default:
         wire.skip();
     }
@@ -144,7 +152,43 @@ function readEndpoint(wire: ProtobufReader): SliceEndpoint | undefined {
   wire.leave(outer);
   if (address === "") return undefined;
   const { ready, serving, terminating } = conditions;
-  return { address, ready, serving, terminating, nodeName, zone };
+  const { hintedZones, hintedNodes } = hints;
+  return { address, ready, serving, terminating, nodeName, zone, hintedZones, hintedNodes };
+}
+
+type Hints = Pick<SliceEndpoint, "hintedZones" | "hintedNodes">;
+
+const NO_HINTS: Hints = { hintedZones: NONE, hintedNodes: NONE };
+
+function readHints(wire: ProtobufReader): Hints {
+  const hintedZones: string[] = [];
+  const hintedNodes: string[] = [];
+  const outer = wire.enter();
+  while (wire.more()) {
+    switch (wire.tag()) {
+      case ENDPOINT_HINTS.forZones:
+        readHinted(wire, hintedZones);
+        break;
+      case ENDPOINT_HINTS.forNodes:
+        readHinted(wire, hintedNodes);
+        break;
+      default:
+        wire.skip();
+    }
+  }
+  wire.leave(outer);
+  return { hintedZones, hintedNodes };
+}
+
+function readHinted(wire: ProtobufReader, names: string[]): void {
+  let name = "";
+  const outer = wire.enter();
+  while (wire.more()) {
+    if (wire.tag() === HINTED.name) name = wire.sharedText();
+    else wire.skip();
+  }
+  wire.leave(outer);
+  if (name !== "") names.push(name);
 }
 
 type Conditions = Pick<SliceEndpoint, "ready" | "serving" | "terminating">;

@@ -16,10 +16,17 @@ const SERVICE_SPEC = {
   clusterIP: bytesTag(3),
   type: bytesTag(4),
   externalIPs: bytesTag(5),
+  sessionAffinity: bytesTag(7),
   loadBalancerSourceRanges: bytesTag(9),
+  externalTrafficPolicy: bytesTag(11),
+  healthCheckNodePort: numberTag(12),
+  sessionAffinityConfig: bytesTag(14),
   clusterIPs: bytesTag(18),
+  internalTrafficPolicy: bytesTag(22),
   trafficDistribution: bytesTag(23),
 };
+const SESSION_AFFINITY_CONFIG = { clientIP: bytesTag(1) };
+const CLIENT_IP_CONFIG = { timeoutSeconds: numberTag(1) };
 const SERVICE_PORT = {
   name: bytesTag(1),
   protocol: bytesTag(2),
@@ -67,6 +74,11 @@ export function readService(wire: ProtobufReader): Service {
     externalIPs: spec.externalIPs,
     loadBalancerIngress,
     loadBalancerSourceRanges: spec.loadBalancerSourceRanges,
+    sessionAffinity: spec.sessionAffinity,
+    affinityTimeoutSeconds: spec.affinityTimeoutSeconds,
+    internalTrafficPolicy: spec.internalTrafficPolicy,
+    externalTrafficPolicy: spec.externalTrafficPolicy,
+    healthCheckNodePort: spec.healthCheckNodePort,
     trafficDistribution: spec.trafficDistribution,
     ports: spec.ports,
     proxyName: metadata.proxyName,
@@ -78,7 +90,17 @@ export function readService(wire: ProtobufReader): Service {
 
 type Spec = Pick<
   Service,
-  "type" | "clusterIPs" | "externalIPs" | "loadBalancerSourceRanges" | "trafficDistribution" | "ports"
+  | "type"
+  | "clusterIPs"
+  | "externalIPs"
+  | "loadBalancerSourceRanges"
+  | "sessionAffinity"
+  | "affinityTimeoutSeconds"
+  | "internalTrafficPolicy"
+  | "externalTrafficPolicy"
+  | "healthCheckNodePort"
+  | "trafficDistribution"
+  | "ports"
 >;
 
 const NO_SPEC: Spec = {
@@ -86,6 +108,11 @@ const NO_SPEC: Spec = {
   clusterIPs: NONE,
   externalIPs: NONE,
   loadBalancerSourceRanges: NONE,
+  sessionAffinity: "",
+  affinityTimeoutSeconds: 0,
+  internalTrafficPolicy: "",
+  externalTrafficPolicy: "",
+  healthCheckNodePort: 0,
   trafficDistribution: "",
   ports: NONE,
 };
@@ -96,6 +123,11 @@ function readSpec(wire: ProtobufReader): Spec {
   let clusterIPs: string[] | undefined;
   let externalIPs: string[] | undefined;
   let loadBalancerSourceRanges: string[] | undefined;
+  let sessionAffinity = "";
+  let affinityTimeoutSeconds = 0;
+  let internalTrafficPolicy = "";
+  let externalTrafficPolicy = "";
+  let healthCheckNodePort = 0;
   let trafficDistribution = "";
   const ports: ServicePortSpec[] = [];
   const outer = wire.enter();
@@ -116,6 +148,21 @@ function readSpec(wire: ProtobufReader): Spec {
       case SERVICE_SPEC.loadBalancerSourceRanges:
         loadBalancerSourceRanges = withText(loadBalancerSourceRanges, wire.text());
         break;
+      case SERVICE_SPEC.sessionAffinity:
+        sessionAffinity = wire.sharedText();
+        break;
+      case SERVICE_SPEC.sessionAffinityConfig:
+        affinityTimeoutSeconds = readSessionAffinityConfig(wire);
+        break;
+      case SERVICE_SPEC.internalTrafficPolicy:
+        internalTrafficPolicy = wire.sharedText();
+        break;
+      case SERVICE_SPEC.externalTrafficPolicy:
+        externalTrafficPolicy = wire.sharedText();
+        break;
+      case SERVICE_SPEC.healthCheckNodePort:
+        healthCheckNodePort = wire.int32();
+        break;
       case SERVICE_SPEC.clusterIPs:
         clusterIPs = withText(clusterIPs, wire.text());
         break;
@@ -132,9 +179,36 @@ function readSpec(wire: ProtobufReader): Spec {
     clusterIPs: clusterIPs ?? withText(undefined, clusterIP) ?? NONE,
     externalIPs: externalIPs ?? NONE,
     loadBalancerSourceRanges: loadBalancerSourceRanges ?? NONE,
+    sessionAffinity,
+    affinityTimeoutSeconds,
+    internalTrafficPolicy,
+    externalTrafficPolicy,
+    healthCheckNodePort,
     trafficDistribution,
     ports,
   };
+}
+
+function readSessionAffinityConfig(wire: ProtobufReader): number {
+  let timeoutSeconds = 0;
+  const outer = wire.enter();
+  while (wire.more()) {
+    if (wire.tag() === SESSION_AFFINITY_CONFIG.clientIP) timeoutSeconds = readClientIPConfig(wire);
+    else wire.skip();
+  }
+  wire.leave(outer);
+  return timeoutSeconds;
+}
+
+function readClientIPConfig(wire: ProtobufReader): number {
+  let timeoutSeconds = 0;
+  const outer = wire.enter();
+  while (wire.more()) {
+    if (wire.tag() === CLIENT_IP_CONFIG.timeoutSeconds) timeoutSeconds = wire.int32();
+    else wire.skip();
+  }
+  wire.leave(outer);
+  return timeoutSeconds;
 }
 
 function readPort(wire: ProtobufReader): ServicePortSpec {

@@ -29,6 +29,11 @@ export function service(overrides: Partial<Service> = {}): Service {
     externalIPs: [],
     loadBalancerIngress: [],
     loadBalancerSourceRanges: [],
+    sessionAffinity: "",
+    affinityTimeoutSeconds: 0,
+    internalTrafficPolicy: "",
+    externalTrafficPolicy: "",
+    healthCheckNodePort: 0,
     trafficDistribution: "",
     ports: [portSpec()],
     proxyName: "",
@@ -39,9 +44,19 @@ export function service(overrides: Partial<Service> = {}): Service {
   });
 }
 
-/** A ready endpoint in no zone. */
+/** A ready endpoint on no node and in no zone. */
 export function endpoint(address: string, overrides: Partial<SliceEndpoint> = {}): SliceEndpoint {
-  return { address, ready: true, serving: true, terminating: false, nodeName: "", zone: "", ...overrides };
+  return {
+    address,
+    ready: true,
+    serving: true,
+    terminating: false,
+    nodeName: "",
+    zone: "",
+    hintedZones: [],
+    hintedNodes: [],
+    ...overrides,
+  };
 }
 
 /** `default/echo-1` of Service `echo`: IPv4, port `http` at 8080, no endpoints, unless said otherwise. */
