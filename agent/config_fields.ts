@@ -27,6 +27,8 @@ export interface Config {
   readonly serviceProxyName: string;
   /** When Envoy learns of a Service: at its first connection, or beforehand. */
   readonly mode: "on-demand" | "eager";
+  /** What carries TCP where a Service does not say. */
+  readonly tcpPath: "envoy" | "kernel";
   /** How traffic reaches Envoy. */
   readonly redirect: "nftables" | "none";
   /** Who starts Envoy: the agent, or somebody else (another container). */

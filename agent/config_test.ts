@@ -39,6 +39,7 @@ Deno.test("without any setting the defaults are kube-proxy's where it has them",
   assertEquals(config, {
     nodeName: "node-1",
     zone: "",
+    tcpPath: "envoy",
     manifests: [],
     kubeconfig: "",
     context: "",

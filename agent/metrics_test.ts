@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import { assert } from "@std/assert/assert";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import { DEFAULT_SETTINGS, type ServicePort } from "./model/mod.ts";
+import type { ServicePort } from "./model/mod.ts";
+import { servicePort as sketch } from "./model/testing/service_ports.ts";
 
 function metricsAt(nowMs: number): Metrics {
   return createMetrics({
@@ -21,23 +22,11 @@ async function seriesOf(metrics: Metrics): Promise<ReadonlyMap<string, number>> 
 }
 
 function servicePort(name: string, endpoints: number, appProtocol: "tcp" | "http"): ServicePort {
-  return {
-    key: `default/${name}:p/TCP`,
-    name: { namespace: "default", name, port: "p", protocol: "TCP" },
-    appProtocol,
-    settings: DEFAULT_SETTINGS,
-    vips: [],
-    nodePort: 0,
-    families: ["IPv4"],
-    preferredZone: "",
-    endpoints: {
-      IPv4: Array.from(
-        { length: endpoints },
-        (_, index) => ({ address: `10.0.0.${index}`, port: 1, zone: "" }),
-      ),
-      IPv6: [],
-    },
-  };
+  const IPv4 = Array.from(
+    { length: endpoints },
+    (_, index) => ({ address: `10.0.0.${index}`, port: 1, zone: "", isLocal: false }),
+  );
+  return { ...sketch({ name, appProtocol }), endpoints: { IPv4, IPv6: [] } };
 }
 
 Deno.test("names, types and labels are what dashboards were built on", async () => {

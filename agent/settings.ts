@@ -72,20 +72,20 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   nodeName: {
     flag: "node-name",
     kind: nodeName(),
-    commands: ENVOY,
+    commands: ["agent", "bootstrap", "explain"],
     default: ({ env, hostname }) => fromEnv(env, "NODE_NAME") ?? defaultNodeName(hostname()),
     defaultHelp: "$NODE_NAME, else the host name",
-    help: "name of the Node this runs on",
+    help: "name of the Node this runs on, by which endpoints say that they are local",
   },
   zone: {
     flag: "zone",
     kind: text("NAME"),
-    commands: AGENT,
+    commands: EXPLAINED,
     default: "",
     defaultHelp: "unknown: no zone is preferred",
     help:
       "zone of that Node (its label topology.kubernetes.io/zone), whose endpoints come first for Services with " +
-      "trafficDistribution PreferSameZone",
+      "trafficDistribution, or hints for zones",
   },
   manifests: {
     flag: "manifests",
@@ -126,6 +126,13 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: ENVOY,
     default: "on-demand",
     help: "when Envoy learns of a Service: at its first connection, or all beforehand",
+  },
+  tcpPath: {
+    flag: "tcp-path",
+    kind: choice("envoy", "kernel"),
+    commands: EXPLAINED,
+    default: "envoy",
+    help: "what carries the TCP ports of Services without the annotation lightpath.cloud/path",
   },
   redirect: {
     flag: "redirect",

@@ -87,9 +87,9 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const addressSelection = { cidrs: config.nodeportAddresses, families };
   const nodeAddresses = selectNodeAddresses(Deno.networkInterfaces(), addressSelection);
 
-  const { serviceProxyName, zone } = config;
+  const { serviceProxyName, nodeName, zone, tcpPath } = config;
   const selection = { serviceProxyName, families };
-  const model = new ServiceModel(selection, { zone });
+  const model = new ServiceModel(selection, { nodeName, zone, tcpPath });
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
   const problems = createProblemReporter({ logger, counter: metrics });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
@@ -138,7 +138,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     }),
   );
 
-  const { nodeName, envoyAdminSocket: adminSocket } = config;
+  const adminSocket = config.envoyAdminSocket;
   const live: LiveSources = { nodeName, selection, model, store, ads, adminSocket, source };
   servers.use(
     await serveExplanations({

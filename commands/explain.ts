@@ -27,11 +27,14 @@ export async function runExplain(context: CommandContext): Promise<void> {
 }
 
 async function fromManifests({ config, logger, signal }: CommandContext): Promise<Explanation> {
-  const { service, manifests, serviceProxyName } = config;
+  const { service, manifests, serviceProxyName, nodeName, zone, tcpPath } = config;
   // This machine need not be the node, so what it has says nothing.
   const families = config.ipFamilies === "auto" ? IP_FAMILIES : servedFamilies(config);
   const selection = { serviceProxyName, families };
-  const explained = await explainManifests({ service, manifests, selection, logger }, signal);
+  const explained = await explainManifests(
+    { service, manifests, selection, node: { nodeName, zone, tcpPath }, logger },
+    signal,
+  );
   if ("notServed" in explained) throw new ExplainError(explained.notServed);
   return explained;
 }

@@ -74,7 +74,7 @@ ${
 | annotation | values | meaning |
 | --- | --- | --- |
 | \`${PROXY_ANNOTATION}\` | \`${PROXY_DISABLED}\` | Lightpath leaves the Service alone: its addresses are answered by whoever else serves them. |
-| \`${PATH_ANNOTATION}\` | \`envoy\`, \`kernel\` | Which way connections take. \`kernel\` is not possible yet: it is reported, and Envoy serves the Service. |
+| \`${PATH_ANNOTATION}\` | \`envoy\`, \`kernel\` | What carries the Service's TCP ports: Envoy (the default, unless the node says otherwise with \`--tcp-path\`), or the kernel, which balances connections and knows no requests: no setting above has an effect then. UDP and SCTP are always the kernel's, redis always Envoy's. |
 
 ## What a port speaks
 

@@ -34,11 +34,15 @@ Deno.test("parseClusterName() refuses what is not the canonical name of a destin
 Deno.test("parseLoadAssignmentName() reads what loadAssignmentName() writes", () => {
   for (const port of ["http", ""]) {
     const named = servicePort({ port });
-    assertEquals(parseLoadAssignmentName(loadAssignmentName(named, "IPv6")), {
-      key: named.key,
-      family: "IPv6",
-    });
+    for (const policy of ["Cluster", "Local"] as const) {
+      const name = loadAssignmentName(named, "IPv6", policy);
+      assertEquals(parseLoadAssignmentName(name), { key: named.key, family: "IPv6", policy });
+    }
   }
+  assertEquals(
+    loadAssignmentName(servicePort({ port: "http" }), "IPv4", "Local"),
+    "default/echo:http/IPv4/local",
+  );
   assertEquals(loadAssignmentName(servicePort({ port: "" }), "IPv4"), "default/echo/IPv4");
   assertEquals(parseLoadAssignmentName("default/echo:http"), undefined);
 });

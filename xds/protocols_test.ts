@@ -36,7 +36,7 @@ function serve(
     ...slicesFor(name, "main", [backend]),
   );
   const servicePort = fixture.model.servicePort(`default/${name}:main/TCP`);
-  assertEquals(servicePort && pathOf(servicePort, "IPv4"), listener, appProtocol);
+  assertEquals(servicePort && pathOf(servicePort, "IPv4", "ClusterIP"), listener, appProtocol);
 }
 
 envoyTest("each kind of HTTP is spoken to the endpoint in its version", async () => {

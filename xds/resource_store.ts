@@ -6,7 +6,7 @@
  * then kept until its ServicePort changes: in on-demand mode only what this node uses is ever translated.
  *
  * Invariants: version is the hash of the content, so equal content is silent, across restarts too; a Cluster exists
- * for every TCP VIP and for every TCP NodePort at each of the node's addresses, and nothing else, and a Listener for those
+ * for every VIP that Envoy carries and for every such NodePort at each of the node's addresses, and nothing else, and a Listener for those
  * of them whose ServicePort needs one of its own; for a Cluster or endpoints that Envoy asked for explicitly there is
  * always an answer, an empty one if need be.
  *
@@ -15,16 +15,17 @@
  */
 import { hash } from "node:crypto";
 import {
+  type DestinationKind,
   equalEndpoints,
   equalOwnListeners,
   IP_FAMILIES,
-  type IPFamily,
   type ModelView,
   type NodeAddresses,
   ownListenerOf,
   type ServicePort,
   type ServicePortChange,
   type ServicePortKey,
+  trafficPolicyOf,
 } from "../agent/model/mod.ts";
 import { Cluster, ClusterLoadAssignment, Listener } from "../protos/mod.ts";
 import {
@@ -104,10 +105,14 @@ export class ResourceStore implements ResourceSource {
     for (const servicePort of this.#view.servicePorts()) {
       const own = ownListenerOf(servicePort);
       const isTaken = type === "Listener" ? own !== undefined : scope === "all" || own?.kind === "redis";
-      if (isTaken) yield* this.#clusterNames(servicePort, this.#nodeAddresses);
+      if (isTaken && servicePort.carrier === "envoy") {
+        yield* this.#clusterNames(servicePort, this.#nodeAddresses);
+      }
     }
     if (type !== "Cluster" || scope !== "used") return;
-    for (const name of this.#usedClusters()) if (this.#ownerOf(name) !== undefined) yield name;
+    for (const name of this.#usedClusters()) {
+      if (this.#ownerOf(name)?.servicePort.carrier === "envoy") yield name;
+    }
   }
 
   /** Envoy's redis proxy does not ask for its Cluster. */
@@ -122,23 +127,22 @@ export class ResourceStore implements ResourceSource {
     return owner && statisticsName(owner.servicePort);
   }
 
-  /** The resources by which Envoy serves a ServicePort, whether it has asked for them or not: Clusters before endpoints. */
+  /**
+   * The resources by which Envoy serves a ServicePort, whether it has asked for them or not: Clusters before endpoints. None
+   * of one that the kernel carries.
+   */
   *resourcesOf(servicePort: ServicePort): Generator<{ readonly type: XdsType; readonly name: string }> {
-    const families = new Set<IPFamily>();
-    const names = [...this.#clusterNames(servicePort, this.#nodeAddresses)];
-    for (const name of names) {
-      const family = parseClusterName(name)?.family;
-      if (family !== undefined) families.add(family);
-      yield { type: "Cluster", name };
+    if (servicePort.carrier !== "envoy") return;
+    const names: string[] = [];
+    const assignments = new Set<string>();
+    for (const { address, port, family, kind } of destinationsOf(servicePort, this.#nodeAddresses)) {
+      names.push(clusterName(address, port));
+      assignments.add(loadAssignmentName(servicePort, family, trafficPolicyOf(servicePort, kind)));
     }
-    for (const family of families) {
-      yield { type: "ClusterLoadAssignment", name: loadAssignmentName(servicePort, family) };
-    }
-    if (ownListenerOf(servicePort) !== undefined) {
-      for (const name of names) {
-        yield { type: "Listener", name };
-      }
-    }
+    for (const name of names) yield { type: "Cluster", name };
+    for (const name of assignments) yield { type: "ClusterLoadAssignment", name };
+    if (ownListenerOf(servicePort) === undefined) return;
+    for (const name of names) yield { type: "Listener", name };
   }
 
   onChange(listener: (changed: ChangedNames) => void): () => void {
@@ -191,8 +195,9 @@ export class ResourceStore implements ResourceSource {
   #changedClusters(before: ServicePort | undefined, after: ServicePort | undefined): Iterable<string> {
     const old = new Set(before && this.#clusterNames(before, this.#nodeAddresses));
     const now = new Set(after && this.#clusterNames(after, this.#nodeAddresses));
-    const readsTheSame = before?.appProtocol === after?.appProtocol &&
-      before?.settings.text === after?.settings.text && before?.preferredZone === after?.preferredZone;
+    const readsTheSame = before?.appProtocol === after?.appProtocol && before?.carrier === after?.carrier &&
+      before?.settings.text === after?.settings.text && before?.prefersNear === after?.prefersNear &&
+      before?.affinityTimeoutSeconds === after?.affinityTimeoutSeconds && !changesPolicy(before, after);
     return readsTheSame ? old.symmetricDifference(now) : old.union(now);
   }
 
@@ -207,18 +212,16 @@ export class ResourceStore implements ResourceSource {
   }
 
   *#clusterNames(servicePort: ServicePort, nodeAddresses: NodeAddresses): Generator<string> {
-    if (servicePort.name.protocol !== "TCP") return;
-    for (const { address, port } of servicePort.vips) yield clusterName(address, port);
-    if (servicePort.nodePort === 0) return;
-    for (const family of servicePort.families) {
-      for (const address of nodeAddresses[family]) yield clusterName(address, servicePort.nodePort);
+    for (const { address, port } of destinationsOf(servicePort, nodeAddresses)) {
+      yield clusterName(address, port);
     }
   }
 
   #encode(type: XdsType, name: string, interest: Interest): EncodedResource | undefined {
     switch (type) {
       case "Cluster":
-        return this.#encodeCluster(name) ?? (interest === "explicit" ? emptyClusterFor(name) : undefined);
+        return this.#encodeCluster(name, interest) ??
+          (interest === "explicit" ? emptyClusterFor(name) : undefined);
       case "ClusterLoadAssignment":
         return this.#encodeLoadAssignment(name) ??
           (interest === "explicit" ? emptyAssignmentFor(name) : undefined);
@@ -229,15 +232,23 @@ export class ResourceStore implements ResourceSource {
     }
   }
 
-  #encodeCluster(name: string): EncodedResource | undefined {
+  /**
+   * A port that the kernel carries has a Cluster only for an Envoy that asks for it by name, because it had it before: clients
+   * that are connected to Envoy go on being answered there, for as long as they keep their connections.
+   */
+  #encodeCluster(name: string, interest: Interest): EncodedResource | undefined {
     const owner = this.#ownerOf(name);
     if (owner === undefined) return undefined;
-    const { servicePort, destination: { family } } = owner;
-    const bytes = Cluster.encode(translateCluster(servicePort, { name, family })).finish();
-    return this.#keep("Cluster", {
+    const { servicePort, destination: { family, kind } } = owner;
+    if (servicePort.carrier === "kernel" && interest === "wildcard") return undefined;
+    const policy = trafficPolicyOf(servicePort, kind);
+    const bytes = Cluster.encode(translateCluster(servicePort, { name, family, policy })).finish();
+    const resource = {
       ...encoded(name, bytes),
-      loadAssignment: loadAssignmentName(servicePort, family),
-    });
+      loadAssignment: loadAssignmentName(servicePort, family, policy),
+    };
+    // What is kept is given to everybody.
+    return servicePort.carrier === "kernel" ? resource : this.#keep("Cluster", resource);
   }
 
   #encodeListener(name: string): EncodedResource | undefined {
@@ -252,8 +263,9 @@ export class ResourceStore implements ResourceSource {
     const parsed = parseLoadAssignmentName(name);
     const servicePort = parsed && this.#view.servicePort(parsed.key);
     if (parsed === undefined || servicePort === undefined) return undefined;
-    const { endpoints, preferredZone } = servicePort;
-    const assignment = translateLoadAssignment(name, endpoints[parsed.family], preferredZone);
+    const { endpoints, localEndpoints } = servicePort;
+    const usable = parsed.policy === "Local" ? localEndpoints : endpoints;
+    const assignment = translateLoadAssignment(name, usable[parsed.family]);
     return this.#keep(
       "ClusterLoadAssignment",
       encoded(name, ClusterLoadAssignment.encode(assignment).finish()),
@@ -268,16 +280,45 @@ export class ResourceStore implements ResourceSource {
   }
 
   /** Who answers at a destination: the owner of the VIP, else of the NodePort if the address is this node's. */
-  #ownerOf(
-    name: string,
-  ): { readonly servicePort: ServicePort; readonly destination: Destination } | undefined {
-    const destination = parseClusterName(name);
-    if (destination === undefined) return undefined;
-    const { address, family, port } = destination;
-    const servicePort = this.#view.vipOwner(address, port) ??
-      (this.#nodeAddresses[family].includes(address) ? this.#view.nodePortOwner(family, port) : undefined);
-    return servicePort && { servicePort, destination };
+  #ownerOf(name: string): OwnedDestination | undefined {
+    const named = parseClusterName(name);
+    if (named === undefined) return undefined;
+    const { address, family, port } = named;
+    const vipOwner = this.#view.vipOwner(address, port);
+    const vip = vipOwner?.vips.find((vip) => vip.address === address && vip.port === port);
+    if (vipOwner !== undefined && vip !== undefined) return { servicePort: vipOwner, destination: vip };
+    if (!this.#nodeAddresses[family].includes(address)) return undefined;
+    const owner = this.#view.nodePortOwner(family, port);
+    return owner && { servicePort: owner, destination: { ...named, kind: "NodePort" } };
   }
+}
+
+/** A destination, and as what a ServicePort has it. */
+interface KindOfDestination extends Destination {
+  readonly kind: DestinationKind;
+}
+
+interface OwnedDestination {
+  readonly servicePort: ServicePort;
+  readonly destination: KindOfDestination;
+}
+
+/** The destinations a TCP port owns on a node of these addresses. */
+function* destinationsOf(
+  { name, vips, nodePort, families }: ServicePort,
+  nodeAddresses: NodeAddresses,
+): Generator<KindOfDestination> {
+  if (name.protocol !== "TCP") return;
+  yield* vips;
+  if (nodePort === 0) return;
+  for (const family of families) {
+    for (const address of nodeAddresses[family]) yield { address, family, port: nodePort, kind: "NodePort" };
+  }
+}
+
+function changesPolicy(before: ServicePort | undefined, after: ServicePort | undefined): boolean {
+  return before?.internalTrafficPolicy !== after?.internalTrafficPolicy ||
+    before?.externalTrafficPolicy !== after?.externalTrafficPolicy;
 }
 
 function noNames(): Record<XdsType, Set<string>> {
@@ -306,12 +347,22 @@ function* changedAssignments(
   const comesOrGoes = before === undefined || after === undefined;
   for (const family of IP_FAMILIES) {
     // One that comes or goes without endpoints reads the same to Envoy, but is kept only while it exists.
+    const exists = servicePort.families.includes(family);
     if (
-      (comesOrGoes || before.preferredZone !== after.preferredZone) &&
-        servicePort.families.includes(family) ||
+      comesOrGoes && exists ||
       !equalEndpoints(before?.endpoints[family] ?? [], after?.endpoints[family] ?? [])
     ) {
       yield loadAssignmentName(servicePort, family);
     }
+    if (
+      exists && usesLocal(before) !== usesLocal(after) ||
+      !equalEndpoints(before?.localEndpoints[family] ?? [], after?.localEndpoints[family] ?? [])
+    ) {
+      yield loadAssignmentName(servicePort, family, "Local");
+    }
   }
+}
+
+function usesLocal(servicePort: ServicePort | undefined): boolean {
+  return servicePort?.internalTrafficPolicy === "Local" || servicePort?.externalTrafficPolicy === "Local";
 }

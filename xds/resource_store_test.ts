@@ -4,7 +4,7 @@ import { fail } from "@std/assert/fail";
 import type { KubeObject, ObjectEvent, Service } from "../agent/kube/objects.ts";
 import { IP_FAMILIES, type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
 import { endpoint, portSpec, service, slice } from "../agent/model/testing/objects.ts";
-import { Cluster, ClusterLoadAssignment, Listener } from "../protos/mod.ts";
+import { Cluster, Cluster_LbPolicy, ClusterLoadAssignment, Listener } from "../protos/mod.ts";
 import type { ChangedNames } from "./resource_source.ts";
 import { ResourceStore } from "./resource_store.ts";
 
@@ -12,7 +12,7 @@ const NODE: NodeAddresses = { IPv4: ["192.0.2.5"], IPv6: [] };
 
 /** A store over a model of its own, with what it said and did since the last look. */
 class Fixture {
-  readonly model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES });
+  readonly model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { nodeName: "node-1" });
   readonly translated: string[] = [];
   used: readonly string[] = [];
   readonly #changed: string[] = [];
@@ -173,6 +173,106 @@ Deno.test("ResourceStore: all Clusters of a port have one name in statistics, wh
     assertEquals(fixture.store.statisticsName(name), "default/echo_http");
   }
   assertEquals(fixture.store.statisticsName("10.96.0.99:80"), undefined);
+});
+
+/** What a Cluster's name leads to: the ClusterLoadAssignment, and the addresses in it. */
+function endpointsAt({ store }: Fixture, cluster: string): unknown {
+  const name = store.get("Cluster", cluster, "explicit")?.loadAssignment ?? fail("no ClusterLoadAssignment");
+  const bytes = store.get("ClusterLoadAssignment", name, "explicit")?.bytes ?? fail("no endpoints");
+  const addresses = ClusterLoadAssignment.decode(bytes).endpoints.flatMap(({ lbEndpoints }) =>
+    lbEndpoints.map(({ endpoint }) => endpoint?.address?.socketAddress?.address)
+  );
+  return [name, ...addresses];
+}
+
+Deno.test("ResourceStore: destinations with the traffic policy Local lead to this node's endpoints only", () => {
+  const ports = [portSpec({ nodePort: 30080 })];
+  const outside = { ports, type: "NodePort", externalIPs: ["203.0.113.9"] };
+  const near = endpoint("10.244.0.5", { nodeName: "node-1" });
+  const far = endpoint("10.244.1.5", { nodeName: "node-2" });
+  const fixture = new Fixture(service(outside), slice({ endpoints: [near, far] }));
+  const all = ["default/echo:http/IPv4", "10.244.0.5", "10.244.1.5"];
+  const local = ["default/echo:http/IPv4/local", "10.244.0.5"];
+  const destinations = ["10.96.0.10:80", "203.0.113.9:80", "192.0.2.5:30080"];
+  const found = (): unknown => destinations.map((name) => endpointsAt(fixture, name));
+  assertEquals(found(), [all, all, all]);
+
+  fixture.apply(service({ ...outside, externalTrafficPolicy: "Local" }));
+  assertEquals(
+    fixture.takeChanged(),
+    [
+      ...destinations.map((name) => `Cluster ${name}`),
+      "ClusterLoadAssignment default/echo:http/IPv4/local",
+    ].sort(),
+  );
+  assertEquals(found(), [all, local, local]);
+  fixture.apply(service({ ...outside, internalTrafficPolicy: "Local" }));
+  assertEquals(found(), [local, all, all]);
+
+  fixture.takeChanged();
+  fixture.apply(slice({ endpoints: [far] }));
+  assertEquals(fixture.takeChanged(), [
+    "ClusterLoadAssignment default/echo:http/IPv4",
+    "ClusterLoadAssignment default/echo:http/IPv4/local",
+  ]);
+  assertEquals(endpointsAt(fixture, "10.96.0.10:80"), ["default/echo:http/IPv4/local"]);
+});
+
+Deno.test("ResourceStore: keeps no local endpoints of a Service whose policy is Local no more", () => {
+  const fixture = new Fixture(service({ internalTrafficPolicy: "Local" }), slice());
+  assertEquals(endpointsAt(fixture, "10.96.0.10:80"), ["default/echo:http/IPv4/local"]);
+  fixture.apply(service());
+  assertEquals(fixture.takeChanged(), [
+    "Cluster 10.96.0.10:80",
+    "ClusterLoadAssignment default/echo:http/IPv4/local",
+  ]);
+});
+
+Deno.test("ResourceStore: a Service that begins to keep its clients changes its Clusters", () => {
+  const fixture = new Fixture(service());
+  const policy = (): unknown =>
+    decodeCluster(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.bytes).lbPolicy;
+  assertEquals(policy(), Cluster_LbPolicy.LEAST_REQUEST);
+  fixture.apply(service({ sessionAffinity: "ClientIP" }));
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80"]);
+  assertEquals(policy(), Cluster_LbPolicy.MAGLEV);
+});
+
+Deno.test("ResourceStore: of what the kernel carries Envoy is told nothing, but what it asks for by name", () => {
+  const kernel = { annotations: { "lightpath.cloud/path": "kernel" } };
+  const fixture = new Fixture(service(kernel), slice({ endpoints: [endpoint("10.244.0.5")] }));
+  fixture.used = ["10.96.0.10:80"];
+  for (const scope of ["all", "used", "pushed"] as const) {
+    assertEquals([...fixture.store.names("Cluster", scope)], []);
+  }
+  const port = fixture.model.servicePort("default/echo:http/TCP") ?? fail("no port");
+  assertEquals([...fixture.store.resourcesOf(port)], []);
+  // An Envoy that had it has clients that are connected: in whatever order somebody asks.
+  assertEquals(endpointsAt(fixture, "10.96.0.10:80"), ["default/echo:http/IPv4", "10.244.0.5"]);
+  assertEquals(fixture.store.get("Cluster", "10.96.0.10:80", "wildcard"), undefined);
+  fixture.apply(service());
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80"]);
+  assertEquals([...fixture.store.names("Cluster", "used")], ["10.96.0.10:80"]);
+  assert(fixture.store.get("Cluster", "10.96.0.10:80", "wildcard") !== undefined);
+  fixture.apply(service(kernel));
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80"]);
+  fixture.reduce([{ type: "delete", kind: "Service", namespacedName: "default/echo" }]);
+  assertEquals(fixture.takeChanged(), [
+    "Cluster 10.96.0.10:80",
+    "ClusterLoadAssignment default/echo:http/IPv4",
+  ]);
+});
+
+Deno.test("ResourceStore: a port that moves to the kernel loses the Listener of its own", () => {
+  const fixture = new Fixture(idleService("10s"));
+  fixture.apply(idleService("10s", {
+    annotations: { "config.lightpath.cloud/idle-timeout": "10s", "lightpath.cloud/path": "kernel" },
+  }));
+  assertEquals(fixture.store.get("Listener", "10.96.0.10:80", "wildcard"), undefined);
+  assertEquals(fixture.takeChanged().filter((name) => name.startsWith("Listener")), [
+    "Listener 10.96.0.10:80",
+    "Listener 192.0.2.5:30080",
+  ]);
 });
 
 Deno.test("ResourceStore: UDP ports have no Clusters", () => {

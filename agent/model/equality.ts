@@ -4,20 +4,27 @@
  * Compares what the data planes read; both sides are sorted by construction, so order is part of equality.
  * @module
  */
-import { type Endpoint, IP_FAMILIES, type ServicePort, type VIP } from "./types.ts";
+import { type Endpoint, type HealthCheck, IP_FAMILIES, type ServicePort, type VIP } from "./types.ts";
 
 /** Whether both are equal in every field. Cost: their VIPs and endpoints. */
 export function equalServicePorts(a: ServicePort, b: ServicePort): boolean {
   return a.key === b.key && a.appProtocol === b.appProtocol && a.nodePort === b.nodePort &&
-    a.settings.text === b.settings.text && a.preferredZone === b.preferredZone &&
+    a.settings.text === b.settings.text && a.prefersNear === b.prefersNear &&
     equalLists(a.families, b.families, Object.is) && equalLists(a.vips, b.vips, equalVIPs) &&
     a.carrier === b.carrier && a.internalTrafficPolicy === b.internalTrafficPolicy &&
-    a.externalTrafficPolicy === b.externalTrafficPolicy && a.affinityTimeoutSeconds === b.affinityTimeoutSeconds &&
+    a.externalTrafficPolicy === b.externalTrafficPolicy &&
+    a.affinityTimeoutSeconds === b.affinityTimeoutSeconds &&
     IP_FAMILIES.every((family) =>
       equalLists(a.loadBalancerSourceRanges[family], b.loadBalancerSourceRanges[family], Object.is) &&
       equalEndpoints(a.endpoints[family], b.endpoints[family]) &&
       equalEndpoints(a.localEndpoints[family], b.localEndpoints[family])
     );
+}
+
+/** Whether both ask the same and have the same answer, or there is neither. */
+export function equalHealthChecks(a: HealthCheck | undefined, b: HealthCheck | undefined): boolean {
+  return a?.port === b?.port &&
+    IP_FAMILIES.every((family) => a?.localEndpoints[family] === b?.localEndpoints[family]);
 }
 
 /** Whether two lists of usable endpoints, each sorted by the model, are the same. */
@@ -34,5 +41,6 @@ function equalVIPs(a: VIP, b: VIP): boolean {
 }
 
 function equalEndpoint(a: Endpoint, b: Endpoint): boolean {
-  return a.address === b.address && a.port === b.port && a.zone === b.zone && a.isLocal === b.isLocal;
+  return a.address === b.address && a.port === b.port && a.zone === b.zone && a.isLocal === b.isLocal &&
+    a.tier === b.tier;
 }

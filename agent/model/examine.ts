@@ -8,10 +8,11 @@
 import type { NamespacedName } from "../kube/objects.ts";
 import { whyAppProtocol } from "./app_protocol.ts";
 import { candidatesOf } from "./candidates.ts";
-import type { WantedPort } from "./judge_service.ts";
+import { whyCarrier } from "./carrier.ts";
+import { carriedPort, type WantedPort } from "./judge_service.ts";
 import type { JudgedEndpoint, JudgedSlice } from "./judge_slice.ts";
-import type { Endpoint, IPFamily, Problem, ServicePort } from "./types.ts";
-import type { PortedEndpoint } from "./usable_endpoints.ts";
+import type { Carrier, Endpoint, HealthCheck, IPFamily, Problem, ServicePort } from "./types.ts";
+import { isLocal, type PortedEndpoint } from "./usable_endpoints.ts";
 
 /** An endpoint of a port, used or not. */
 export interface ExaminedEndpoint extends Endpoint {
@@ -28,6 +29,8 @@ export interface ExaminedPort {
   readonly port: number;
   /** The end of "speaks … because". */
   readonly whyAppProtocol: string;
+  /** The end of "carried by … because". */
+  readonly whyCarrier: string;
   /** Those in use first, in their order; each once. */
   readonly endpoints: readonly ExaminedEndpoint[];
   /** By family without any endpoint: what is missing. */
@@ -38,6 +41,8 @@ export interface ExaminedPort {
 export interface ExaminedService {
   readonly name: NamespacedName;
   readonly ports: readonly ExaminedPort[];
+  /** Undefined when it has no `healthCheckNodePort`. */
+  readonly healthCheck: HealthCheck | undefined;
   /** Of the Service and of its slices. */
   readonly problems: readonly Problem[];
 }
@@ -45,8 +50,11 @@ export interface ExaminedService {
 /** Examines one port. Cost: the endpoints of its Service. */
 export function examinePort(
   wanted: WantedPort,
-  servicePort: ServicePort,
-  slices: readonly JudgedSlice[],
+  { servicePort, slices, tcpPath }: {
+    readonly servicePort: ServicePort;
+    readonly slices: readonly JudgedSlice[];
+    readonly tcpPath: Carrier;
+  },
 ): ExaminedPort {
   const endpoints: ExaminedEndpoint[] = [];
   const missing: Partial<Record<IPFamily, string>> = {};
@@ -63,6 +71,7 @@ export function examinePort(
     servicePort,
     port: wanted.port,
     whyAppProtocol: wanted.protocol === "TCP" ? whyAppProtocol(wanted) : `it is ${wanted.protocol}`,
+    whyCarrier: whyCarrier(carriedPort(wanted, tcpPath)),
     endpoints,
     missing,
   };
@@ -92,8 +101,16 @@ function examineEndpoints(
   return [
     ...inUse,
     ...others.map(([, { endpoint, port }]): ExaminedEndpoint => {
-      const { address, zone } = endpoint;
-      return { address, port, zone, isLocal: false, family, isUsed: false, why: whyUnused(endpoint) };
+      const { address, place: { zone } } = endpoint;
+      return {
+        address,
+        port,
+        zone,
+        isLocal: isLocal(endpoint),
+        family,
+        isUsed: false,
+        why: whyUnused(endpoint),
+      };
     }),
   ];
 }

@@ -20,14 +20,16 @@ import {
   settingsOf,
 } from "./annotations/mod.ts";
 import { appProtocolOf } from "./app_protocol.ts";
+import { type CarriedPort, carrierOf, needsEnvoy } from "./carrier.ts";
 import { exactly } from "./exactly.ts";
 import { parseIPAddress, unusableAddress } from "./ip_address.ts";
 import { isPortNumber, parseProtocol } from "./port.ts";
-import { prefersOwnZone } from "./preferred_zone.ts";
 import { PATH_ANNOTATION, PROXY_ANNOTATION, PROXY_DISABLED } from "./selection.ts";
 import { servicePortKey } from "./service_port_name.ts";
+import { judgeTrafficRules, type TrafficRules } from "./traffic_rules.ts";
 import {
   type AppProtocol,
+  type Carrier,
   IP_FAMILIES,
   type IPFamily,
   type Problem,
@@ -67,8 +69,8 @@ export interface JudgedService {
   readonly addresses: readonly WantedAddress[];
   /** Those of the ClusterIPs, in the order of `IP_FAMILIES`. */
   readonly families: readonly IPFamily[];
-  /** Whether endpoints in a client's zone come first. */
-  readonly prefersOwnZone: boolean;
+  /** Most Services share one object. */
+  readonly trafficRules: TrafficRules;
   readonly ports: readonly WantedPort[];
   readonly problems: readonly Problem[];
 }
@@ -85,22 +87,29 @@ export function spokenBy(port: WantedPort): AppProtocol {
   return port.protocol === "TCP" ? appProtocolOf(port) : "tcp";
 }
 
+/** What decides which of Envoy and kernel carries a wanted port, on a node that carries TCP by `tcpPath`. */
+export function carriedPort(port: WantedPort, tcpPath: Carrier): CarriedPort {
+  const { protocol, service: { trafficRules: { tcpCarrier: asked } } } = port;
+  return { protocol, appProtocol: spokenBy(port), asked, tcpPath };
+}
+
 /** The key of a wanted port. */
 export function keyOf(port: WantedPort): ServicePortKey {
   return servicePortKey(servicePortNameOf(port));
 }
 
 /**
- * Judges one Service for a node that serves these families. Never throws.
+ * Judges one Service for a node that serves these families, and carries TCP by `tcpPath`. Never throws.
  * Cost: its own ports times its own addresses.
  *
  * @param namespacedName The Service's, in the copy that is kept.
  */
 export function judgeService(
   service: Service,
-  { namespacedName, served }: {
+  { namespacedName, served, tcpPath }: {
     readonly namespacedName: NamespacedName;
     readonly served: readonly IPFamily[];
+    readonly tcpPath: Carrier;
   },
 ): JudgedService {
   const object = `Service ${namespacedName}`;
@@ -112,8 +121,9 @@ export function judgeService(
     void problems.push({ object, kind, message, ...(fault === undefined ? {} : { fault }), ...whose });
   for (const sentence of service.malformed) report("malformed", sentence);
 
+  const trafficRules = judgeTrafficRules(service, report);
   const addresses = exactly(
-    wantedAddresses(service, report).filter(({ family }) => served.includes(family)),
+    wantedAddresses(service, trafficRules, report).filter(({ family }) => served.includes(family)),
   );
   const judged: { -readonly [field in keyof JudgedService]: JudgedService[field] } = {
     namespace: service.namespace,
@@ -122,7 +132,7 @@ export function judgeService(
     creationTimestamp: Math.floor(service.creationTimestampMs / 1000),
     addresses,
     families: familiesOf(addresses),
-    prefersOwnZone: judgeTrafficDistribution(service.trafficDistribution, report),
+    trafficRules,
     ports: [],
     problems: NO_PROBLEMS,
   };
@@ -139,8 +149,8 @@ export function judgeService(
     } else wanted.set(key, port);
   }
   const ports = [...wanted.keys()].sort().map((key) => wanted.get(key)!);
-  judged.ports = withSettings(ports, service.annotations, report);
-  judgeOptOuts(service.annotations, report);
+  judged.ports = withSettings(ports, service.annotations, { tcpPath, report });
+  judgeOptOut(service.annotations, report);
   if (problems.length > 0) judged.problems = problems;
   return judged;
 }
@@ -163,12 +173,17 @@ function familiesOf(addresses: readonly WantedAddress[]): readonly IPFamily[] {
 function withSettings(
   ports: readonly WantedPort[],
   annotations: Readonly<Record<string, string>>,
-  report: Report,
+  { tcpPath, report }: { readonly tcpPath: Carrier; readonly report: Report },
 ): readonly WantedPort[] {
   const tcp = ports.filter(({ protocol }) => protocol === "TCP");
   const { settings, faults } = settingsOf(
     annotations,
-    tcp.map((port) => ({ name: port.name, appProtocol: spokenBy(port) })),
+    tcp.map((port) => ({
+      name: port.name,
+      appProtocol: spokenBy(port),
+      carrier: carrierOf(carriedPort(port, tcpPath)),
+      keepsClients: port.service.trafficRules.affinityTimeoutSeconds > 0,
+    })),
   );
   for (const { annotation, kind, reason } of faults) {
     report("invalid-annotation", `annotation ${annotation} ${reason}`, kind);
@@ -178,41 +193,14 @@ function withSettings(
   return ports.map((port) => ({ ...port, settings: byPort.get(port) ?? port.settings }));
 }
 
-function judgeTrafficDistribution(value: string, report: Report): boolean {
-  const prefers = prefersOwnZone(value);
-  if (prefers === undefined) {
-    report(
-      "unsupported",
-      `trafficDistribution ${
-        JSON.stringify(value.slice(0, 60))
-      } is not followed; all endpoints are used alike. ` +
-        `Use PreferSameZone.`,
-    );
-  }
-  return prefers ?? false;
-}
-
-/** Says what is wrong with the annotations that concern the Service as a whole; what they mean is decided elsewhere. */
-function judgeOptOuts(annotations: Readonly<Record<string, string>>, report: Report): void {
+/** Says what is wrong with the annotation by which a Service is left alone; what it means is decided in `selection.ts`. */
+function judgeOptOut(annotations: Readonly<Record<string, string>>, report: Report): void {
   const proxy = annotations[PROXY_ANNOTATION];
-  if (proxy !== undefined && proxy !== PROXY_DISABLED) {
-    const message = `annotation ${PROXY_ANNOTATION} ${
-      JSON.stringify(proxy.slice(0, 60))
-    } is not "${PROXY_DISABLED}"; the Service is served.`;
-    report("invalid-annotation", message, "invalid-value");
-  }
-  const path = annotations[PATH_ANNOTATION];
-  if (path === "kernel") {
-    report(
-      "unsupported",
-      `annotation ${PATH_ANNOTATION} "kernel" is not possible yet; the Service is served by Envoy.`,
-    );
-  } else if (path !== undefined && path !== "envoy") {
-    const message = `annotation ${PATH_ANNOTATION} ${
-      JSON.stringify(path.slice(0, 60))
-    } is neither "envoy" nor "kernel"; the Service is served by Envoy.`;
-    report("invalid-annotation", message, "invalid-value");
-  }
+  if (proxy === undefined || proxy === PROXY_DISABLED) return;
+  const message = `annotation ${PROXY_ANNOTATION} ${
+    JSON.stringify(proxy.slice(0, 60))
+  } is not "${PROXY_DISABLED}"; the Service is served.`;
+  report("invalid-annotation", message, "invalid-value");
 }
 
 function wantedPort(service: JudgedService, spec: ServicePortSpec, report: Report): WantedPort | undefined {
@@ -234,7 +222,7 @@ function wantedPort(service: JudgedService, spec: ServicePortSpec, report: Repor
     report("invalid-port", `${label} has nodePort ${nodePort}; the NodePort is not served. Use 1 to 65535.`);
     nodePort = 0;
   }
-  return {
+  const wanted: WantedPort = {
     service,
     name: spec.name,
     protocol,
@@ -243,10 +231,28 @@ function wantedPort(service: JudgedService, spec: ServicePortSpec, report: Repor
     appProtocol: spec.appProtocol,
     settings: DEFAULT_SETTINGS,
   };
+  judgeCarrier(wanted, report);
+  return wanted;
+}
+
+/** Says where the Service asks for the kernel, and only Envoy can do what a port of it asks for. */
+function judgeCarrier(port: WantedPort, report: Report): void {
+  const spoken = spokenBy(port);
+  if (port.service.trafficRules.tcpCarrier !== "kernel" || !needsEnvoy(spoken)) return;
+  report(
+    "invalid-annotation",
+    `annotation ${PATH_ANNOTATION} "kernel" has no effect on port "${port.name}": it speaks ${spoken}, which only Envoy ` +
+      "understands. Leave out one of both.",
+    "contradiction",
+  );
 }
 
 /** The Service's addresses in the order ClusterIP, ExternalIP, LoadBalancerIP; each address once. */
-function wantedAddresses(service: Service, report: Report): readonly WantedAddress[] {
+function wantedAddresses(
+  service: Service,
+  { loadBalancerSourceRanges }: TrafficRules,
+  report: Report,
+): readonly WantedAddress[] {
   const wanted = new Map<string, WantedAddress>();
   const add = (text: string, field: string, kind: VIPKind): void => {
     const parsed = parseIPAddress(text);
@@ -270,11 +276,11 @@ function wantedAddresses(service: Service, report: Report): readonly WantedAddre
   for (const text of service.externalIPs) add(text, "externalIP", "ExternalIP");
   // With ipMode Proxy the load balancer wants to see the traffic itself (KEP-1860).
   const loadBalancerIPs = service.loadBalancerIngress.filter(({ ipMode }) => ipMode === "VIP");
-  if (loadBalancerIPs.length > 0 && service.loadBalancerSourceRanges.length > 0) {
-    // To answer everybody would lift a firewall. Left alone, the traffic goes to the load balancer, which has one.
+  if (loadBalancerIPs.length > 0 && loadBalancerSourceRanges === "nobody") {
+    // Who wrote them wanted to close something. The load balancer knows what, if there is one.
     report(
-      "unsupported",
-      "loadBalancerSourceRanges cannot be enforced here yet, so its load balancer IPs are not answered on the node. " +
+      "invalid-address",
+      "loadBalancerSourceRanges has no range that can be read, so its load balancer IPs are not answered on the node. " +
         "Traffic to them goes to the load balancer itself.",
     );
   } else for (const { ip } of loadBalancerIPs) add(ip, "load balancer ingress IP", "LoadBalancerIP");

@@ -11,6 +11,7 @@
 import type { EndpointSlice, NamespacedName, SliceEndpoint } from "../kube/objects.ts";
 import { exactly } from "./exactly.ts";
 import { parseIPAddress, unusableAddress } from "./ip_address.ts";
+import { type NodePlace, type Place, placeOf } from "./place.ts";
 import { isPortNumber, parseProtocol } from "./port.ts";
 import type { IPFamily, Problem, ProblemKind, Protocol } from "./types.ts";
 
@@ -20,7 +21,7 @@ export interface JudgedEndpoint {
   readonly ready: boolean;
   readonly serving: boolean;
   readonly terminating: boolean;
-  readonly zone: string;
+  readonly place: Place;
 }
 
 /** The port number that this slice's endpoints listen on for a named Service port. */
@@ -41,10 +42,10 @@ export interface JudgedSlice {
   readonly endpoints: readonly JudgedEndpoint[];
 }
 
-/** Judges one slice of the Service of that name. Never throws. */
+/** Judges one slice of the Service of that name, as seen from a node. Never throws. */
 export function judgeSlice(
   slice: EndpointSlice,
-  service: NamespacedName,
+  { service, node }: { readonly service: NamespacedName; readonly node: NodePlace },
 ): { readonly judged: JudgedSlice; readonly problems: readonly Problem[] } {
   const object = `EndpointSlice ${slice.namespacedName}`;
   const problems: Problem[] = [];
@@ -65,7 +66,7 @@ export function judgeSlice(
     service,
     family,
     ports: judgePorts(slice, report),
-    endpoints: family === undefined ? [] : judgeEndpoints(slice.endpoints, family, report),
+    endpoints: family === undefined ? [] : judgeEndpoints(slice.endpoints, { family, node }, report),
   };
   return { judged, problems };
 }
@@ -108,11 +109,12 @@ function shared(ports: readonly JudgedSlicePort[]): readonly JudgedSlicePort[] {
 
 function judgeEndpoints(
   endpoints: readonly SliceEndpoint[],
-  family: IPFamily,
+  { family, node }: { readonly family: IPFamily; readonly node: NodePlace },
   report: Report,
 ): readonly JudgedEndpoint[] {
   const judged: JudgedEndpoint[] = [];
-  for (const { address: text, ready, serving, terminating, zone } of endpoints) {
+  for (const endpoint of endpoints) {
+    const { address: text, ready, serving, terminating } = endpoint;
     const parsed = parseIPAddress(text);
     if (parsed === undefined) {
       report("invalid-address", `endpoint address "${text}" is no IP address; it is left out.`);
@@ -131,7 +133,7 @@ function judgeEndpoints(
       report("invalid-address", `endpoint address ${text} ${unusable}; it is left out.`);
       continue;
     }
-    judged.push({ address: parsed.address, ready, serving, terminating, zone });
+    judged.push({ address: parsed.address, ready, serving, terminating, place: placeOf(endpoint, node) });
   }
   return exactly(judged);
 }

@@ -27,8 +27,8 @@ export type { IPAddress } from "./ip_address.ts";
 export { equalOwnListeners, HTTP_IDLE_TIMEOUT_MS, ownListenerOf } from "./own_listener.ts";
 export type { OwnListener } from "./own_listener.ts";
 export { endpointsFor, pathOf, trafficPolicyOf } from "./path.ts";
-export { endpointTiers } from "./preferred_zone.ts";
-export { ServiceModel } from "./reduce.ts";
+export { endpointTiers } from "./nearness.ts";
+export { type ModelOptions, ServiceModel } from "./reduce.ts";
 export {
   PATH_ANNOTATION,
   PROXY_ANNOTATION,
@@ -43,6 +43,7 @@ export type {
   Carrier,
   DestinationKind,
   Endpoint,
+  HealthCheck,
   IPFamily,
   ModelDelta,
   ModelView,

@@ -1,39 +1,80 @@
 /**
- * Decides which endpoints of a Service come first on this node.
+ * Decides which endpoints of a Service come first on this node: those of the node, of its zone, the others.
  *
- * In: `spec.trafficDistribution`, the node's zone, usable endpoints. Out: whether the Service prefers its clients' zone; the
- * endpoints in tiers, of which a later one is used only when the ones before it fail.
+ * In: `spec.trafficDistribution`, the Places of the ready endpoints. Out: a tier for each, of which a later one is used only
+ * when the ones before it fail; in the kernel, which does not see failures, only the first.
  *
- * An endpoint's own zone is read, not the hints the control plane derives from it (`hints.forZones`), which say the same for
- * these values. As with kube-proxy a zone with few endpoints carries all that its own clients send: whoever asks for this
- * has to have endpoints where the clients are.
+ * Hints are followed, as by kube-proxy, and by its rules: hints for nodes, if every endpoint has some and one names this
+ * node; else hints for zones, likewise. So a control plane that hints otherwise than by where an endpoint is
+ * (`service.kubernetes.io/topology-mode: Auto`, or slices of a controller of one's own) is obeyed, and a rollout of hints
+ * that is half done sends nobody to the few endpoints that have theirs. Where an endpoint has no hints although the Service
+ * asks for a distribution, those are used that Kubernetes' EndpointSlice controller would write: its own zone, and for
+ * PreferSameNode its own node. That is what manifests without a control plane need, and with one the seconds until it has
+ * written them.
  *
- * Source: Service API reference, `trafficDistribution`; Kubernetes documentation, "Traffic distribution".
+ * kube-proxy never leaves the first tier while it has a ready endpoint. Envoy goes on to the next when endpoints
+ * of the first fail. As with kube-proxy a node or zone with few endpoints carries all that its own clients send: whoever asks
+ * for this has to have endpoints where the clients are. A traffic policy `Local` knows no tiers.
+ *
+ * Source: kube-proxy's `topologyModeFromHints` and the EndpointSlice controller's `trafficdist`, v1.36; Kubernetes
+ * documentation, "Traffic distribution"; KEP-3015.
  * @module
  */
+import type { Bearing, Place } from "./place.ts";
 import type { Endpoint } from "./types.ts";
 
-/** Whether a Service prefers its clients' zone; undefined for what is not followed. */
-export function prefersOwnZone(trafficDistribution: string): boolean | undefined {
-  switch (trafficDistribution) {
+/** What `spec.trafficDistribution` asks for; empty: nothing. */
+export type TrafficDistribution = "" | "PreferSameZone" | "PreferSameNode";
+
+/** Reads `spec.trafficDistribution`; undefined for what is not followed. */
+export function parseTrafficDistribution(text: string): TrafficDistribution | undefined {
+  switch (text) {
     case "":
-      return false;
     case "PreferSameZone":
+    case "PreferSameNode":
+      return text;
     // Its former name.
     case "PreferClose":
-      return true;
+      return "PreferSameZone";
     default:
       return undefined;
   }
 }
 
-/** The endpoints in order of preference. None is empty: two where both the preferred zone and others have some. */
-export function endpointTiers(
-  endpoints: readonly Endpoint[],
-  preferredZone: string,
-): readonly (readonly Endpoint[])[] {
-  if (preferredZone === "") return endpoints.length === 0 ? [] : [endpoints];
-  const preferred = endpoints.filter(({ zone }) => zone === preferredZone);
-  const others = endpoints.filter(({ zone }) => zone !== preferredZone);
-  return [preferred, others].filter((tier) => tier.length > 0);
+/** Whom an endpoint is for, seen from this node. */
+type Hints = Pick<Place, "forNodes" | "forZones">;
+
+/** The tier of each ready endpoint, in their order; the first is 0. */
+export function tiersOf(places: readonly Place[], distribution: TrafficDistribution): readonly number[] {
+  const hints = places.map((place) => hintsOf(place, distribution));
+  const byNode = isFollowed(hints.map(({ forNodes }) => forNodes));
+  const byZone = isFollowed(hints.map(({ forZones }) => forZones));
+  return hints.map(({ forNodes, forZones }) => {
+    if (byNode && forNodes === "here") return 0;
+    return Number(byNode) + Number(byZone && forZones !== "here");
+  });
+}
+
+/** Whether {@linkcode tiersOf} may tell endpoints at these Places apart, now or when others of them are ready. */
+export function prefersNear(places: readonly Place[], distribution: TrafficDistribution): boolean {
+  return places.some((place) => {
+    const { forNodes, forZones } = hintsOf(place, distribution);
+    return forNodes !== "unknown" || forZones !== "unknown";
+  });
+}
+
+/** The endpoints in order of preference. No tier is empty; several only where some are nearer than others. */
+export function endpointTiers(endpoints: readonly Endpoint[]): readonly (readonly Endpoint[])[] {
+  const tiers: Endpoint[][] = [];
+  for (const endpoint of endpoints) (tiers[endpoint.tier ?? 0] ??= []).push(endpoint);
+  return tiers.filter((tier) => tier !== undefined);
+}
+
+function hintsOf({ node, inZone, forNodes, forZones }: Place, distribution: TrafficDistribution): Hints {
+  if (distribution === "" || forNodes !== "unknown" || forZones !== "unknown") return { forNodes, forZones };
+  return { forNodes: distribution === "PreferSameNode" ? node : "unknown", forZones: inZone };
+}
+
+function isFollowed(hints: readonly Bearing[]): boolean {
+  return hints.includes("here") && !hints.includes("unknown");
 }

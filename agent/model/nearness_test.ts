@@ -1,33 +1,118 @@
 import { assertEquals } from "@std/assert/equals";
-import { endpointTiers, prefersOwnZone } from "./preferred_zone.ts";
-import type { Endpoint } from "./types.ts";
+import {
+  endpointTiers,
+  parseTrafficDistribution,
+  prefersNear,
+  tiersOf,
+  type TrafficDistribution,
+} from "./nearness.ts";
+import { type Place, placeOf } from "./place.ts";
+import { endpoint } from "./testing/objects.ts";
 
-const ENDPOINTS: readonly Endpoint[] = [
-  { address: "10.244.0.9", port: 8080, zone: "" },
-  { address: "10.244.0.5", port: 8080, zone: "zone-a" },
-  { address: "10.244.1.5", port: 8080, zone: "zone-b" },
-  { address: "10.244.2.5", port: 8080, zone: "zone-c" },
-];
-
-function tiers(preferredZone: string, endpoints = ENDPOINTS): string[][] {
-  return endpointTiers(endpoints, preferredZone).map((tier) => tier.map(({ zone }) => zone));
+/** Places as node-1 in zone-a sees them, each written `node zone`, with hints `>zones` and `@nodes` behind. */
+function places(...texts: readonly string[]): readonly Place[] {
+  return texts.map((text) => {
+    const words = text.split(" ");
+    const hinted = (sign: string): readonly string[] =>
+      words.filter((word) => word.startsWith(sign)).map((word) => word.slice(1));
+    const [nodeName = "", zone = ""] = words.map((word) => word === "-" ? "" : word);
+    return placeOf(
+      endpoint("10.244.0.1", { nodeName, zone, hintedZones: hinted(">"), hintedNodes: hinted("@") }),
+      {
+        nodeName: "node-1",
+        zone: "zone-a",
+      },
+    );
+  });
 }
 
-Deno.test("prefersOwnZone() knows both names of it, and what is not followed", () => {
+function tiers(distribution: TrafficDistribution, ...texts: readonly string[]): readonly number[] {
+  return tiersOf(places(...texts), distribution);
+}
+
+Deno.test("parseTrafficDistribution() knows both names of the zone, and what is not followed", () => {
   const values = ["", "PreferSameZone", "PreferClose", "PreferSameNode", "prefersamezone"];
-  assertEquals(values.map(prefersOwnZone), [false, true, true, undefined, undefined]);
+  assertEquals(values.map(parseTrafficDistribution), [
+    "",
+    "PreferSameZone",
+    "PreferSameZone",
+    "PreferSameNode",
+    undefined,
+  ]);
 });
 
-Deno.test("endpointTiers(): the preferred zone first, then all others alike", () => {
-  assertEquals(tiers("zone-b"), [["zone-b"], ["", "zone-a", "zone-c"]]);
+Deno.test("placeOf() keeps one copy of what is the same from here, and no names of nodes", () => {
+  const [one, same, other] = places(
+    "node-2 zone-b @node-3",
+    "node-3 zone-b @node-2",
+    "node-2 zone-c @node-3",
+  );
+  assertEquals(one === same, true);
+  assertEquals(one === other, false);
 });
 
-Deno.test("endpointTiers() is one tier where no zone is preferred, or it has none of them, or all", () => {
-  assertEquals(tiers(""), [["", "zone-a", "zone-b", "zone-c"]]);
-  assertEquals(tiers("zone-z"), [["", "zone-a", "zone-b", "zone-c"]]);
-  assertEquals(tiers("zone-a", ENDPOINTS.slice(1, 2)), [["zone-a"]]);
+Deno.test("placeOf() on a node without a name and a zone knows nothing of either", () => {
+  const { node, inZone, forNodes, forZones } = placeOf(
+    endpoint("10.244.0.1", { nodeName: "n", zone: "z", hintedNodes: ["n"], hintedZones: ["z"] }),
+    { nodeName: "", zone: "" },
+  );
+  assertEquals([node, inZone, forNodes, forZones], ["unknown", "unknown", "unknown", "unknown"]);
 });
 
-Deno.test("endpointTiers() of no endpoints has no tier", () => {
-  assertEquals([tiers("", []), tiers("zone-a", [])], [[], []]);
+Deno.test("tiersOf() without distribution and hints knows one tier", () => {
+  assertEquals(tiers("", "node-1 zone-a", "node-2 zone-b"), [0, 0]);
+});
+
+Deno.test("tiersOf(): PreferSameZone, by where the endpoints are as long as nobody hints", () => {
+  assertEquals(tiers("PreferSameZone", "node-1 zone-a", "node-2 zone-a", "node-3 zone-b"), [0, 0, 1]);
+  assertEquals(tiers("PreferSameZone", "node-3 zone-b", "node-4 zone-c"), [0, 0], "none in the zone");
+  assertEquals(tiers("PreferSameZone", "node-1 zone-a", "node-9 -"), [0, 0], "one in no zone");
+});
+
+Deno.test("tiersOf(): PreferSameNode, then the zone, then the others", () => {
+  assertEquals(tiers("PreferSameNode", "node-1 zone-a", "node-2 zone-a", "node-3 zone-b"), [0, 1, 2]);
+  assertEquals(tiers("PreferSameNode", "node-2 zone-a", "node-3 zone-b"), [0, 1], "none on the node");
+  assertEquals(tiers("PreferSameNode", "node-1 -", "node-2 zone-a"), [0, 1], "the zone of one is unknown");
+});
+
+Deno.test("tiersOf() follows hints whatever the Service says, as kube-proxy does", () => {
+  assertEquals(tiers("", "node-1 zone-a >zone-b", "node-3 zone-b >zone-a >zone-c"), [1, 0]);
+  assertEquals(tiers("PreferSameZone", "node-1 zone-a >zone-b", "node-3 zone-b >zone-a"), [1, 0]);
+  assertEquals(tiers("", "node-2 zone-a @node-1", "node-1 zone-a @node-2"), [0, 1]);
+  assertEquals(tiers("", "node-2 zone-b @node-1 >zone-b", "node-3 zone-a @node-3 >zone-a", "n z @n >z"), [
+    0,
+    1,
+    2,
+  ]);
+});
+
+Deno.test("tiersOf() leaves hints alone that not every endpoint has, or that name nobody here", () => {
+  assertEquals(tiers("", "node-1 zone-a >zone-a", "node-3 zone-b"), [0, 0]);
+  assertEquals(tiers("", "node-1 zone-a >zone-b", "node-3 zone-b >zone-c"), [0, 0]);
+  assertEquals(
+    tiers("", "node-1 zone-a @node-1 >zone-a", "node-3 zone-b >zone-b"),
+    [0, 1],
+    "those for zones hold",
+  );
+  // What the controller has not hinted yet counts as where it is.
+  assertEquals(tiers("PreferSameZone", "node-1 zone-a >zone-a", "node-3 zone-b"), [0, 1]);
+});
+
+Deno.test("prefersNear() where anything could come first, though nothing does now", () => {
+  assertEquals(prefersNear(places("node-1 zone-a", "node-3 zone-b"), ""), false);
+  assertEquals(prefersNear(places("node-3 zone-b >zone-b"), ""), true);
+  assertEquals(prefersNear(places("node-3 zone-b"), "PreferSameNode"), true);
+  assertEquals(prefersNear([], "PreferSameNode"), false);
+});
+
+Deno.test("endpointTiers() are in order, and none is empty", () => {
+  const at = (address: string, tier?: number): Parameters<typeof endpointTiers>[0][number] => {
+    const common = { address, port: 1, zone: "", isLocal: false };
+    return tier === undefined ? common : { ...common, tier };
+  };
+  const found = (...endpoints: Parameters<typeof endpointTiers>[0]): readonly (readonly string[])[] =>
+    endpointTiers(endpoints).map((tier) => tier.map(({ address }) => address));
+  assertEquals(found(at("a", 2), at("b"), at("c", 2), at("d")), [["b", "d"], ["a", "c"]]);
+  assertEquals(found(at("a"), at("b")), [["a", "b"]]);
+  assertEquals(found(), []);
 });

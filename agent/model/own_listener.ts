@@ -26,9 +26,9 @@ export const HTTP_IDLE_TIMEOUT_MS: number = DEFAULT_SETTINGS.values["idle-timeou
 
 /** What the Listener of a ServicePort must do; undefined when the constant ones do. */
 export function ownListenerOf(
-  { name, appProtocol, settings }: Pick<ServicePort, "name" | "appProtocol" | "settings">,
+  { carrier, appProtocol, settings }: Pick<ServicePort, "carrier" | "appProtocol" | "settings">,
 ): OwnListener | undefined {
-  if (name.protocol !== "TCP") return undefined;
+  if (carrier !== "envoy") return undefined;
   const idleTimeoutMs = settings.values["idle-timeout"];
   switch (appProtocol) {
     case "redis":

@@ -22,10 +22,13 @@
 import type { EndpointSlice, NamespacedName, ObjectEvent, Service } from "../kube/objects.ts";
 import { candidatesOf } from "./candidates.ts";
 import { type Claim, claimsOf, ClaimTable, nodePortClaim, vipClaim } from "./claims.ts";
-import { equalServicePorts } from "./equality.ts";
+import { carrierOf } from "./carrier.ts";
+import { equalHealthChecks, equalServicePorts } from "./equality.ts";
 import { exactly } from "./exactly.ts";
 import { type ExaminedService, examinePort } from "./examine.ts";
+import { healthCheckOf } from "./health_check.ts";
 import {
+  carriedPort,
   type JudgedService,
   judgeService,
   keyOf,
@@ -34,11 +37,16 @@ import {
   type WantedPort,
 } from "./judge_service.ts";
 import { type JudgedSlice, judgeSlice } from "./judge_slice.ts";
+import { prefersNear } from "./nearness.ts";
+import type { NodePlace } from "./place.ts";
 import { ProblemTable } from "./problem_table.ts";
 import { isServed, type ServiceSelection } from "./selection.ts";
 import { serviceOfKey, servicePortKey } from "./service_port_name.ts";
+import { NO_SOURCE_RANGES } from "./traffic_rules.ts";
 import type {
+  Carrier,
   Endpoint,
+  HealthCheck,
   IPFamily,
   ModelDelta,
   ModelView,
@@ -48,7 +56,17 @@ import type {
   ServicePortKey,
   VIP,
 } from "./types.ts";
-import { usableEndpoints } from "./usable_endpoints.ts";
+import { type PortedEndpoint, usableEndpoints, usableLocalEndpoints } from "./usable_endpoints.ts";
+
+/** What of the node it runs on the model must know. */
+export interface ModelOptions {
+  /** As endpoints name it; empty: unknown, so none is local. @default unknown */
+  readonly nodeName?: string;
+  /** As endpoints name it. @default unknown */
+  readonly zone?: string;
+  /** What carries TCP where a Service does not say. @default "envoy" */
+  readonly tcpPath?: Carrier;
+}
 
 /** What is known under the name of a Service. */
 interface Known {
@@ -64,6 +82,8 @@ interface Known {
 type Touched = Map<NamespacedName, {
   /** Its ports when the batch began. */
   readonly before: readonly ServicePort[];
+  /** The same. */
+  readonly healthCheckBefore: HealthCheck | undefined;
   /** Trigger times of the applied slices. */
   readonly triggerTimesMs: number[];
 }>;
@@ -73,17 +93,22 @@ const NO_SLICES: readonly JudgedSlice[] = [];
 /** The model. One owner applies events; everybody else holds it as a `ModelView`. */
 export class ServiceModel implements ModelView {
   readonly #selection: ServiceSelection;
-  readonly #zone: string;
+  readonly #node: NodePlace;
+  readonly #tcpPath: Carrier;
   readonly #known = new Map<NamespacedName, Known>();
   /** Which Service a slice named when it was last seen: the label may change. */
   readonly #slices = new Map<NamespacedName, JudgedSlice>();
   readonly #claims = new ClaimTable();
   readonly #problems = new ProblemTable();
 
-  /** An empty model that serves what `selection` selects, on a node in that zone (empty: unknown). */
-  constructor(selection: ServiceSelection, { zone = "" }: { readonly zone?: string } = {}) {
+  /** An empty model that serves what `selection` selects. */
+  constructor(
+    selection: ServiceSelection,
+    { nodeName = "", zone = "", tcpPath = "envoy" }: ModelOptions = {},
+  ) {
     this.#selection = selection;
-    this.#zone = zone;
+    this.#node = { nodeName, zone };
+    this.#tcpPath = tcpPath;
   }
 
   servicePort(key: ServicePortKey): ServicePort | undefined {
@@ -107,6 +132,14 @@ export class ServiceModel implements ModelView {
     return owner?.service.families.includes(family) ? this.#build(owner) : undefined;
   }
 
+  /** All health checks; for the start only. */
+  *healthChecks(): Generator<readonly [NamespacedName, HealthCheck]> {
+    for (const { name, service, slices } of this.#known.values()) {
+      const check = healthCheckOf(service, slices);
+      if (check !== undefined) yield [name, check];
+    }
+  }
+
   /** All problems that stand now; for the status command and tests. */
   problems(): Iterable<Problem> {
     return this.#problems.all();
@@ -122,7 +155,14 @@ export class ServiceModel implements ModelView {
     ];
     return {
       name: known.name,
-      ports: known.service.ports.map((wanted) => examinePort(wanted, this.#build(wanted), known.slices)),
+      ports: known.service.ports.map((wanted) =>
+        examinePort(wanted, {
+          servicePort: this.#build(wanted),
+          slices: known.slices,
+          tcpPath: this.#tcpPath,
+        })
+      ),
+      healthCheck: healthCheckOf(known.service, known.slices),
       problems: objects.flatMap((object) => this.#problems.of(object)),
     };
   }
@@ -154,11 +194,14 @@ export class ServiceModel implements ModelView {
     for (const event of events) this.#take(event, touched);
 
     const changes = new Map<ServicePortKey, ServicePortChange>();
+    const healthChecks = new Map<NamespacedName, HealthCheck | undefined>();
     const triggerTimesMs: number[] = [];
-    for (const [name, { before, triggerTimesMs: times }] of touched) {
+    for (const [name, { before, healthCheckBefore, triggerTimesMs: times }] of touched) {
       if (this.#compare(name, before, changes)) triggerTimesMs.push(...times);
+      const healthCheck = this.#healthCheck(name);
+      if (!equalHealthChecks(healthCheckBefore, healthCheck)) healthChecks.set(name, healthCheck);
     }
-    return { changes, triggerTimesMs, ...this.#problems.takeDelta() };
+    return { changes, healthChecks, triggerTimesMs, ...this.#problems.takeDelta() };
   }
 
   #take(event: ObjectEvent, touched: Touched | undefined): void {
@@ -186,9 +229,14 @@ export class ServiceModel implements ModelView {
     let touch = touched.get(name);
     if (touch === undefined) {
       const before = (this.#known.get(name)?.service?.ports ?? []).map((wanted) => this.#build(wanted));
-      touched.set(name, touch = { before, triggerTimesMs: [] });
+      touched.set(name, touch = { before, healthCheckBefore: this.#healthCheck(name), triggerTimesMs: [] });
     }
     return touch.triggerTimesMs;
+  }
+
+  #healthCheck(name: NamespacedName): HealthCheck | undefined {
+    const known = this.#known.get(name);
+    return healthCheckOf(known?.service, known?.slices ?? NO_SLICES);
   }
 
   /** Replaces a Service and moves its claims; whoever disputes one of them is touched too. */
@@ -196,7 +244,11 @@ export class ServiceModel implements ModelView {
     const before = this.#known.get(name)?.service;
     const after = service === undefined || !isServed(service, this.#selection)
       ? undefined
-      : judgeService(service, { namespacedName: this.#shared(name), served: this.#selection.families });
+      : judgeService(service, {
+        namespacedName: this.#shared(name),
+        served: this.#selection.families,
+        tcpPath: this.#tcpPath,
+      });
     if (before === undefined && after === undefined) return;
     this.#touch(name, touched);
     const given: readonly [Claim, WantedPort][] = claimsIn(before);
@@ -213,7 +265,10 @@ export class ServiceModel implements ModelView {
 
   #applySlice(slice: EndpointSlice, touched: Touched | undefined): void {
     const { namespacedName: name } = slice;
-    const { judged, problems } = judgeSlice(slice, this.#shared(`${slice.namespace}/${slice.serviceName}`));
+    const { judged, problems } = judgeSlice(slice, {
+      service: this.#shared(`${slice.namespace}/${slice.serviceName}`),
+      node: this.#node,
+    });
     const before = this.#slices.get(name);
     if (before !== undefined && before.service !== judged.service) this.#removeSlice(name, touched);
     this.#problems.set(`EndpointSlice ${name}`, problems);
@@ -293,25 +348,35 @@ export class ServiceModel implements ModelView {
     }
     const name = servicePortNameOf(wanted);
     const slices = this.#known.get(service.namespacedName)?.slices ?? NO_SLICES;
+    const { trafficRules } = service;
+    const { trafficDistribution, internalTrafficPolicy, externalTrafficPolicy } = trafficRules;
+    const isLocal = internalTrafficPolicy === "Local" || externalTrafficPolicy === "Local";
+    const v4 = joinCandidates(wanted, "IPv4", slices);
+    const v6 = joinCandidates(wanted, "IPv6", slices);
     return {
       key: servicePortKey(name),
       name,
       appProtocol: spokenBy(wanted),
-      carrier: wanted.protocol === "TCP" ? "envoy" : "kernel",
+      carrier: carrierOf(carriedPort(wanted, this.#tcpPath)),
       settings,
       vips,
       nodePort,
       families: service.families,
-      preferredZone: service.prefersOwnZone ? this.#zone : "",
-      internalTrafficPolicy: "Cluster",
-      externalTrafficPolicy: "Cluster",
-      affinityTimeoutSeconds: 0,
-      loadBalancerSourceRanges: NONE,
-      localEndpoints: NONE,
+      prefersNear: prefersNear([...v4, ...v6].map(({ endpoint }) => endpoint.place), trafficDistribution),
+      internalTrafficPolicy,
+      externalTrafficPolicy,
+      affinityTimeoutSeconds: trafficRules.affinityTimeoutSeconds,
+      // Where nobody may come, it has no such addresses.
+      loadBalancerSourceRanges: trafficRules.loadBalancerSourceRanges === "nobody"
+        ? NO_SOURCE_RANGES
+        : trafficRules.loadBalancerSourceRanges,
       endpoints: {
-        IPv4: joinEndpoints(wanted, "IPv4", slices),
-        IPv6: joinEndpoints(wanted, "IPv6", slices),
+        IPv4: usableEndpoints(v4, trafficDistribution),
+        IPv6: usableEndpoints(v6, trafficDistribution),
       },
+      localEndpoints: isLocal
+        ? { IPv4: usableLocalEndpoints(v4), IPv6: usableLocalEndpoints(v6) }
+        : NO_LOCAL_ENDPOINTS,
     };
   }
 
@@ -363,16 +428,15 @@ function conflict(wanted: WantedPort, owner: WantedPort, { kind, what }: Dispute
   };
 }
 
-const NO_ENDPOINTS: readonly Endpoint[] = [];
-const NONE = { IPv4: [], IPv6: [] } as const;
+const NO_CANDIDATES: readonly PortedEndpoint[] = [];
+const NO_LOCAL_ENDPOINTS: Readonly<Record<IPFamily, readonly Endpoint[]>> = { IPv4: [], IPv6: [] };
 
-/** The usable endpoints of a port in one family, from all slices of its Service. */
-function joinEndpoints(
+/** The endpoints a port may have in one family, usable or not, from all slices of its Service. */
+function joinCandidates(
   wanted: WantedPort,
   family: IPFamily,
   slices: readonly JudgedSlice[],
-): readonly Endpoint[] {
-  if (slices.length === 0 || !wanted.service.families.includes(family)) return NO_ENDPOINTS;
-  const candidates = candidatesOf(wanted, family, slices);
-  return candidates.length === 0 ? NO_ENDPOINTS : usableEndpoints(candidates);
+): readonly PortedEndpoint[] {
+  if (slices.length === 0 || !wanted.service.families.includes(family)) return NO_CANDIDATES;
+  return candidatesOf(wanted, family, slices);
 }

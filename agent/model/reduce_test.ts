@@ -1,11 +1,11 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
-import type { KubeObject, ObjectEvent } from "../kube/objects.ts";
+import type { KubeObject, ObjectEvent, Service, SliceEndpoint } from "../kube/objects.ts";
 import { ServiceModel } from "./reduce.ts";
 import { endpoint, portSpec, service, slice } from "./testing/objects.ts";
 import { Random } from "./testing/random.ts";
-import { IP_FAMILIES, type Problem, type ServicePort } from "./types.ts";
+import { type HealthCheck, IP_FAMILIES, type Problem, type ServicePort } from "./types.ts";
 
 const KEY = "default/echo:http/TCP";
 
@@ -18,7 +18,10 @@ function remove(kind: KubeObject["kind"], name: string): ObjectEvent {
 }
 
 function newModel(serviceProxyName = ""): ServiceModel {
-  return new ServiceModel({ serviceProxyName, families: IP_FAMILIES }, { zone: "zone-a" });
+  return new ServiceModel({ serviceProxyName, families: IP_FAMILIES }, {
+    nodeName: "node-1",
+    zone: "zone-a",
+  });
 }
 
 function addresses(port: ServicePort | undefined, family: "IPv4" | "IPv6" = "IPv4"): readonly string[] {
@@ -57,27 +60,46 @@ Deno.test("reduce() says nothing of a change that changes nothing served", () =>
   assertEquals(delta.triggerTimesMs, []);
 });
 
-Deno.test("reduce() prefers the node's zone where the Service asks for it and the zone is known", () => {
-  const preferred = (zone: string, trafficDistribution: string): string | undefined => {
+Deno.test("reduce() puts the endpoints of the node's zone first where the Service asks for it and the zone is known", () => {
+  const endpoints = [endpoint("10.244.0.5", { zone: "zone-a" }), endpoint("10.244.0.6", { zone: "zone-b" })];
+  const tiers = (zone: string, trafficDistribution: string): unknown => {
     const model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { zone });
-    model.reduce(apply(service({ trafficDistribution })));
-    return model.servicePort(KEY)?.preferredZone;
+    model.reduce(apply(service({ trafficDistribution }), slice({ endpoints })));
+    const port = model.servicePort(KEY);
+    return [port?.prefersNear, port?.endpoints.IPv4.map(({ tier }) => tier)];
   };
-  assertEquals(preferred("zone-a", "PreferSameZone"), "zone-a");
-  assertEquals(preferred("zone-a", "PreferClose"), "zone-a");
-  assertEquals(preferred("zone-a", ""), "");
-  assertEquals(preferred("", "PreferSameZone"), "");
+  assertEquals(tiers("zone-b", "PreferSameZone"), [true, [1, undefined]]);
+  assertEquals(tiers("zone-b", "PreferClose"), [true, [1, undefined]]);
+  assertEquals(tiers("zone-b", ""), [false, [undefined, undefined]]);
+  assertEquals(tiers("", "PreferSameZone"), [false, [undefined, undefined]]);
 
   const model = newModel();
-  model.reduce(apply(service()));
+  model.reduce(apply(service(), slice({ endpoints })));
   const { changes } = model.reduce(apply(service({ trafficDistribution: "PreferSameZone" })));
   assertEquals([...changes.keys()], [KEY]);
 });
 
+Deno.test("reduce() knows no tiers among endpoints that terminate, and none under the policy Local", () => {
+  const model = newModel();
+  const going = { ready: false, terminating: true, nodeName: "node-1", zone: "zone-a" };
+  model.reduce(apply(
+    service({ trafficDistribution: "PreferSameNode", internalTrafficPolicy: "Local" }),
+    slice({
+      endpoints: [endpoint("10.244.0.5", going), endpoint("10.244.0.6", { ...going, nodeName: "node-2" })],
+    }),
+  ));
+  const port = model.servicePort(KEY);
+  assertEquals(port?.endpoints.IPv4.map(({ tier }) => tier), [undefined, undefined]);
+  assertEquals(port?.localEndpoints.IPv4.map(({ address, tier }) => [address, tier]), [[
+    "10.244.0.5",
+    undefined,
+  ]]);
+});
+
 Deno.test("reduce() says which trafficDistribution is not followed", () => {
-  const { problemsAppeared } = newModel().reduce(apply(service({ trafficDistribution: "PreferSameNode" })));
+  const { problemsAppeared } = newModel().reduce(apply(service({ trafficDistribution: "PreferSameRack" })));
   assertEquals(problemsAppeared.map(({ kind }) => kind), ["unsupported"]);
-  assertStringIncludes(problemsAppeared[0]?.message ?? "", '"PreferSameNode" is not followed');
+  assertStringIncludes(problemsAppeared[0]?.message ?? "", '"PreferSameRack" is not followed');
 });
 
 Deno.test("reduce() resolves a named target port slice by slice", () => {
@@ -363,15 +385,135 @@ Deno.test("reduce() serves load-balancer addresses of ipMode VIP only", () => {
   assertEquals(model.vipOwner("192.0.2.2", 80), undefined);
 });
 
-Deno.test("reduce() does not answer load-balancer addresses whose sources it cannot check", () => {
+Deno.test("reduce() does not answer load-balancer addresses whose source ranges it cannot read", () => {
   const model = newModel();
   const { problemsAppeared } = model.reduce(apply(service({
     loadBalancerIngress: [{ ip: "192.0.2.1", ipMode: "VIP" }],
-    loadBalancerSourceRanges: ["198.51.100.0/24"],
+    loadBalancerSourceRanges: ["198.51.100.0/99"],
   })));
   assertEquals(model.vipOwner("192.0.2.1", 80), undefined);
   assertEquals(model.vipOwner("10.96.0.10", 80)?.key, KEY);
-  assertEquals(problemsAppeared.map(({ kind }) => kind), ["unsupported"]);
+  assertEquals(problemsAppeared.map(({ kind }) => kind), ["invalid-address", "invalid-address"]);
+});
+
+Deno.test("reduce() carries the rules of a Service's traffic into its ports", () => {
+  const model = newModel();
+  model.reduce(apply(service()));
+  const { changes, problemsAppeared } = model.reduce(apply(service({
+    type: "LoadBalancer",
+    loadBalancerIngress: [{ ip: "192.0.2.1", ipMode: "VIP" }],
+    loadBalancerSourceRanges: ["198.51.100.7/24"],
+    sessionAffinity: "ClientIP",
+    internalTrafficPolicy: "Local",
+    externalTrafficPolicy: "Local",
+  })));
+  assertEquals([...changes.keys()], [KEY]);
+  assertEquals(problemsAppeared, []);
+  const port = model.servicePort(KEY);
+  assertEquals(
+    [port?.affinityTimeoutSeconds, port?.internalTrafficPolicy, port?.externalTrafficPolicy],
+    [10_800, "Local", "Local"],
+  );
+  assertEquals(port?.loadBalancerSourceRanges, { IPv4: ["198.51.100.0/24"], IPv6: [] });
+  assertEquals(model.vipOwner("192.0.2.1", 80)?.key, KEY);
+});
+
+Deno.test("reduce() decides this node's endpoints for themselves (KEP-1669), where a policy asks for them", () => {
+  const here = { nodeName: "node-1" };
+  const there = { nodeName: "node-2" };
+  const going = { ready: false, terminating: true };
+  const local = (policies: Partial<Service>, ...endpoints: readonly SliceEndpoint[]): unknown => {
+    const model = newModel();
+    model.reduce(apply(service(policies), slice({ endpoints })));
+    const port = model.servicePort(KEY);
+    return [addresses(port), port?.localEndpoints.IPv4.map(({ address }) => address)];
+  };
+  const Local = { internalTrafficPolicy: "Local" };
+  const ready = endpoint("10.244.0.5", here);
+  const far = endpoint("10.244.1.5", there);
+  assertEquals(local(Local, ready, far), [["10.244.0.5 8080", "10.244.1.5 8080"], ["10.244.0.5"]]);
+  assertEquals(local({}, ready, far), [["10.244.0.5 8080", "10.244.1.5 8080"], []]);
+  assertEquals(
+    local({ externalTrafficPolicy: "Local" }, ready),
+    [["10.244.0.5 8080"], []],
+    "nothing leads there",
+  );
+  assertEquals(local({ externalTrafficPolicy: "Local", type: "NodePort" }, ready), [["10.244.0.5 8080"], [
+    "10.244.0.5",
+  ]]);
+  // The last one here goes on serving here; elsewhere there are ready ones.
+  assertEquals(local(Local, endpoint("10.244.0.5", { ...here, ...going }), far), [["10.244.1.5 8080"], [
+    "10.244.0.5",
+  ]]);
+  assertEquals(local(Local, ready, endpoint("10.244.0.6", { ...here, ...going })), [
+    ["10.244.0.5 8080"],
+    ["10.244.0.5"],
+  ]);
+  assertEquals(local(Local, endpoint("10.244.0.5", { ...here, ...going, serving: false }), far), [
+    ["10.244.1.5 8080"],
+    [],
+  ]);
+});
+
+Deno.test("reduce() says what to answer load balancers, and when that changes", () => {
+  const model = newModel();
+  const balanced = { type: "LoadBalancer", externalTrafficPolicy: "Local", healthCheckNodePort: 31_000 };
+  const check = (events: readonly ObjectEvent[]): unknown => [...model.reduce(events).healthChecks];
+  const answer = (localEndpoints: number): unknown => [["default/echo", {
+    namespace: "default",
+    name: "echo",
+    port: 31_000,
+    localEndpoints: { IPv4: localEndpoints },
+  }]];
+  const here = { nodeName: "node-1" };
+  assertEquals(check(apply(service(balanced))), answer(0));
+  const first = slice({ endpoints: [endpoint("10.244.0.5", here), endpoint("10.244.0.6")] });
+  assertEquals(check(apply(first)), answer(1));
+  assertEquals(check(apply({ ...first, resourceVersion: "2" })), []);
+  // One address with two ports, and an endpoint in two slices, are one endpoint.
+  const twice = slice({
+    name: "echo-2",
+    ports: [...first.ports, { name: "other", protocol: "TCP", port: 1 }],
+    endpoints: [endpoint("10.244.0.5", here), endpoint("10.244.0.7", here)],
+  });
+  assertEquals(check(apply(twice)), answer(2));
+  assertEquals([...model.healthChecks()], answer(2));
+  // It serves on, and load balancers are to send nothing new.
+  const going = slice({ endpoints: [endpoint("10.244.0.5", { ...here, ready: false, terminating: true })] });
+  assertEquals(check([remove("EndpointSlice", "echo-2"), ...apply(going)]), answer(0));
+  assertEquals(addresses(model.servicePort(KEY)), ["10.244.0.5 8080"]);
+  assertEquals(check(apply(service({ ...balanced, healthCheckNodePort: 0 }))), [["default/echo", undefined]]);
+});
+
+Deno.test("reduce() lets the annotation, else the node, say what carries TCP; and no setting holds in the kernel", () => {
+  const carriers = (tcpPath: "envoy" | "kernel", path?: string): unknown => {
+    const model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { tcpPath });
+    const ports = [
+      portSpec(),
+      portSpec({ name: "cache", port: 6379, appProtocol: "lightpath.cloud/redis" }),
+      portSpec({ name: "dns", port: 53, protocol: "UDP" }),
+    ];
+    const annotations = path === undefined ? {} : { "lightpath.cloud/path": path };
+    const { problemsAppeared } = model.reduce(apply(service({ ports, annotations })));
+    return [
+      ["http/TCP", "cache/TCP", "dns/UDP"].map((port) => model.servicePort(`default/echo:${port}`)?.carrier)
+        .join(" "),
+      problemsAppeared.length,
+    ];
+  };
+  assertEquals(carriers("envoy"), ["envoy envoy kernel", 0]);
+  assertEquals(carriers("kernel"), ["kernel envoy kernel", 0]);
+  assertEquals(carriers("kernel", "envoy"), ["envoy envoy kernel", 0]);
+  assertEquals(carriers("envoy", "kernel"), ["kernel envoy kernel", 1], "redis cannot");
+
+  const annotations = { "lightpath.cloud/path": "kernel", "config.lightpath.cloud/num-retries": "5" };
+  const model = newModel();
+  const { problemsAppeared } = model.reduce(apply(service({ annotations })));
+  assertEquals(model.servicePort(KEY)?.settings.text, "");
+  assertEquals(problemsAppeared.map(({ message }) => message), [
+    "annotation config.lightpath.cloud/num-retries is for ports that Envoy carries, and its TCP ports are carried by the " +
+    "kernel; it has no effect.",
+  ]);
 });
 
 Deno.test("reduce() gives each port the settings its annotations ask for, and names only the ports they change", () => {
@@ -406,7 +548,7 @@ Deno.test("reduce() leaves a Service alone that opts out, and says what it canno
   for (
     const [annotations, kind] of [
       [{ "lightpath.cloud/proxy": "no" }, "invalid-annotation"],
-      [{ "lightpath.cloud/path": "kernel" }, "unsupported"],
+      [{ "lightpath.cloud/path": "kernel" }, undefined],
       [{ "lightpath.cloud/path": "cloud" }, "invalid-annotation"],
       [{ "lightpath.cloud/path": "envoy" }, undefined],
     ] as const
@@ -434,6 +576,7 @@ Deno.test("reduce(): any sequence of events, in any batches, ends where a model 
     const model = newModel();
     const world = new Map<string, KubeObject>();
     const view = new Map<string, ServicePort>();
+    const healthChecks = new Map<string, HealthCheck>();
     const problems = new Map<string, Problem>();
     for (let step = 0; step < 60; step++) {
       const batch = Array.from({ length: random.integer(1, 4) }, () => randomEvent(random, world));
@@ -443,6 +586,10 @@ Deno.test("reduce(): any sequence of events, in any batches, ends where a model 
         assertEquals(before, view.get(key), `seed ${seed}`);
         if (after === undefined) view.delete(key);
         else view.set(key, after);
+      }
+      for (const [name, check] of delta.healthChecks) {
+        if (check === undefined) assert(healthChecks.delete(name), `seed ${seed}`);
+        else healthChecks.set(name, check);
       }
       for (const problem of delta.problemsResolved) problems.delete(`${problem.object} ${problem.message}`);
       for (const problem of delta.problemsAppeared) {
@@ -465,6 +612,7 @@ Deno.test("reduce(): any sequence of events, in any batches, ends where a model 
       sorted(new Map([...model.servicePorts()].map((port) => [port.key, port]))),
       sorted(expected),
     );
+    assertEquals(healthChecks, new Map(fresh.healthChecks()), `seed ${seed}`);
     const freshProblems = new Set([...fresh.problems()].map(({ object, message }) => `${object} ${message}`));
     assertEquals([...problems.keys()].sort(), [...freshProblems].sort(), `seed ${seed}`);
     for (const port of expected.values()) {
@@ -507,7 +655,18 @@ function randomService(random: Random, name: string): KubeObject {
   );
   return service({
     name,
-    trafficDistribution: random.pick(["", "", "PreferSameZone", "PreferSameNode"]),
+    type: random.pick(["ClusterIP", "NodePort", "LoadBalancer"]),
+    trafficDistribution: random.pick(["", "", "PreferSameZone", "PreferSameNode", "PreferSameRack"]),
+    sessionAffinity: random.pick(["", "None", "ClientIP", "Cookie"]),
+    affinityTimeoutSeconds: random.pick([0, 60, 86_401]),
+    internalTrafficPolicy: random.pick(["", "Cluster", "Local", "Nearby"]),
+    externalTrafficPolicy: random.pick(["", "Cluster", "Local", "Local"]),
+    healthCheckNodePort: random.pick([0, 31_000, 31_001, 70_000]),
+    loadBalancerIngress: random.pick([[], [{ ip: "192.0.2.1", ipMode: "VIP" }]]),
+    loadBalancerSourceRanges: random.pick([[], ["198.51.100.0/24"], ["fd00::/8", "x"], ["x"]]),
+    annotations: random.pick([{}, {}, { "lightpath.cloud/path": "kernel" }, {
+      "config.lightpath.cloud/num-retries": "5",
+    }]),
     creationTimestampMs: 1_000 * random.integer(0, 2),
     clusterIPs: random.pick([["10.96.0.1"], ["10.96.0.2"], ["10.96.0.3", "fd00::3"], ["fd00::3"], ["None"]]),
     externalIPs: random.pick([[], ["192.0.2.1"], ["10.96.0.1"], ["fd00::9", "bad"]]),
@@ -532,7 +691,10 @@ function randomSlice(random: Random, name: string): KubeObject {
         ready: random.chance(0.6),
         serving: random.chance(0.8),
         terminating: random.chance(0.3),
-        zone: random.pick(["", "a", "b"]),
+        zone: random.pick(["", "zone-a", "zone-b"]),
+        nodeName: random.pick(["", "node-1", "node-2"]),
+        hintedZones: random.pick([[], [], ["zone-a"], ["zone-b"]]),
+        hintedNodes: random.pick([[], [], ["node-1"], ["node-2"]]),
       })
     ),
   });

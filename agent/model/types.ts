@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { NamespacedName } from "../kube/objects.ts";
 import type { AnnotationFaultKind, PortSettings } from "./annotations/mod.ts";
 
 /** As `Service.spec.ipFamilies` and `EndpointSlice.addressType` spell it. */
@@ -84,6 +85,8 @@ export interface Endpoint {
   readonly zone: string;
   /** It runs on this node. */
   readonly isLocal: boolean;
+  /** How far it comes behind the nearest ones (`nearness.ts`), 1 or 2; absent: it is among those used first. */
+  readonly tier?: number;
 }
 
 /** A port of a Service with everything decided that this node needs to know. Immutable: a change makes a new one. */
@@ -100,15 +103,15 @@ export interface ServicePort {
   readonly nodePort: number;
   /** The families of the Service, in the order of `IP_FAMILIES`. */
   readonly families: readonly IPFamily[];
-  /** The zone whose endpoints come first (`preferred_zone.ts`); empty: all are alike. */
-  readonly preferredZone: string;
+  /** Whether some endpoints may come before others (`nearness.ts`): its Clusters must know, without knowing endpoints. */
+  readonly prefersNear: boolean;
   /** Of the traffic to ClusterIPs. */
   readonly internalTrafficPolicy: TrafficPolicy;
   /** Of the traffic to all other destinations. */
   readonly externalTrafficPolicy: TrafficPolicy;
   /** How long a client (its source address) keeps its endpoint after its last new connection, seconds; 0: not at all. */
   readonly affinityTimeoutSeconds: number;
-  /** Who may use the LoadBalancerIPs: canonical CIDRs by family; both lists empty: everybody. */
+  /** Who may use the LoadBalancerIPs: canonical CIDRs by family. Both lists empty: everybody; one: nobody of that family. */
   readonly loadBalancerSourceRanges: Readonly<Record<IPFamily, readonly string[]>>;
   /** Usable endpoints by family, sorted by zone, address, port, without duplicates. Empty means: reject. */
   readonly endpoints: Readonly<Record<IPFamily, readonly Endpoint[]>>;
@@ -120,6 +123,16 @@ export interface ServicePort {
 export interface ServicePortChange {
   readonly before: ServicePort | undefined;
   readonly after: ServicePort | undefined;
+}
+
+/** What load balancers ask this node about a Service with `externalTrafficPolicy: Local`: whether it has endpoints here. */
+export interface HealthCheck {
+  readonly namespace: string;
+  readonly name: string;
+  /** `healthCheckNodePort`. */
+  readonly port: number;
+  /** How many ready endpoints run on this node, for the families of the Service; those that terminate do not count. */
+  readonly localEndpoints: Readonly<Partial<Record<IPFamily, number>>>;
 }
 
 /** Something in the user's input that could not be served as written. */
@@ -161,6 +174,8 @@ export type ProblemKind =
 
 /** What one batch of events did to the model: exactly the touched ServicePorts, and the problems that came or went. */
 export interface ModelDelta {
+  /** The health checks that came, changed, or went (undefined). */
+  readonly healthChecks: ReadonlyMap<NamespacedName, HealthCheck | undefined>;
   /** Keyed by ServicePortKey; equal (before, after) pairs are dropped. */
   readonly changes: ReadonlyMap<ServicePortKey, ServicePortChange>;
   readonly problemsAppeared: readonly Problem[];

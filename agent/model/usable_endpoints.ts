@@ -1,14 +1,20 @@
 /**
- * Decides which endpoints of a service port are usable.
+ * Decides which endpoints of a service port are usable: all of them, those of this node, and which of all come first.
  *
- * In: the judged endpoints of one ServicePort and family, from all its slices. Out: the addresses to balance over,
- * sorted, without duplicates; empty only if nothing is ready and nothing terminating still serves.
+ * In: the judged endpoints of one ServicePort and family, from all its slices; which distribution its Service asks for. Out:
+ * the addresses to balance over, sorted, without duplicates; empty only if nothing is ready and nothing terminating still
+ * serves, of this node for the second list.
  *
- * Source: KEP-1669 (terminating endpoints): ready endpoints; if there is none, those that terminate but still
- * serve. An endpoint seen in two slices (the controller moves endpoints between slices) counts as its most usable copy.
+ * Ready endpoints are usable; if there is none, those that terminate but still serve. The two lists are decided apart: the last
+ * endpoint of a node goes on serving there while it terminates, although other nodes have ready ones. Endpoints
+ * that terminate are all alike, however near. An endpoint seen in two slices (the controller moves endpoints between
+ * slices) counts as its most usable copy.
+ *
+ * Source: KEP-1669 (terminating endpoints); kube-proxy's `CategorizeEndpoints`, v1.36.
  * @module
  */
 import type { JudgedEndpoint } from "./judge_slice.ts";
+import { prefersNear, tiersOf, type TrafficDistribution } from "./nearness.ts";
 import type { Endpoint } from "./types.ts";
 
 /** One judged endpoint at the port a slice resolved for it. */
@@ -17,23 +23,56 @@ export interface PortedEndpoint {
   readonly port: number;
 }
 
-/** The usable endpoints. Cost: n log n in the endpoints of this one port. */
-export function usableEndpoints(candidates: readonly PortedEndpoint[]): readonly Endpoint[] {
-  const ready = candidates.filter(({ endpoint }) => endpoint.ready);
-  const chosen = ready.length > 0
-    ? ready
-    : candidates.filter(({ endpoint }) => endpoint.serving && endpoint.terminating);
-  return chosen
-    .map(({ endpoint: { address, zone }, port }): Endpoint => ({ address, port, zone, isLocal: false }))
-    .sort((a, b) => compareSockets(a, b) || compareText(a.zone, b.zone))
-    // Two copies may differ in zone; taking the smaller text makes the outcome independent of slice order.
-    .filter((endpoint, index, all) => index === 0 || compareSockets(endpoint, all[index - 1]!) !== 0)
-    // Sorting is stable: within a zone the order by address and port stays.
-    .sort((a, b) => compareText(a.zone, b.zone));
+/** The usable endpoints of all nodes, in tiers. Cost: n log n in the endpoints of this one port. */
+export function usableEndpoints(
+  candidates: readonly PortedEndpoint[],
+  distribution: TrafficDistribution,
+): readonly Endpoint[] {
+  const usable = distinct(readyElseServing(candidates));
+  const places = usable[0]?.endpoint.ready === true ? usable.map(({ endpoint }) => endpoint.place) : [];
+  // Of nearly all Services nobody has to be told apart.
+  const tiers = prefersNear(places, distribution) ? tiersOf(places, distribution) : [];
+  return byZone(usable.map((candidate, index) => translate(candidate, tiers[index] ?? 0)));
 }
 
-function compareSockets(a: Endpoint, b: Endpoint): number {
-  return compareText(a.address, b.address) || a.port - b.port;
+/** The usable endpoints of this node, for a traffic policy `Local`; all in one tier. */
+export function usableLocalEndpoints(candidates: readonly PortedEndpoint[]): readonly Endpoint[] {
+  const local = candidates.filter(({ endpoint }) => isLocal(endpoint));
+  return byZone(distinct(readyElseServing(local)).map((candidate) => translate(candidate, 0)));
+}
+
+/** Whether an endpoint runs on this node. */
+export function isLocal({ place }: JudgedEndpoint): boolean {
+  return place.node === "here";
+}
+
+function readyElseServing(candidates: readonly PortedEndpoint[]): readonly PortedEndpoint[] {
+  const ready = candidates.filter(({ endpoint }) => endpoint.ready);
+  if (ready.length > 0) return ready;
+  return candidates.filter(({ endpoint }) => endpoint.serving && endpoint.terminating);
+}
+
+/** Each address and port once, in their order. */
+function distinct(candidates: readonly PortedEndpoint[]): readonly PortedEndpoint[] {
+  return candidates
+    // Two copies may differ in their Place; taking the smaller text makes the outcome independent of slice order.
+    .toSorted((a, b) => compareSockets(a, b) || compareText(a.endpoint.place.text, b.endpoint.place.text))
+    .filter((candidate, index, all) => index === 0 || compareSockets(candidate, all[index - 1]!) !== 0);
+}
+
+function translate({ endpoint, port }: PortedEndpoint, tier: number): Endpoint {
+  const { address, place: { zone } } = endpoint;
+  const common = { address, port, zone, isLocal: isLocal(endpoint) };
+  return tier === 0 ? common : { ...common, tier };
+}
+
+/** Sorting is stable: within a zone the order by address and port stays. */
+function byZone(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  return endpoints.toSorted((a, b) => compareText(a.zone, b.zone));
+}
+
+function compareSockets(a: PortedEndpoint, b: PortedEndpoint): number {
+  return compareText(a.endpoint.address, b.endpoint.address) || a.port - b.port;
 }
 
 function compareText(a: string, b: string): number {

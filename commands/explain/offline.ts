@@ -7,7 +7,7 @@
  */
 import { createManifestSource } from "../../agent/kube/mod.ts";
 import type { Logger } from "../../agent/log.ts";
-import { ServiceModel, type ServiceSelection } from "../../agent/model/mod.ts";
+import { type ModelOptions, ServiceModel, type ServiceSelection } from "../../agent/model/mod.ts";
 import { ResourceStore } from "../../xds/mod.ts";
 import { explainService, type Explanation, type NotServed } from "./explanation.ts";
 
@@ -16,16 +16,18 @@ export interface OfflineOptions {
   readonly service: string;
   readonly manifests: readonly string[];
   readonly selection: ServiceSelection;
+  /** The node an agent would run on. */
+  readonly node: ModelOptions;
   /** Told of manifests that do not parse. */
   readonly logger: Logger;
 }
 
 /** Reads the manifests once and explains. @throws {ManifestPathError} when a path does not exist */
 export async function explainManifests(
-  { service, manifests, selection, logger }: OfflineOptions,
+  { service, manifests, selection, node, logger }: OfflineOptions,
   signal: AbortSignal,
 ): Promise<Explanation | NotServed> {
-  const model = new ServiceModel(selection);
+  const model = new ServiceModel(selection, node);
   const complete = new AbortController();
   const source = createManifestSource({ paths: manifests, logger });
   await source.run({

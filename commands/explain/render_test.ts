@@ -76,7 +76,7 @@ Port "dns", 53/UDP
   protocol    not looked into, because it is UDP
   reached at  10.96.0.10:53 (ClusterIP)
               203.0.113.1:53 (ExternalIP)
-  path        IPv4: left alone, because Envoy carries TCP only
+  path        IPv4: refused at once, because no endpoint is usable
   endpoints   IPv4: none; its EndpointSlices have no port named "dns" (they have "http")
 
 Port "http", 80/TCP

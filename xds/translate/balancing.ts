@@ -1,11 +1,14 @@
 /**
  * Decides how Envoy chooses an endpoint: the Cluster's policy, and what a hashing policy hashes.
  *
- * In: the settings `lb-policy` and `hash-on` of a ServicePort. Out: `Cluster.lb_policy`, and the `hash_policy` of the
+ * In: the settings `lb-policy` and `hash-on` of a ServicePort, and whether its clients are to keep their endpoint. Out: `Cluster.lb_policy`, and the `hash_policy` of the
  * Cluster's HttpProtocolOptions. What must be the same for all Services, because the listeners are, stands in `listeners.ts`:
  * the source's address in the filter state, and the hash policy of TCP connections.
  *
  * Invariant: a hashing policy always has something to hash. Without it Envoy would choose at random.
+ *
+ * `sessionAffinity: ClientIP` is MAGLEV on the source's address: a client stays where it is while endpoints come and go, but
+ * for few of those whose endpoint did not go, and all nodes send it to the same. It does not end with the timeout.
  *
  * LEAST_REQUEST draws two endpoints and takes the one with fewer requests, Envoy's default. Drawing more would prefer the
  * least busy one harder, but a node knows its own requests only: those of many nodes would flock to the same endpoint.
@@ -25,17 +28,22 @@ const LB_POLICIES: Readonly<Record<SettingValues["lb-policy"], Cluster_LbPolicy>
   RING_HASH: Cluster_LbPolicy.RING_HASH,
 };
 
+/** What of a ServicePort decides. */
+type BalancedPort = Pick<ServicePort, "appProtocol" | "settings" | "affinityTimeoutSeconds">;
+
 /** The policy of the Cluster. A key of redis belongs to one endpoint, for all nodes alike. */
 export function lbPolicy(
-  { appProtocol, settings }: Pick<ServicePort, "appProtocol" | "settings">,
+  { appProtocol, settings, affinityTimeoutSeconds }: BalancedPort,
 ): Cluster_LbPolicy {
-  return appProtocol === "redis" ? Cluster_LbPolicy.MAGLEV : LB_POLICIES[settings.values["lb-policy"]];
+  if (appProtocol === "redis" || affinityTimeoutSeconds > 0) return Cluster_LbPolicy.MAGLEV;
+  return LB_POLICIES[settings.values["lb-policy"]];
 }
 
 /** What is hashed of a request; nothing unless the policy hashes. */
 export function hashPolicy(
-  { settings: { values } }: Pick<ServicePort, "settings">,
+  { settings: { values }, affinityTimeoutSeconds }: BalancedPort,
 ): RouteAction_HashPolicy[] {
+  if (affinityTimeoutSeconds > 0) return [RouteAction_HashPolicy.fromPartial(hashOf({ kind: "source-ip" }))];
   const hashes = values["lb-policy"] === "MAGLEV" || values["lb-policy"] === "RING_HASH";
   return hashes ? [RouteAction_HashPolicy.fromPartial(hashOf(values["hash-on"]))] : [];
 }

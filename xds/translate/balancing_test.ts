@@ -42,3 +42,9 @@ Deno.test("hashPolicy() of MAGLEV and RING_HASH is never empty, and that of othe
     ]]);
   }
 });
+
+Deno.test("sessionAffinity beats an annotation: the client's address decides", () => {
+  const keeps = { ...balanced("RANDOM", "header:x-user"), affinityTimeoutSeconds: 60 };
+  assertEquals(lbPolicy(keeps), Cluster_LbPolicy.MAGLEV);
+  assertEquals(hashed(keeps), [["lightpath.source"]]);
+});

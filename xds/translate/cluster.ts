@@ -15,6 +15,7 @@ import {
   isHttp,
   type ServicePort,
   servicePortLabel,
+  type TrafficPolicy,
 } from "../../agent/model/mod.ts";
 import {
   ApiVersion,
@@ -39,10 +40,15 @@ export interface OwnedDestination {
   /** The Cluster's name. */
   readonly name: string;
   readonly family: IPFamily;
+  /** Whose endpoints answer there. @default "Cluster" */
+  readonly policy?: TrafficPolicy;
 }
 
-/** The Cluster of a destination; its endpoints come as the ClusterLoadAssignment of the same port and family. */
-export function translateCluster(servicePort: ServicePort, { name, family }: OwnedDestination): Cluster {
+/** The Cluster of a destination; its endpoints come as the ClusterLoadAssignment of the same port, family and policy. */
+export function translateCluster(
+  servicePort: ServicePort,
+  { name, family, policy }: OwnedDestination,
+): Cluster {
   const { values } = servicePort.settings;
   return Cluster.fromPartial({
     name,
@@ -51,7 +57,7 @@ export function translateCluster(servicePort: ServicePort, { name, family }: Own
     type: Cluster_DiscoveryType.EDS,
     edsClusterConfig: {
       edsConfig: { ads: {}, resourceApiVersion: ApiVersion.V3 },
-      serviceName: loadAssignmentName(servicePort, family),
+      serviceName: loadAssignmentName(servicePort, family, policy),
     },
     connectTimeout: durationOf(values["upstream-connect-timeout"]),
     lbPolicy: lbPolicy(servicePort),

@@ -1,11 +1,10 @@
 /**
  * Translates the endpoints of a ServicePort into a ClusterLoadAssignment.
  *
- * In: usable endpoints of one family, sorted by zone, then address (the model's order), and the zone that is preferred, if
- * any. Out: an `envoy.config.endpoint.v3.ClusterLoadAssignment`, one locality for each zone. Without locality weights
+ * In: usable endpoints of one family, sorted by zone, then address (the model's order), each in its tier. Out: an `envoy.config.endpoint.v3.ClusterLoadAssignment`, one locality for each zone. Without locality weights
  * Envoy balances over all endpoints alike, whatever their zone, as kube-proxy does.
  *
- * The model's tiers become priorities, and not weights: the other zones take what the preferred one cannot carry, by health
+ * The model's tiers become priorities, and not weights: the next tier takes what the one before cannot carry, by health
  * (from less than 72 % healthy endpoints on), and what failed in one is retried in the other (`previous_priorities` in
  * cluster.ts). With weights of 98:2 and a dead endpoint 17 of 20 requests failed in spite of retries.
  *
@@ -20,11 +19,10 @@ import { ClusterLoadAssignment, HealthStatus, LocalityLbEndpoints } from "../../
 export function translateLoadAssignment(
   clusterName: string,
   endpoints: readonly Endpoint[],
-  preferredZone = "",
 ): ClusterLoadAssignment {
   return ClusterLoadAssignment.fromPartial({
     clusterName,
-    endpoints: endpointTiers(endpoints, preferredZone).flatMap(localities),
+    endpoints: endpointTiers(endpoints).flatMap(localities),
   });
 }
 

@@ -39,13 +39,13 @@ const OTHER_TIER = {
 };
 
 /** The policy of a port's Clusters. */
-export function retryPolicy({ settings: { values }, preferredZone }: ServicePort): RetryPolicy {
+export function retryPolicy({ settings: { values }, prefersNear }: ServicePort): RetryPolicy {
   const ofAnyMethod = values["retry-enabled"] && values["retry-methods"] === "all" ? values["retry-on"] : [];
   return RetryPolicy.fromPartial({
     retryOn: [...ALWAYS, ...ofAnyMethod].join(),
     numRetries: values["num-retries"],
     retriableHeaders: values["retriable-headers"].map((name) => ({ name, presentMatch: true })),
     ...OTHER_HOST,
-    ...(preferredZone === "" ? {} : OTHER_TIER),
+    ...(prefersNear ? OTHER_TIER : {}),
   });
 }

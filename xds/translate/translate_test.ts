@@ -102,29 +102,29 @@ Deno.test("emptyCluster() has a name and no endpoints", async () => {
 
 Deno.test("translateLoadAssignment() groups endpoints by zone", async () => {
   const assignment = translateLoadAssignment("default/echo:http/IPv4", [
-    { address: "10.244.0.9", port: 8080, zone: "" },
-    { address: "10.244.0.5", port: 8080, zone: "zone-a" },
-    { address: "10.244.0.6", port: 9090, zone: "zone-a" },
-    { address: "10.244.1.5", port: 8080, zone: "zone-b" },
+    { address: "10.244.0.9", port: 8080, zone: "", isLocal: false },
+    { address: "10.244.0.5", port: 8080, zone: "zone-a", isLocal: false },
+    { address: "10.244.0.6", port: 9090, zone: "zone-a", isLocal: false },
+    { address: "10.244.1.5", port: 8080, zone: "zone-b", isLocal: false },
   ]);
   await assertGolden("load_assignment", ClusterLoadAssignment.toJSON(assignment));
 });
 
-Deno.test("translateLoadAssignment() gives the preferred zone the first priority, and all others the second", async () => {
+Deno.test("translateLoadAssignment() makes a priority of each tier", async () => {
   const assignment = translateLoadAssignment("default/echo:http/IPv4", [
-    { address: "10.244.0.9", port: 8080, zone: "" },
-    { address: "10.244.0.5", port: 8080, zone: "zone-a" },
-    { address: "10.244.1.5", port: 8080, zone: "zone-b" },
-  ], "zone-b");
-  await assertGolden("load_assignment_preferred_zone", ClusterLoadAssignment.toJSON(assignment));
+    { address: "10.244.0.9", port: 8080, zone: "", isLocal: false, tier: 1 },
+    { address: "10.244.0.5", port: 8080, zone: "zone-a", isLocal: false, tier: 1 },
+    { address: "10.244.1.5", port: 8080, zone: "zone-b", isLocal: false },
+  ]);
+  await assertGolden("load_assignment_tiers", ClusterLoadAssignment.toJSON(assignment));
 });
 
-Deno.test("translateCluster() of an HTTP port with a preferred zone", async () => {
-  const cluster = translateCluster(servicePort({ port: "http", preferredZone: "zone-a" }), {
+Deno.test("translateCluster() of an HTTP port whose endpoints have tiers", async () => {
+  const cluster = translateCluster(servicePort({ port: "http", prefersNear: true }), {
     name: "10.96.0.10:80",
     family: "IPv4",
   });
-  await assertGolden("cluster_preferred_zone", clusterJson(cluster));
+  await assertGolden("cluster_tiers", clusterJson(cluster));
 });
 
 Deno.test("equal input gives equal bytes", () => {

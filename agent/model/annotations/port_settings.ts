@@ -11,7 +11,7 @@
  */
 import { closestString } from "@std/text/closest-string";
 import { isHttp } from "../app_protocol.ts";
-import type { AppProtocol } from "../types.ts";
+import type { AppProtocol, Carrier } from "../types.ts";
 import {
   type AnnotationDefinition,
   ANNOTATIONS,
@@ -38,6 +38,10 @@ export interface SettingsPort {
   /** Empty for the single unnamed port. */
   readonly name: string;
   readonly appProtocol: AppProtocol;
+  /** What carries its connections; only Envoy has settings. @default "envoy" */
+  readonly carrier?: Carrier;
+  /** Whether its Service has `sessionAffinity: ClientIP`. @default false */
+  readonly keepsClients?: boolean;
 }
 
 /** What is wrong with an annotation. */
@@ -114,7 +118,16 @@ function readAnnotation(
   if (target === undefined) return unknownKey(key, ports);
   const { name } = target;
   const { kind: { parse, wanted }, appliesTo } = ANNOTATIONS[name] as AnnotationDefinition<unknown>;
-  const able = target.ports.filter((port) => applies(appliesTo, port));
+  if (target.ports.length > 0 && target.ports.every(({ carrier }) => carrier === "kernel")) {
+    const carried = target.isOfPort
+      ? `port "${target.ports[0]?.name}" is carried`
+      : "its TCP ports are carried";
+    return {
+      kind: "wrong-protocol",
+      reason: `is for ports that Envoy carries, and ${carried} by the kernel; it has no effect.`,
+    };
+  }
+  const able = target.ports.filter((port) => port.carrier !== "kernel" && applies(appliesTo, port));
   if (able.length === 0) {
     const speaks = target.isOfPort
       ? `port "${target.ports[0]?.name}" is TCP`
@@ -193,7 +206,10 @@ const GRPC_STATUSES: readonly string[] = [
 ];
 
 /** Settings that are valid one by one but not together. */
-function contradictions({ values, origins }: PortSettings, { appProtocol }: SettingsPort): AnnotationFault[] {
+function contradictions(
+  { values, origins }: PortSettings,
+  { appProtocol, keepsClients }: SettingsPort,
+): AnnotationFault[] {
   const faults: AnnotationFault[] = [];
   const fault = (name: SettingName, reason: string): void => {
     const annotation = origins.get(name);
@@ -214,7 +230,14 @@ function contradictions({ values, origins }: PortSettings, { appProtocol }: Sett
     );
   }
   const policy = values["lb-policy"];
-  if (policy !== "MAGLEV" && policy !== "RING_HASH") {
+  if (keepsClients === true) {
+    for (const name of ["lb-policy", "hash-on"] as const) {
+      fault(
+        name,
+        "has no effect with sessionAffinity ClientIP, by which a client keeps its endpoint. Leave out one of both.",
+      );
+    }
+  } else if (policy !== "MAGLEV" && policy !== "RING_HASH") {
     fault("hash-on", `has no effect with lb-policy ${policy}; use MAGLEV or RING_HASH.`);
   } else if (!isHttp(appProtocol) && values["hash-on"].kind !== "source-ip") {
     fault(

@@ -1,7 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import type { AppProtocol } from "../types.ts";
-import { CONFIG_PREFIX, DEFAULT_SETTINGS, type PortSettings, settingsOf } from "./port_settings.ts";
+import {
+  CONFIG_PREFIX,
+  DEFAULT_SETTINGS,
+  type PortSettings,
+  settingsOf,
+  type SettingsPort,
+} from "./port_settings.ts";
 
 function port(name: string, appProtocol: AppProtocol = "http"): { name: string; appProtocol: AppProtocol } {
   return { name, appProtocol };
@@ -198,4 +204,32 @@ Deno.test("settingsOf() says what a redis port cannot have: what is HTTP's, and 
     "has no effect on a redis port: Envoy's redis proxy has none.",
     "has no effect on a redis port, where the key decides.",
   ]);
+});
+
+Deno.test("settingsOf() says what has no effect in the kernel, of a port and of all", () => {
+  const kernel = { name: "web", appProtocol: "http", carrier: "kernel" } as const;
+  const cache = { name: "cache", appProtocol: "redis", carrier: "envoy" } as const;
+  const reasons = (key: string, ...ports: readonly SettingsPort[]): readonly string[] => {
+    const { settings, faults } = settingsOf(annotations({ [key]: "9s" }), ports);
+    assertEquals(settings.every((one, index) => one === DEFAULT_SETTINGS || ports[index] === cache), true);
+    return faults.map(({ reason }) => reason);
+  };
+  const carried = "is for ports that Envoy carries, and";
+  assertEquals(reasons("web-upstream-connect-timeout", kernel, cache), [
+    `${carried} port "web" is carried by the kernel; it has no effect.`,
+  ]);
+  assertEquals(reasons("upstream-connect-timeout", kernel), [
+    `${carried} its TCP ports are carried by the kernel; it has no effect.`,
+  ]);
+  assertEquals(reasons("upstream-connect-timeout", kernel, cache), [], "the other one has it");
+});
+
+Deno.test("settingsOf() lets sessionAffinity win over another way to choose an endpoint", () => {
+  const keeps = { name: "web", appProtocol: "http", keepsClients: true } as const;
+  const { faults } = settingsOf(annotations({ "lb-policy": "RANDOM", "hash-on": "header:x" }), [keeps]);
+  assertEquals(faults.map(({ annotation }) => annotation.slice(CONFIG_PREFIX.length)).sort(), [
+    "hash-on",
+    "lb-policy",
+  ]);
+  assertMatch(faults[0]?.reason ?? "", /^has no effect with sessionAffinity ClientIP/);
 });

@@ -27,7 +27,7 @@ export interface ServicePortSketch {
   readonly vips?: readonly string[];
   readonly nodePort?: number;
   readonly families?: readonly IPFamily[];
-  readonly preferredZone?: string;
+  readonly prefersNear?: boolean;
   /** Families that have an endpoint. */
   readonly endpoints?: readonly IPFamily[];
   readonly carrier?: Carrier;
@@ -59,7 +59,7 @@ export function servicePort(sketch: ServicePortSketch = {}): ServicePort {
     }),
     nodePort: sketch.nodePort ?? 0,
     families: sketch.families ?? ["IPv4"],
-    preferredZone: sketch.preferredZone ?? "",
+    prefersNear: sketch.prefersNear ?? false,
     internalTrafficPolicy: sketch.internalTrafficPolicy ?? "Cluster",
     externalTrafficPolicy: sketch.externalTrafficPolicy ?? "Cluster",
     affinityTimeoutSeconds: sketch.affinityTimeoutSeconds ?? 0,
