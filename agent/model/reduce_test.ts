@@ -455,6 +455,29 @@ Deno.test("reduce() decides this node's endpoints for themselves (KEP-1669), whe
   ]);
 });
 
+Deno.test("reduce() names a port of which any rule of its traffic changes, or where an endpoint is and for whom", () => {
+  const type = "NodePort";
+  const before = service({ type, internalTrafficPolicy: "Local", trafficDistribution: "PreferSameZone" });
+  const endpoints = [endpoint("10.244.0.5", { zone: "zone-a" }), endpoint("10.244.0.6", { zone: "zone-b" })];
+  const changed: readonly KubeObject[] = [
+    { ...before, internalTrafficPolicy: "" },
+    { ...before, externalTrafficPolicy: "Local" },
+    { ...before, sessionAffinity: "ClientIP" },
+    { ...before, loadBalancerSourceRanges: ["10.0.0.0/8"] },
+    { ...before, annotations: { "lightpath.cloud/path": "kernel" } },
+    slice({ endpoints: endpoints.map((one) => ({ ...one, nodeName: "node-1" })) }),
+    slice({ endpoints: endpoints.map((one) => ({ ...one, hintedZones: ["zone-a"] })) }),
+    slice({
+      endpoints: endpoints.map((one, index) => ({ ...one, hintedZones: [`zone-${index}`, "zone-b"] })),
+    }),
+  ];
+  for (const [index, object] of changed.entries()) {
+    const model = newModel();
+    model.reduce(apply(before, slice({ endpoints })));
+    assertEquals([...model.reduce(apply(object)).changes.keys()], [KEY], `change ${index}`);
+  }
+});
+
 Deno.test("reduce() says what to answer load balancers, and when that changes", () => {
   const model = newModel();
   const balanced = { type: "LoadBalancer", externalTrafficPolicy: "Local", healthCheckNodePort: 31_000 };

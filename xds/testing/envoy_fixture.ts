@@ -300,7 +300,10 @@ export class EnvoyFixture implements AsyncDisposable {
   }
 
   #newModel(): ServiceModel {
-    return new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { zone: this.#zone });
+    return new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, {
+      nodeName: "node-1",
+      zone: this.#zone,
+    });
   }
 
   #newStore(): ResourceStore {
