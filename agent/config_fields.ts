@@ -57,8 +57,10 @@ export interface Config {
   readonly httpPort: number;
   /** Families to serve; `auto`: those the node has. */
   readonly ipFamilies: "auto" | "IPv4" | "IPv6" | "dual";
-  /** Ranges that a node address must be in to answer for NodePorts; empty: all but loopback. */
-  readonly nodeportAddresses: readonly string[];
+  /** Ranges that a node address must be in to answer for NodePorts; or those by which the cluster knows the node. */
+  readonly nodeportAddresses: readonly string[] | "primary";
+  /** The addresses by which the cluster knows the node; of a family without one: the kubelet's choice. */
+  readonly nodeIPs: readonly string[];
   /** How often the kernel's table is compared with the plan, in milliseconds. */
   readonly resyncIntervalMs: number;
   /** The `nft` program: a path, or a name to be found on the PATH. */

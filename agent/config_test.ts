@@ -59,7 +59,8 @@ Deno.test("without any setting the defaults are kube-proxy's where it has them",
     tcpPort: 1666,
     httpPort: 1667,
     ipFamilies: "auto",
-    nodeportAddresses: [],
+    nodeportAddresses: "primary",
+    nodeIPs: [],
     resyncIntervalMs: 600_000,
     nftBin: "nft",
     cacheDir: "/root/.cache/lightpath",
@@ -128,6 +129,8 @@ Deno.test("lists add up over flags, are split by comma or colon where that is us
   assertEquals(config.manifests, ["a", "b"]);
   assertEquals(config.nodeportAddresses, ["10.0.0.0/8", "fd00::/16"]);
   assertEquals(configOf("agent --nodeport-addresses 10.0.0.0/8,fd00::/8").nodeportAddresses.length, 2);
+  assertEquals(configOf("agent --nodeport-addresses primary").nodeportAddresses, "primary");
+  assertEquals(configOf("agent --node-ip 192.0.2.1,2001:DB8::1").nodeIPs, ["192.0.2.1", "2001:db8::1"]);
 });
 
 Deno.test("bind addresses: bare address, IPv6 in brackets, empty for nowhere", () => {
@@ -189,7 +192,12 @@ Deno.test("bad values name source, value and what is wanted", () => {
     [
       "agent --nodeport-addresses 10.0.0.0/8,10.0.0.0/99",
       {},
-      '--nodeport-addresses: "10.0.0.0/99" is not what is wanted: address ranges like 10.0.0.0/8 or fd00::/8',
+      '--nodeport-addresses: "10.0.0.0/99" is not what is wanted: address ranges like 10.0.0.0/8 or fd00::/8, or primary alone',
+    ],
+    [
+      "agent --nodeport-addresses primary,10.0.0.0/8",
+      {},
+      '--nodeport-addresses: "primary" is not what is wanted: address ranges like 10.0.0.0/8 or fd00::/8, or primary alone',
     ],
     [
       "agent --ads-address 0.0.0.0:18000",
@@ -287,7 +295,8 @@ Deno.test("--help of each command lists exactly its flags", () => {
 Deno.test("every setting can be given in each of its three spellings", () => {
   const samples: Readonly<Record<string, string>> = {
     "IP:PORT": "127.0.0.1:9",
-    "CIDR,…": "10.0.0.0/8",
+    "CIDR,…|primary": "10.0.0.0/8",
+    "IP,…": "192.0.2.9",
     PORT: "9",
     N: "9",
     DURATION: "9s",

@@ -1,11 +1,17 @@
 /**
  * Knows on which of this node's addresses NodePorts answer, and notices when they change.
  *
- * In: the network interfaces, the ranges of `--nodeport-addresses`, the families served. Out: canonical addresses per
- * family, in the order of the interfaces, without duplicates.
+ * In: the node's network, `--nodeport-addresses`, `--node-ip`, the families served. Out: canonical addresses per family, in
+ * the order of the interfaces, without duplicates.
+ *
+ * `primary` (the default, as in kube-proxy's nftables mode) is the address by which the cluster knows the node. kube-proxy reads
+ * it from the Node; the agent may not read Nodes, so it is told (`--node-ip`), or finds it as the kubelet does that
+ * writes it there: the first address of the interface that has the default route.
+ *
  * Invariants: never loopback or link-local addresses (no other machine can mean this node by them), never those of
- * kube-proxy's `kube-ipvs0`, which are VIPs. As for kube-proxy, ranges restrict only the families they belong to.
- * Source: Kubernetes `pkg/proxy/util/nodeport_addresses.go`, v1.36.
+ * kube-proxy's `kube-ipvs0`, which are VIPs. As for kube-proxy, what is said of one family restricts that family only, and a
+ * family of which nothing is known has all its addresses.
+ * Source: Kubernetes `pkg/proxy/util/nodeport_addresses.go` and `cmd/kube-proxy/app/server.go`, v1.36.
  * @module
  */
 
@@ -13,17 +19,14 @@ import { delay } from "@std/async/delay";
 import ipaddr from "ipaddr.js";
 import type { Logger } from "./log.ts";
 import { IP_FAMILIES, type IPFamily, type NodeAddresses, parseIPAddress } from "./model/mod.ts";
-
-/** The fields of `Deno.NetworkInterfaceInfo` that are read. */
-export interface NetworkInterface {
-  readonly name: string;
-  readonly address: string;
-}
+import { type NetworkInterface, type NodeNetwork, readNodeNetwork } from "./node_network.ts";
 
 /** What restricts the addresses. */
 export interface NodeAddressSelection {
-  /** As `--nodeport-addresses`; none of a family means: all of it. */
-  readonly cidrs: readonly string[];
+  /** As `--nodeport-addresses`; no range of a family means: all of it. */
+  readonly ranges: readonly string[] | "primary";
+  /** As `--node-ip`: canonical addresses. */
+  readonly nodeIPs: readonly string[];
   /** Families that are served; the others are empty. */
   readonly families: readonly IPFamily[];
 }
@@ -35,27 +38,51 @@ export interface WatchNodeAddressesOptions extends NodeAddressSelection {
   readonly logger: Logger;
   /** Between two looks. @default 30_000 */
   readonly intervalMs?: number;
-  /** @default Deno.networkInterfaces */
-  readonly list?: () => readonly NetworkInterface[];
+  /** @default readNodeNetwork */
+  readonly read?: () => NodeNetwork;
 }
 
 /** Chooses the addresses on which NodePorts answer. */
 export function selectNodeAddresses(
-  interfaces: readonly NetworkInterface[],
-  { cidrs, families }: NodeAddressSelection,
+  network: NodeNetwork,
+  { ranges, nodeIPs, families }: NodeAddressSelection,
 ): NodeAddresses {
-  const selected: Record<IPFamily, string[]> = { IPv4: [], IPv6: [] };
-  for (const { name, address: text } of interfaces) {
-    if (name === "kube-ipvs0") continue;
-    const parsed = parseIPAddress(text);
-    if (parsed === undefined || !families.includes(parsed.family)) continue;
-    const { address, family } = parsed;
-    const addresses = selected[family];
-    if (isForNobodyElse(address) || addresses.includes(address)) continue;
-    const ranges = cidrs.filter((cidr) => cidr.includes(":") === (family === "IPv6"));
-    if (ranges.length === 0 || ranges.some((range) => contains(range, address))) addresses.push(address);
-  }
-  return selected;
+  const select = (family: IPFamily): readonly string[] => {
+    if (!families.includes(family)) return [];
+    const all = addressesOf(network, family);
+    const chosen = ranges === "primary"
+      ? primaryOf(network, { family, nodeIPs })
+      : ranges.filter((range) => familyOf(range) === family);
+    return chosen.length === 0
+      ? all
+      : all.filter((address) => chosen.some((range) => range === address || contains(range, address)));
+  };
+  return { IPv4: select("IPv4"), IPv6: select("IPv6") };
+}
+
+/** Those other machines can mean this node by. */
+function addressesOf({ interfaces }: NodeNetwork, family: IPFamily, name?: string): readonly string[] {
+  const addresses = interfaces.flatMap((one) => {
+    if (one.name === "kube-ipvs0" || name !== undefined && one.name !== name) return [];
+    const parsed = parseIPAddress(one.address);
+    return parsed?.family === family && !isForNobodyElse(parsed.address) ? [parsed.address] : [];
+  });
+  return [...new Set(addresses)];
+}
+
+/** The address by which the cluster knows the node; nothing when that cannot be found out. */
+function primaryOf(
+  network: NodeNetwork,
+  { family, nodeIPs }: { readonly family: IPFamily; readonly nodeIPs: readonly string[] },
+): readonly string[] {
+  const told = nodeIPs.filter((address) => familyOf(address) === family);
+  if (told.length > 0) return told;
+  const name = network.defaultInterfaces[family];
+  return name === undefined ? [] : addressesOf(network, family, name).slice(0, 1);
+}
+
+function familyOf(addressOrRange: string): IPFamily {
+  return addressOrRange.includes(":") ? "IPv6" : "IPv4";
 }
 
 /** The families this machine has: those of any address, loopback too (IPv6 may be switched off in the kernel). */
@@ -73,11 +100,11 @@ export async function watchNodeAddresses(
   signal: AbortSignal,
 ): Promise<void> {
   const { onChange, logger } = options;
-  const list = options.list ?? Deno.networkInterfaces;
+  const read = options.read ?? readNodeNetwork;
   let before: string | undefined;
   while (!signal.aborted) {
     try {
-      const addresses = selectNodeAddresses(list(), options);
+      const addresses = selectNodeAddresses(read(), options);
       const now = JSON.stringify(addresses);
       if (now !== before) {
         logger.info("node addresses", { IPv4: addresses.IPv4.join(","), IPv6: addresses.IPv6.join(",") });
@@ -102,6 +129,7 @@ function isForNobodyElse(address: string): boolean {
 }
 
 function contains(cidr: string, address: string): boolean {
+  if (!cidr.includes("/")) return false;
   const parsed = ipaddr.parse(address);
   const [network, length] = ipaddr.parseCIDR(cidr);
   return parsed.kind() === network.kind() && parsed.match(network, length);

@@ -134,6 +134,26 @@ export function cidrs(): ValueKind<readonly string[]> {
   return list({ placeholder: "CIDR,…", wanted, separator: "," }, parseCidr);
 }
 
+/** Address ranges, or the word `primary` in place of them all. */
+export function nodeAddressRanges(): ValueKind<readonly string[] | "primary"> {
+  const ranges = cidrs();
+  return {
+    ...ranges,
+    placeholder: "CIDR,…|primary",
+    wanted: `${ranges.wanted}, or primary alone`,
+    parse: (texts) =>
+      texts.length === 1 && texts[0]?.trim() === PRIMARY ? { value: PRIMARY } : ranges.parse(texts),
+  };
+}
+
+const PRIMARY = "primary";
+
+/** IP addresses, canonical. */
+export function ipAddresses(): ValueKind<readonly string[]> {
+  const words = { placeholder: "IP,…", wanted: "IP addresses like 192.0.2.1 or 2001:db8::1", separator: "," };
+  return list(words, (value) => parseIPAddress(value)?.address);
+}
+
 /** `10.0.0.1:80` or `[fd00::1]:80`. */
 export function renderHostPort(address: HostPort): string {
   return address.hostname.includes(":")

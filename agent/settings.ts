@@ -11,10 +11,11 @@
 import type { Command, Config } from "./config_fields.ts";
 import {
   choice,
-  cidrs,
   durationMs,
   hostPort,
   integer,
+  ipAddresses,
+  nodeAddressRanges,
   nodeName,
   paths,
   port,
@@ -240,10 +241,20 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   },
   nodeportAddresses: {
     flag: "nodeport-addresses",
-    kind: cidrs(),
+    kind: nodeAddressRanges(),
     commands: AGENT,
-    defaultHelp: "all of this node's but loopback",
-    help: "NodePorts answer only on node addresses in these ranges; may be repeated",
+    default: "primary",
+    help:
+      "NodePorts answer only on node addresses in these ranges (may be repeated; a family without a range has all of its " +
+      "own), or on the node's primary address of each family",
+  },
+  nodeIPs: {
+    flag: "node-ip",
+    kind: ipAddresses(),
+    commands: AGENT,
+    defaultHelp: "those of the interface with the default route",
+    help:
+      "the node's primary addresses, one for each family, as in the status of its Node; for --nodeport-addresses",
   },
   resyncIntervalMs: {
     flag: "resync-interval",

@@ -24,6 +24,7 @@ import {
 import { createMetrics, type Metrics } from "../agent/metrics.ts";
 import { type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
 import { selectNodeAddresses, watchNodeAddresses } from "../agent/node_addresses.ts";
+import { readNodeNetwork } from "../agent/node_network.ts";
 import { createProblemReporter } from "../agent/problems.ts";
 import { createProxyHealthTracker } from "../agent/proxy_health.ts";
 import { createReadiness, type Readiness, renderReadiness } from "../agent/readiness.ts";
@@ -84,8 +85,8 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const redirector = nft === undefined
     ? undefined
     : await prepareRedirector(context, { nft, metrics, readiness });
-  const addressSelection = { cidrs: config.nodeportAddresses, families };
-  const nodeAddresses = selectNodeAddresses(Deno.networkInterfaces(), addressSelection);
+  const addressSelection = { ranges: config.nodeportAddresses, nodeIPs: config.nodeIPs, families };
+  const nodeAddresses = selectNodeAddresses(readNodeNetwork(), addressSelection);
 
   const { serviceProxyName, nodeName, zone, tcpPath } = config;
   const selection = { serviceProxyName, families };
