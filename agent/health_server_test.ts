@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
-import { BindError, type HttpServer, startHealthServer, startMetricsServer } from "./health_server.ts";
+import { startHealthServer, startMetricsServer } from "./health_server.ts";
+import { BindError, type HttpServer } from "./http_server.ts";
 import { silentLogger } from "./log.ts";
 import { createProxyHealthTracker } from "./proxy_health.ts";
 import { createReadiness } from "./readiness.ts";

@@ -32,6 +32,7 @@ const PROBLEM_KINDS: Readonly<Record<ProblemKind | "manifest", true>> = {
   "unknown-protocol": true,
   "vip-conflict": true,
   "node-port-conflict": true,
+  "health-check-port": true,
   "duplicate-port": true,
   "invalid-annotation": true,
   "unsupported": true,

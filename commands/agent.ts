@@ -28,6 +28,7 @@ import { readNodeNetwork } from "../agent/node_network.ts";
 import { createProblemReporter } from "../agent/problems.ts";
 import { createProxyHealthTracker } from "../agent/proxy_health.ts";
 import { createReadiness, type Readiness, renderReadiness } from "../agent/readiness.ts";
+import { ServiceHealth } from "../agent/service_health.ts";
 import { VERSION } from "../agent/version.ts";
 import {
   createNftSession,
@@ -94,6 +95,12 @@ export async function runAgent(context: CommandContext): Promise<void> {
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
   const problems = createProblemReporter({ logger, counter: metrics });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
+  await using serviceHealth = new ServiceHealth({
+    nodeAddresses,
+    proxyHealthy: () => health.livez().ok,
+    problems,
+    logger,
+  });
   using path = new DataPath({
     model,
     store,
@@ -108,6 +115,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     },
     metrics,
     health,
+    serviceHealth,
     logger,
     onSynced: () => readiness.met("synced"),
   });

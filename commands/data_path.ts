@@ -18,6 +18,7 @@ import type { Metrics } from "../agent/metrics.ts";
 import type { NodeAddresses, ServiceModel, ServicePortChange } from "../agent/model/mod.ts";
 import type { ProblemReporter } from "../agent/problems.ts";
 import type { ProxyHealthTracker } from "../agent/proxy_health.ts";
+import type { ServiceHealth } from "../agent/service_health.ts";
 import type { Redirector } from "../redirect/mod.ts";
 import { clusterName, type ResourceStore } from "../xds/mod.ts";
 import { OpeningGate } from "./opening_gate.ts";
@@ -36,6 +37,8 @@ export interface DataPathOptions {
   readonly problems: Pick<ProblemReporter, "report">;
   readonly metrics: Pick<Metrics, "modelChanged" | "openingReleased" | "changesQueued" | "changesProgrammed">;
   readonly health: ProxyHealthTracker;
+  /** Answers load balancers. */
+  readonly serviceHealth: Pick<ServiceHealth, "update" | "setNodeAddresses">;
   readonly logger: Logger;
   /** The first state is complete. */
   readonly onSynced: () => void;
@@ -64,7 +67,7 @@ export class DataPath implements ObjectSink, Disposable {
   }
 
   take(events: readonly ObjectEvent[]): void {
-    const { model, store, problems, metrics } = this.#options;
+    const { model, store, problems, metrics, serviceHealth } = this.#options;
     if (!store.ready) {
       // A part of the state: both sides get the whole when it is complete.
       model.load(events);
@@ -75,24 +78,27 @@ export class DataPath implements ObjectSink, Disposable {
     metrics.modelChanged(delta.changes.values());
     store.update(delta.changes);
     this.#gate?.update(delta.changes);
+    serviceHealth.update(delta.healthChecks);
     this.#programming.handedOver(events, delta);
   }
 
   synced(): void {
-    const { model, store, redirector, problems, metrics, onSynced } = this.#options;
+    const { model, store, redirector, problems, metrics, serviceHealth, onSynced } = this.#options;
     problems.report(model.loaded());
     metrics.modelChanged(everythingOf(model));
     store.markReady();
     if (this.#gate !== undefined) redirector?.start(this.#gate, this.#nodeAddresses);
+    serviceHealth.update(new Map(model.healthChecks()));
     onSynced();
     this.#programming.synced();
   }
 
   /** This node has these addresses now. */
   setNodeAddresses(nodeAddresses: NodeAddresses): void {
-    const { store, redirector } = this.#options;
+    const { store, redirector, serviceHealth } = this.#options;
     this.#nodeAddresses = nodeAddresses;
     store.setNodeAddresses(nodeAddresses);
+    serviceHealth.setNodeAddresses(nodeAddresses);
     if (store.ready) redirector?.setNodeAddresses(nodeAddresses);
   }
 

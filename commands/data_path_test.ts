@@ -127,6 +127,7 @@ class CountedNode implements AsyncDisposable {
       problems: createProblemReporter({ logger: silentLogger, counter: metrics }),
       metrics,
       health: createProxyHealthTracker({ families }),
+      serviceHealth: { update: () => {}, setNodeAddresses: () => {} },
       logger: silentLogger,
       onSynced: () => {},
     });

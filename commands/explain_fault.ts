@@ -5,7 +5,7 @@
  * one in their message); for anything else the stack, because then the program itself is at fault.
  * @module
  */
-import { BindError } from "../agent/health_server.ts";
+import { BindError } from "../agent/http_server.ts";
 import { KubeConfigError, ManifestPathError } from "../agent/kube/mod.ts";
 import { NftError, TableInUseError } from "../redirect/mod.ts";
 import { AdsAddressError, EnvoyBinaryError, EnvoyOrphanError, FetchError } from "../xds/mod.ts";

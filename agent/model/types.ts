@@ -168,6 +168,7 @@ export type ProblemKind =
   | "unknown-protocol"
   | "vip-conflict"
   | "node-port-conflict"
+  | "health-check-port"
   | "duplicate-port"
   | "invalid-annotation"
   | "unsupported";

@@ -52,9 +52,11 @@ export function slice(
     readonly addresses: readonly string[];
     readonly ports: readonly { readonly name?: string; readonly port: number; readonly protocol?: string }[];
     readonly addressType?: string;
+    /** On which node each address is, in their order; not said by default. */
+    readonly nodeNames?: readonly string[];
   },
 ): Manifest {
-  const { addresses, ports } = options;
+  const { addresses, ports, nodeNames } = options;
   const addressType = options.addressType ?? (addresses[0]?.includes(":") ? "IPv6" : "IPv4");
   return {
     apiVersion: "discovery.k8s.io/v1",
@@ -66,7 +68,11 @@ export function slice(
     },
     addressType,
     ports,
-    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
+    endpoints: addresses.map((address, index) => ({
+      addresses: [address],
+      conditions: { ready: true },
+      nodeName: nodeNames?.[index],
+    })),
   };
 }
 
