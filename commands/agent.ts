@@ -148,7 +148,16 @@ export async function runAgent(context: CommandContext): Promise<void> {
   );
 
   const adminSocket = config.envoyAdminSocket;
-  const live: LiveSources = { nodeName, selection, model, store, ads, adminSocket, source };
+  const live: LiveSources = {
+    nodeName,
+    selection,
+    model,
+    store,
+    ads,
+    adminSocket,
+    source,
+    problemOnNode: (name) => serviceHealth.problemOf(name),
+  };
   servers.use(
     await serveExplanations({
       path: config.agentSocket,

@@ -6,6 +6,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { testUnless } from "../scripts/lab/testing.ts";
+import { runLightpath } from "./testing/lightpath_process.ts";
 import { service, slice } from "./testing/manifests.ts";
 import { fixtureUnavailable, NodeFixture } from "./testing/node_fixture.ts";
 import { until } from "./testing/until.ts";
@@ -86,6 +87,8 @@ testUnless("the agent with externalTrafficPolicy: Local", { unavailable: fixture
       assertEquals(fields["object"], "Service default/taken");
       assertMatch(message, /^cannot listen on \S+:10256 \(healthCheckNodePort\): the port is in use/);
       assertEquals(await agent.metric("lightpath_problems", { kind: "health-check-port" }), 1);
+      const { stdout } = await runLightpath(lab.node, ["explain", "default/taken"]);
+      assertMatch(stdout, /^ {2}health-check-port: Service default\/taken: cannot listen on/m);
       await manifests.remove("taken.yaml");
       await until(
         "the end of the problem",

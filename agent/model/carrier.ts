@@ -30,7 +30,7 @@ export function whyCarrier({ protocol, appProtocol, asked, tcpPath }: CarriedPor
   if (protocol !== "TCP") return `it is ${protocol}`;
   if (needsEnvoy(appProtocol)) return `only Envoy understands ${appProtocol}`;
   if (asked !== undefined) return `the annotation lightpath.cloud/path is "${asked}"`;
-  return `nothing else is asked for, and --tcp-path is ${tcpPath}`;
+  return `--tcp-path is ${tcpPath}, and no annotation says otherwise`;
 }
 
 /** Whether the bytes themselves decide where they go, so that balancing connections would be wrong. */

@@ -11,13 +11,24 @@ import { candidatesOf } from "./candidates.ts";
 import { whyCarrier } from "./carrier.ts";
 import { carriedPort, type WantedPort } from "./judge_service.ts";
 import type { JudgedEndpoint, JudgedSlice } from "./judge_slice.ts";
-import type { Carrier, Endpoint, HealthCheck, IPFamily, Problem, ServicePort } from "./types.ts";
+import { destinationKindsOf, trafficPolicyOf } from "./path.ts";
+import type { TrafficRules } from "./traffic_rules.ts";
+import type {
+  Carrier,
+  Endpoint,
+  HealthCheck,
+  IPFamily,
+  Problem,
+  ServicePort,
+  TrafficPolicy,
+} from "./types.ts";
 import { isLocal, type PortedEndpoint } from "./usable_endpoints.ts";
 
 /** An endpoint of a port, used or not. */
 export interface ExaminedEndpoint extends Endpoint {
   readonly family: IPFamily;
-  readonly isUsed: boolean;
+  /** For which traffic policies; empty: it is not used. Only policies that some destination of the port has. */
+  readonly usedFor: readonly TrafficPolicy[];
   /** Its condition, in a few words. */
   readonly why: string;
 }
@@ -40,6 +51,7 @@ export interface ExaminedPort {
 /** A Service that is served. */
 export interface ExaminedService {
   readonly name: NamespacedName;
+  readonly trafficRules: TrafficRules;
   readonly ports: readonly ExaminedPort[];
   /** Undefined when it has no `healthCheckNodePort`. */
   readonly healthCheck: HealthCheck | undefined;
@@ -59,11 +71,7 @@ export function examinePort(
   const endpoints: ExaminedEndpoint[] = [];
   const missing: Partial<Record<IPFamily, string>> = {};
   for (const family of servicePort.families) {
-    const found = examineEndpoints(
-      candidatesOf(wanted, family, slices),
-      servicePort.endpoints[family],
-      family,
-    );
+    const found = examineEndpoints(candidatesOf(wanted, family, slices), servicePort, family);
     endpoints.push(...found);
     if (found.length === 0) missing[family] = whyNone(wanted, family, slices);
   }
@@ -79,7 +87,7 @@ export function examinePort(
 
 function examineEndpoints(
   candidates: readonly PortedEndpoint[],
-  used: readonly Endpoint[],
+  servicePort: ServicePort,
   family: IPFamily,
 ): readonly ExaminedEndpoint[] {
   // Of an endpoint in two slices the more usable copy is what counts (usable_endpoints.ts).
@@ -91,28 +99,48 @@ function examineEndpoints(
       bySocket.set(socket, candidate);
     }
   }
-  const usedSockets = new Set(used.map(socketOf));
-  const inUse = used.map((endpoint): ExaminedEndpoint => {
-    const condition = bySocket.get(socketOf(endpoint))?.endpoint;
-    const why = condition?.ready === false ? "terminating, but it still serves, and none is ready" : "ready";
-    return { ...endpoint, family, isUsed: true, why };
+  const policies = policiesOf(servicePort, family);
+  const lists = { Cluster: servicePort.endpoints[family], Local: servicePort.localEndpoints[family] };
+  const used = new Map<string, { readonly endpoint: Endpoint; readonly usedFor: TrafficPolicy[] }>();
+  for (const policy of policies) {
+    for (const endpoint of lists[policy]) {
+      const socket = socketOf(endpoint);
+      const other = used.get(socket);
+      if (other === undefined) used.set(socket, { endpoint, usedFor: [policy] });
+      else other.usedFor.push(policy);
+    }
+  }
+  const inUse = [...used].map(([socket, { endpoint, usedFor }]): ExaminedEndpoint => {
+    const condition = bySocket.get(socket)?.endpoint;
+    return { ...endpoint, family, usedFor, why: whyUsed(condition, usedFor) };
   });
-  const others = [...bySocket].filter(([socket]) => !usedSockets.has(socket));
+  const usable = new Set(lists.Cluster.map(socketOf));
+  const others = [...bySocket].filter(([socket]) => !used.has(socket));
   return [
     ...inUse,
-    ...others.map(([, { endpoint, port }]): ExaminedEndpoint => {
+    ...others.map(([socket, { endpoint, port }]): ExaminedEndpoint => {
       const { address, place: { zone } } = endpoint;
-      return {
-        address,
-        port,
-        zone,
-        isLocal: isLocal(endpoint),
-        family,
-        isUsed: false,
-        why: whyUnused(endpoint),
-      };
+      const why = usable.has(socket)
+        ? "on another node, and the traffic policy is Local"
+        : whyUnused(endpoint);
+      return { address, port, zone, isLocal: isLocal(endpoint), family, usedFor: [], why };
     }),
   ];
+}
+
+/** Those of the destinations it has in a family, `Cluster` first; of one that owns none, of all it could have. */
+function policiesOf(servicePort: ServicePort, family: IPFamily): readonly TrafficPolicy[] {
+  const kinds = destinationKindsOf(servicePort, family);
+  const asked = kinds.length === 0 ? (["ClusterIP"] as const) : kinds;
+  return (["Cluster", "Local"] as const).filter((policy) =>
+    asked.some((kind) => trafficPolicyOf(servicePort, kind) === policy)
+  );
+}
+
+function whyUsed(condition: JudgedEndpoint | undefined, usedFor: readonly TrafficPolicy[]): string {
+  if (condition?.ready !== false) return "ready";
+  const none = usedFor.includes("Cluster") ? "none is ready" : "none is ready on this node";
+  return `terminating, but it still serves, and ${none}`;
 }
 
 function rank({ ready, serving, terminating }: JudgedEndpoint): number {

@@ -15,7 +15,9 @@ function examine(...objects: readonly (Service | EndpointSlice)[]): ExaminedServ
 /** Of its first port, each endpoint as `address used: why`. */
 function endpointsOf(...slices: readonly EndpointSlice[]): readonly string[] {
   const [port] = examine(service(), ...slices)?.ports ?? [];
-  return (port?.endpoints ?? []).map(({ address, isUsed, why }) => `${address} ${isUsed}: ${why}`);
+  return (port?.endpoints ?? []).map(({ address, usedFor, why }) =>
+    `${address} ${usedFor.length > 0}: ${why}`
+  );
 }
 
 Deno.test("examine() says of each endpoint whether it is used and why, those in use first", () => {

@@ -26,7 +26,7 @@ export { parseIPAddress } from "./ip_address.ts";
 export type { IPAddress } from "./ip_address.ts";
 export { equalOwnListeners, HTTP_IDLE_TIMEOUT_MS, ownListenerOf } from "./own_listener.ts";
 export type { OwnListener } from "./own_listener.ts";
-export { endpointsFor, pathOf, trafficPolicyOf } from "./path.ts";
+export { destinationKindsOf, endpointsFor, pathOf, trafficPolicyOf } from "./path.ts";
 export { endpointTiers } from "./nearness.ts";
 export { type ModelOptions, ServiceModel } from "./reduce.ts";
 export {
@@ -37,6 +37,7 @@ export {
   whyNotServed,
 } from "./selection.ts";
 export { servicePortKey, servicePortLabel } from "./service_port_name.ts";
+export type { TrafficRules } from "./traffic_rules.ts";
 export { IP_FAMILIES } from "./types.ts";
 export type {
   AppProtocol,

@@ -39,6 +39,14 @@ export function trafficPolicyOf(servicePort: ServicePort, kind: DestinationKind)
   return kind === "ClusterIP" ? servicePort.internalTrafficPolicy : servicePort.externalTrafficPolicy;
 }
 
+/** What kinds of destinations a port has in a family, in the order of `VIPKind`, NodePorts last. */
+export function destinationKindsOf(servicePort: ServicePort, family: IPFamily): readonly DestinationKind[] {
+  const { vips, nodePort, families } = servicePort;
+  const kinds = new Set<DestinationKind>(vips.filter((vip) => vip.family === family).map(({ kind }) => kind));
+  if (nodePort !== 0 && families.includes(family)) kinds.add("NodePort");
+  return [...kinds];
+}
+
 /** The endpoints that may answer at a kind of destination. */
 export function endpointsFor(
   servicePort: ServicePort,

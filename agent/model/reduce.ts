@@ -155,6 +155,7 @@ export class ServiceModel implements ModelView {
     ];
     return {
       name: known.name,
+      trafficRules: known.service.trafficRules,
       ports: known.service.ports.map((wanted) =>
         examinePort(wanted, {
           servicePort: this.#build(wanted),

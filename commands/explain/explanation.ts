@@ -8,8 +8,12 @@
 import { closestString } from "@std/text/closest-string";
 import {
   type AppProtocol,
+  type Carrier,
+  type DestinationKind,
+  destinationKindsOf,
   type ExaminedPort,
   type ExaminedService,
+  type HealthCheck,
   type IPFamily,
   type Path,
   pathOf,
@@ -17,8 +21,11 @@ import {
   type Protocol,
   type ServiceModel,
   type ServiceSelection,
+  type ServicePort,
   type SettingInForce,
   settingsInForce,
+  type TrafficPolicy,
+  type TrafficRules,
   type VIP,
   whyNotServed,
 } from "../../agent/model/mod.ts";
@@ -36,11 +43,25 @@ export interface Explanation {
   /** `namespace/name`. */
   readonly service: string;
   readonly viewpoint: Viewpoint;
+  readonly traffic: TrafficExplanation;
   readonly ports: readonly PortExplanation[];
   /** Of the Service and its EndpointSlices. */
   readonly problems: readonly Problem[];
   /** Why it is not known which endpoints Envoy leaves out; null when it is, and where there is no Envoy to ask. */
   readonly leftOutUnknown: string | null;
+}
+
+/** What it says of its traffic as a whole, defaults included. */
+export interface TrafficExplanation {
+  readonly internalTrafficPolicy: TrafficPolicy;
+  readonly externalTrafficPolicy: TrafficPolicy;
+  /** 0: a client keeps no endpoint. */
+  readonly affinityTimeoutSeconds: number;
+  readonly trafficDistribution: string;
+  /** Who may use its load-balancer IPs, as in `ServicePort`; both lists empty: everybody. */
+  readonly loadBalancerSourceRanges: TrafficRules["loadBalancerSourceRanges"];
+  /** What load balancers are told; null where none ask. */
+  readonly healthCheck: Pick<HealthCheck, "port" | "localEndpoints"> | null;
 }
 
 /** One of its ports. */
@@ -52,20 +73,25 @@ export interface PortExplanation {
   readonly appProtocol: AppProtocol;
   /** What made it so: the end of a sentence that begins with "because". */
   readonly appProtocolBecause: string;
+  readonly carrier: Carrier;
+  /** The end of a sentence that begins with "because". */
+  readonly carrierBecause: string;
   /** What it owns; what another Service has is among the problems. */
   readonly vips: readonly VIP[];
   /** 0 when it owns none. */
   readonly nodePort: number;
   readonly paths: readonly PathExplanation[];
-  /** Empty for ports other than TCP, which Envoy does not carry. */
+  /** Empty for ports that Envoy does not carry. */
   readonly settings: readonly SettingInForce[];
   readonly endpoints: readonly EndpointExplanation[];
   readonly resources: readonly ResourceExplanation[];
 }
 
-/** Which way connections of one family take. */
+/** Which way connections of one family take to some of its destinations. */
 export interface PathExplanation {
   readonly family: IPFamily;
+  /** Empty where it owns no destination: then the path is what a ClusterIP would have. */
+  readonly kinds: readonly DestinationKind[];
   readonly path: Path;
   /** Why there is no endpoint, where there is none; else null. */
   readonly missing: string | null;
@@ -78,7 +104,13 @@ export interface EndpointExplanation {
   readonly family: IPFamily;
   /** Empty when unknown. */
   readonly zone: string;
+  /** It runs on this node. */
+  readonly local: boolean;
   readonly used: boolean;
+  /** For destinations of which traffic policies. */
+  readonly usedFor: readonly TrafficPolicy[];
+  /** 0: used first; else only when those of the tiers before fail (Envoy), or are not ready (kernel). */
+  readonly tier: number;
   /** Its condition, in a few words. */
   readonly because: string;
   /** Clusters in which Envoy leaves it out for a while, because it fails. */
@@ -108,6 +140,8 @@ export interface ExplanationSources {
   readonly leftOut?: LeftOutEndpoints | string | undefined;
   /** Undefined: nobody looked, because the Service is served. */
   readonly found?: Found | undefined;
+  /** What is wrong with a Service on this node alone. @default nothing */
+  readonly problemOnNode?: (service: string) => Problem | undefined;
 }
 
 /** A Service that is not served, in one sentence. */
@@ -124,15 +158,34 @@ export function explainService(name: string, sources: ExplanationSources): Expla
 }
 
 function explainExamined(
-  { name, ports, problems }: ExaminedService,
+  { name, trafficRules, healthCheck, ports, problems }: ExaminedService,
   sources: ExplanationSources,
 ): Explanation {
+  const onNode = sources.problemOnNode?.(name);
   return {
     service: name,
     viewpoint: sources.viewpoint,
+    traffic: explainTraffic(trafficRules, healthCheck),
     ports: ports.map((port) => explainPort(port, sources)),
-    problems: problems.map(({ object, kind, message }) => ({ object, kind, message })),
+    problems: [...problems, ...(onNode === undefined ? [] : [onNode])].map(({ object, kind, message }) => ({
+      object,
+      kind,
+      message,
+    })),
     leftOutUnknown: typeof sources.leftOut === "string" ? sources.leftOut : null,
+  };
+}
+
+function explainTraffic(rules: TrafficRules, healthCheck: HealthCheck | undefined): TrafficExplanation {
+  return {
+    internalTrafficPolicy: rules.internalTrafficPolicy,
+    externalTrafficPolicy: rules.externalTrafficPolicy,
+    affinityTimeoutSeconds: rules.affinityTimeoutSeconds,
+    trafficDistribution: rules.trafficDistribution,
+    loadBalancerSourceRanges: rules.loadBalancerSourceRanges,
+    healthCheck: healthCheck === undefined
+      ? null
+      : { port: healthCheck.port, localEndpoints: healthCheck.localEndpoints },
   };
 }
 
@@ -143,28 +196,31 @@ function explainPort(
   const resources = [...store.resourcesOf(examined.servicePort)];
   const clusters = resources.filter(({ type }) => type === "Cluster").map(({ name }) => name);
   const inEnvoy = typeof leftOut === "string" ? undefined : leftOut;
-  const { servicePort, port, whyAppProtocol, endpoints, missing } = examined;
-  const { name, appProtocol, vips, nodePort, families, settings } = servicePort;
+  const { servicePort, port, whyAppProtocol, whyCarrier, endpoints, missing } = examined;
+  const { name, appProtocol, carrier, vips, nodePort, families, settings } = servicePort;
   return {
     name: name.port,
     port,
     protocol: name.protocol,
     appProtocol,
     appProtocolBecause: whyAppProtocol,
+    carrier,
+    carrierBecause: whyCarrier,
     vips,
     nodePort,
-    paths: families.map((family) => ({
-      family,
-      path: pathOf(servicePort, family, "ClusterIP"),
-      missing: missing[family] ?? null,
-    })),
-    settings: name.protocol === "TCP" ? settingsInForce(settings, appProtocol) : [],
-    endpoints: endpoints.map(({ address, port, family, zone, isUsed, why }) => ({
+    paths: families.flatMap((family) =>
+      explainPaths(servicePort, family).map((path) => ({ ...path, missing: missing[family] ?? null }))
+    ),
+    settings: carrier === "envoy" ? settingsInForce(settings, appProtocol) : [],
+    endpoints: endpoints.map(({ address, port, family, zone, isLocal, usedFor, tier = 0, why }) => ({
       address,
       port,
       family,
       zone,
-      used: isUsed,
+      local: isLocal,
+      used: usedFor.length > 0,
+      usedFor,
+      tier,
       because: why,
       leftOutOf: clusters.filter((cluster) =>
         inEnvoy?.get(cluster)?.some((one) => one.address === address && one.port === port)
@@ -176,6 +232,21 @@ function explainPort(
       envoys: resourceStates?.(type, name) ?? null,
     })),
   };
+}
+
+/** The paths to a port's destinations of a family; those of one path together. */
+function explainPaths(
+  servicePort: ServicePort,
+  family: IPFamily,
+): readonly Omit<PathExplanation, "missing">[] {
+  const kinds = destinationKindsOf(servicePort, family);
+  if (kinds.length === 0) return [{ family, kinds, path: pathOf(servicePort, family, "ClusterIP") }];
+  const byPath = new Map<Path, DestinationKind[]>();
+  for (const kind of kinds) {
+    const path = pathOf(servicePort, family, kind);
+    byPath.set(path, [...byPath.get(path) ?? [], kind]);
+  }
+  return [...byPath].map(([path, kinds]) => ({ family, kinds, path }));
 }
 
 /** Why a Service is not served, and of one that does not exist what is served under a similar name. */

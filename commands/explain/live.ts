@@ -7,7 +7,7 @@
  * @module
  */
 import type { ObjectSource } from "../../agent/kube/mod.ts";
-import type { ServiceModel, ServiceSelection } from "../../agent/model/mod.ts";
+import type { Problem, ServiceModel, ServiceSelection } from "../../agent/model/mod.ts";
 import {
   type AdsServer,
   askLeftOutEndpoints,
@@ -27,13 +27,15 @@ export interface LiveSources {
   /** Envoy's admin interface. */
   readonly adminSocket: string;
   readonly source: Pick<ObjectSource, "findService">;
+  /** What is wrong with a Service on this node alone. */
+  readonly problemOnNode: (service: string) => Problem | undefined;
 }
 
 const LOOK_UP_TIMEOUT_MS = 5_000;
 
 /** Explains a Service now. */
 export async function explainLive(service: string, sources: LiveSources): Promise<Answer> {
-  const { nodeName, selection, model, store, ads, source } = sources;
+  const { nodeName, selection, model, store, ads, source, problemOnNode } = sources;
   if (!store.ready) return { notYet: "the agent has just begun and still reads the Services; ask again" };
   const [leftOut, found] = model.examine(service) === undefined
     ? [undefined, await lookUp(service, source)]
@@ -46,6 +48,7 @@ export async function explainLive(service: string, sources: LiveSources): Promis
     resourceStates: ads.resourceStates,
     leftOut,
     found,
+    problemOnNode,
   });
 }
 

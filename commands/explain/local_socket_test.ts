@@ -8,6 +8,14 @@ import { type Answer, askAgent, ExplainError, serveExplanations } from "./local_
 const ECHO: Explanation = {
   service: "default/echo",
   viewpoint: { kind: "agent", nodeName: "node-1" },
+  traffic: {
+    internalTrafficPolicy: "Cluster",
+    externalTrafficPolicy: "Cluster",
+    affinityTimeoutSeconds: 0,
+    trafficDistribution: "",
+    loadBalancerSourceRanges: { IPv4: [], IPv6: [] },
+    healthCheck: null,
+  },
   ports: [],
   problems: [],
   leftOutUnknown: null,

@@ -5,13 +5,20 @@
  * read and searched, not to be parsed, for which there is `--json`.
  * @module
  */
-import type { AppProtocol, Path } from "../../agent/model/mod.ts";
+import {
+  type AppProtocol,
+  type Carrier,
+  IP_FAMILIES,
+  type Path,
+  type TrafficPolicy,
+} from "../../agent/model/mod.ts";
 import type { EnvoyResourceState } from "../../xds/mod.ts";
 import type {
   EndpointExplanation,
   Explanation,
   PortExplanation,
   ResourceExplanation,
+  TrafficExplanation,
 } from "./explanation.ts";
 
 /** What is left out unless it is asked for. */
@@ -41,7 +48,7 @@ export function renderExplanation(explanation: Explanation, options: RenderOptio
   const where = viewpoint.kind === "agent"
     ? `as the agent on ${viewpoint.nodeName} serves it`
     : "as an agent would serve it, by the manifests alone";
-  const lines = [`Service ${service}, ${where}`];
+  const lines = [`Service ${service}, ${where}`, ...renderTraffic(explanation.traffic)];
   for (const port of ports) lines.push("", ...renderPort(port, options));
   if (ports.length === 0) lines.push("", "It has no port that can be served.");
   lines.push("", ...renderProblems(problems));
@@ -51,18 +58,90 @@ export function renderExplanation(explanation: Explanation, options: RenderOptio
   return `${lines.join("\n")}\n`;
 }
 
+/** What of its traffic is not as it is by default. */
+function renderTraffic(traffic: TrafficExplanation): readonly string[] {
+  const { affinityTimeoutSeconds, trafficDistribution, loadBalancerSourceRanges: ranges, healthCheck } =
+    traffic;
+  const rows: readonly (readonly [title: string, lines: readonly string[]])[] = [
+    ["policies", [
+      ...(traffic.internalTrafficPolicy === "Local"
+        ? [`internalTrafficPolicy Local: ${LOCAL} ClusterIPs`]
+        : []),
+      ...(traffic.externalTrafficPolicy === "Local"
+        ? [`externalTrafficPolicy Local: ${LOCAL} everything but ClusterIPs`]
+        : []),
+    ]],
+    [
+      "nearness",
+      trafficDistribution === "" ? [] : [`${trafficDistribution}: ${NEAREST[trafficDistribution]}`],
+    ],
+    [
+      "affinity",
+      affinityTimeoutSeconds === 0
+        ? []
+        : [`ClientIP, ${affinityTimeoutSeconds} s: a client keeps its endpoint`],
+    ],
+    ["let in", renderSourceRanges(ranges).map((who) => `to load balancer IPs: ${who}`)],
+    ["health", healthCheck === null ? [] : [renderHealthCheck(healthCheck)]],
+  ];
+  return rows.flatMap(([title, lines]) => lines.length === 0 ? [] : section(title, lines));
+}
+
+const LOCAL = "only endpoints of this node answer";
+
+const NEAREST: Readonly<Record<string, string>> = {
+  PreferSameZone: "endpoints of the node's zone come first",
+  PreferSameNode: "endpoints of the node come first, then those of its zone",
+};
+
+function renderSourceRanges(ranges: TrafficExplanation["loadBalancerSourceRanges"]): readonly string[] {
+  if (ranges === "nobody") {
+    return ["they are not answered here, because no range of loadBalancerSourceRanges can be read"];
+  }
+  if (ranges.IPv4.length === 0 && ranges.IPv6.length === 0) return [];
+  return IP_FAMILIES.map((family) => {
+    const cidrs = ranges[family];
+    return `${family} from ${cidrs.length === 0 ? "nobody" : cidrs.join(", ")}`;
+  });
+}
+
+function renderHealthCheck({ port, localEndpoints }: NonNullable<TrafficExplanation["healthCheck"]>): string {
+  const counts = IP_FAMILIES.flatMap((family) => {
+    const count = localEndpoints[family];
+    return count === undefined ? [] : [`${count} (${family})`];
+  });
+  return `load balancers ask at port ${port}; ready endpoints on this node: ${counts.join(", ")}`;
+}
+
 function renderPort(port: PortExplanation, { all }: RenderOptions): readonly string[] {
   const name = port.name === "" ? "The port" : `Port "${port.name}"`;
-  const spoken = port.protocol === "TCP" ? SPOKEN[port.appProtocol] : "not looked into";
   return [
     `${name}, ${port.port}/${port.protocol}`,
-    ...section("protocol", [`${spoken}, because ${port.appProtocolBecause}`]),
+    ...section("protocol", [`${renderSpoken(port)}, because ${port.appProtocolBecause}`]),
     ...section("reached at", renderDestinations(port)),
-    ...section("path", port.paths.map(({ family, path }) => `${family}: ${TAKEN[path]}`)),
-    ...(port.protocol === "TCP" ? section("settings", renderSettings(port, all)) : []),
+    ...section("carried by", [`${CARRIERS[port.carrier]}, because ${port.carrierBecause}`]),
+    ...section("path", renderPaths(port)),
+    ...(port.carrier === "envoy" ? section("settings", renderSettings(port, all)) : []),
     ...section("endpoints", renderEndpoints(port)),
-    ...(port.protocol === "TCP" ? section("in Envoy", port.resources.flatMap(renderResource)) : []),
+    ...(port.carrier === "envoy" ? section("in Envoy", port.resources.flatMap(renderResource)) : []),
   ];
+}
+
+function renderSpoken({ protocol, appProtocol, carrier }: PortExplanation): string {
+  if (protocol !== "TCP") return "not looked into";
+  return carrier === "envoy"
+    ? SPOKEN[appProtocol]
+    : `${appProtocol} (the kernel balances connections, whatever they hold)`;
+}
+
+const CARRIERS: Readonly<Record<Carrier, string>> = { envoy: "Envoy", kernel: "the kernel" };
+
+/** Where destinations differ, it says which. */
+function renderPaths({ paths }: PortExplanation): readonly string[] {
+  return paths.map(({ family, kinds, path }) => {
+    const differ = paths.some((other) => other.family === family && other.path !== path);
+    return `${family}${differ ? ` ${kinds.join(", ")}` : ""}: ${TAKEN[path]}`;
+  });
 }
 
 const TITLE_WIDTH = 12;
@@ -101,7 +180,8 @@ function orNothing(text: string): string {
   return text === "" ? "nothing" : text;
 }
 
-function renderEndpoints({ endpoints, paths, resources }: PortExplanation): readonly string[] {
+function renderEndpoints({ endpoints, paths, carrier, resources }: PortExplanation): readonly string[] {
+  const policies = new Set(endpoints.flatMap(({ usedFor }) => usedFor));
   const clusters = resources.filter(({ type }) => type === "Cluster").length;
   const leftOut = ({ leftOutOf }: EndpointExplanation): string => {
     if (leftOutOf.length === 0) return "";
@@ -112,12 +192,25 @@ function renderEndpoints({ endpoints, paths, resources }: PortExplanation): read
   const rows = endpoints.map((endpoint: EndpointExplanation) => [
     socket(endpoint.address, endpoint.port),
     endpoint.zone === "" ? "no zone" : `zone ${endpoint.zone}`,
-    `${endpoint.used ? "used" : "not used"}: ${endpoint.because}${leftOut(endpoint)}`,
+    endpoint.local ? "here" : "not here",
+    `${renderUse(endpoint, { carrier, policies })}: ${endpoint.because}${leftOut(endpoint)}`,
   ]);
-  const missing = paths.flatMap(({ family, missing }) =>
-    missing === null ? [] : [`${family}: none; ${missing}`]
+  const missing = new Set(
+    paths.flatMap(({ family, missing }) => missing === null ? [] : [`${family}: none; ${missing}`]),
   );
   return [...table(rows), ...missing];
+}
+
+/** For what an endpoint is used; where policies differ, for which of them. */
+function renderUse(
+  { usedFor, tier }: EndpointExplanation,
+  { carrier, policies }: { readonly carrier: Carrier; readonly policies: ReadonlySet<TrafficPolicy> },
+): string {
+  const [policy, ...others] = usedFor;
+  if (policy === undefined) return "not used";
+  const forWhom = policies.size > 1 && others.length === 0 ? ` for the policy ${policy}` : "";
+  if (tier === 0) return `used${forWhom}`;
+  return `used${forWhom}, ${carrier === "envoy" ? "when nearer ones fail" : "when no nearer one is ready"}`;
 }
 
 function renderResource({ type, name, envoys }: ResourceExplanation): readonly string[] {

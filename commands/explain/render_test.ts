@@ -15,7 +15,7 @@ function explain(
   more: { readonly found?: Found; readonly leftOut?: LeftOutEndpoints | string } = {},
 ): Explanation | NotServed {
   const selection = { serviceProxyName: "", families: ["IPv4", "IPv6"] } as const;
-  const model = new ServiceModel(selection);
+  const model = new ServiceModel(selection, { nodeName: "node-1", zone: "zone-a" });
   model.load(objects.map((object) => ({ type: "apply", object })));
   model.loaded();
   const store = new ResourceStore({ view: model, nodeAddresses: NODE_ADDRESSES });
@@ -52,7 +52,7 @@ Deno.test("a Service in full", () => {
     ],
   });
   const endpoints = [
-    endpoint("10.244.0.11", { zone: "a" }),
+    endpoint("10.244.0.11", { zone: "a", nodeName: "node-1" }),
     endpoint("10.244.10.12", { ready: false, serving: false }),
   ];
   const slices = slice({ endpoints, ports: [{ name: "http", protocol: "TCP", port: 8080 }] });
@@ -65,6 +65,7 @@ Port "db", 5432/TCP
   protocol    tcp (bytes, balanced per connection), because neither appProtocol nor the port's name says otherwise
   reached at  10.96.0.10:5432 (ClusterIP)
               203.0.113.1:5432 (ExternalIP)
+  carried by  Envoy, because --tcp-path is envoy, and no annotation says otherwise
   path        IPv4: refused at once, because no endpoint is usable
   settings    all 15 are at their defaults: --all shows them
   endpoints   IPv4: none; its EndpointSlices have no port named "db" (they have "http")
@@ -76,6 +77,7 @@ Port "dns", 53/UDP
   protocol    not looked into, because it is UDP
   reached at  10.96.0.10:53 (ClusterIP)
               203.0.113.1:53 (ExternalIP)
+  carried by  the kernel, because it is UDP
   path        IPv4: refused at once, because no endpoint is usable
   endpoints   IPv4: none; its EndpointSlices have no port named "dns" (they have "http")
 
@@ -84,12 +86,13 @@ Port "http", 80/TCP
   reached at  10.96.0.10:80 (ClusterIP)
               203.0.113.1:80 (ExternalIP)
               port 30080 of the node (NodePort)
+  carried by  Envoy, because --tcp-path is envoy, and no annotation says otherwise
   path        IPv4: Envoy's HTTP listener
   settings    request-timeout  30s  from config.lightpath.cloud/http-request-timeout (default 15s)
               num-retries      3    from config.lightpath.cloud/num-retries (default 2)
               the other 27 are at their defaults: --all shows them
-  endpoints   10.244.0.11:8080   zone a   used: ready
-              10.244.10.12:8080  no zone  not used: not ready
+  endpoints   10.244.0.11:8080   zone a   here      used: ready
+              10.244.10.12:8080  no zone  not here  not used: not ready
   in Envoy    Cluster 10.96.0.10:80: version v1 acked
               Cluster 203.0.113.1:80: version v1 acked
               Cluster 192.168.0.1:30080: version v1 acked
@@ -126,6 +129,7 @@ The port, 80/TCP
   protocol    tcp (bytes, balanced per connection), because neither appProtocol nor the port's name says otherwise
   reached at  10.96.0.10:80 (ClusterIP)
               [fd00::10]:80 (ClusterIP)
+  carried by  Envoy, because --tcp-path is envoy, and no annotation says otherwise
   path        IPv4: refused at once, because no endpoint is usable
               IPv6: refused at once, because no endpoint is usable
   settings    all 15 are at their defaults: --all shows them
@@ -137,6 +141,106 @@ The port, 80/TCP
               ClusterLoadAssignment default/echo/IPv6
 
 No problems
+`,
+  );
+});
+
+Deno.test("what a Service says of its traffic: who may come, whose endpoints answer, who keeps whom", () => {
+  const balanced = service({
+    type: "LoadBalancer",
+    clusterIPs: ["10.96.0.10", "fd00::10"],
+    ports: [portSpec({ nodePort: 30080 }), portSpec({ name: "dns", port: 53, protocol: "UDP" })],
+    loadBalancerIngress: [{ ip: "203.0.113.1", ipMode: "VIP" }],
+    loadBalancerSourceRanges: ["198.51.100.0/24"],
+    externalTrafficPolicy: "Local",
+    healthCheckNodePort: 31_000,
+    sessionAffinity: "ClientIP",
+    trafficDistribution: "PreferSameZone",
+  });
+  const going = { ready: false, terminating: true };
+  const ports = [{ name: "http", protocol: "TCP", port: 8080 }, { name: "dns", protocol: "UDP", port: 53 }];
+  const four = slice({
+    ports,
+    endpoints: [
+      endpoint("10.244.0.1", { ...going, nodeName: "node-1", zone: "zone-a" }),
+      endpoint("10.244.1.1", { nodeName: "node-2", zone: "zone-a" }),
+      endpoint("10.244.2.1", { nodeName: "node-3", zone: "zone-b" }),
+    ],
+  });
+  const six = slice({ name: "echo-6", addressType: "IPv6", ports, endpoints: [endpoint("fd01::1")] });
+  assertEquals(
+    rendered(explain("default/echo", [balanced, four, six])),
+    `\
+Service default/echo, as an agent would serve it, by the manifests alone
+  policies    externalTrafficPolicy Local: only endpoints of this node answer everything but ClusterIPs
+  nearness    PreferSameZone: endpoints of the node's zone come first
+  affinity    ClientIP, 10800 s: a client keeps its endpoint
+  let in      to load balancer IPs: IPv4 from 198.51.100.0/24
+              to load balancer IPs: IPv6 from nobody
+  health      load balancers ask at port 31000; ready endpoints on this node: 0 (IPv4), 0 (IPv6)
+
+Port "dns", 53/UDP
+  protocol    not looked into, because it is UDP
+  reached at  10.96.0.10:53 (ClusterIP)
+              [fd00::10]:53 (ClusterIP)
+              203.0.113.1:53 (LoadBalancerIP)
+  carried by  the kernel, because it is UDP
+  path        IPv4: balanced by the kernel
+              IPv6: balanced by the kernel
+  endpoints   10.244.1.1:53  zone zone-a  not here  used for the policy Cluster: ready
+              10.244.2.1:53  zone zone-b  not here  used for the policy Cluster, when no nearer one is ready: ready
+              10.244.0.1:53  zone zone-a  here      used for the policy Local: terminating, but it still serves, and none is ready on this node
+              [fd01::1]:53   no zone      not here  used for the policy Cluster: ready
+
+Port "http", 80/TCP
+  protocol    http (HTTP/1.1, or HTTP/2 where the client speaks it; balanced per request), because the port is called "http"
+  reached at  10.96.0.10:80 (ClusterIP)
+              [fd00::10]:80 (ClusterIP)
+              203.0.113.1:80 (LoadBalancerIP)
+              port 30080 of the node (NodePort)
+  carried by  Envoy, because --tcp-path is envoy, and no annotation says otherwise
+  path        IPv4: Envoy's HTTP listener
+              IPv6 ClusterIP: Envoy's HTTP listener
+              IPv6 NodePort: dropped, because the traffic policy Local allows none of its endpoints
+  settings    all 29 are at their defaults: --all shows them
+  endpoints   10.244.1.1:8080  zone zone-a  not here  used for the policy Cluster: ready
+              10.244.2.1:8080  zone zone-b  not here  used for the policy Cluster, when nearer ones fail: ready
+              10.244.0.1:8080  zone zone-a  here      used for the policy Local: terminating, but it still serves, and none is ready on this node
+              [fd01::1]:8080   no zone      not here  used for the policy Cluster: ready
+  in Envoy    Cluster 10.96.0.10:80
+              Cluster [fd00::10]:80
+              Cluster 203.0.113.1:80
+              Cluster 192.168.0.1:30080
+              ClusterLoadAssignment default/echo:http/IPv4
+              ClusterLoadAssignment default/echo:http/IPv6
+              ClusterLoadAssignment default/echo:http/IPv4/local
+
+No problems
+`,
+  );
+});
+
+Deno.test("a Service whose policies are all Local, carried by the kernel because it says so", () => {
+  const local = service({
+    internalTrafficPolicy: "Local",
+    annotations: { "lightpath.cloud/path": "kernel", "config.lightpath.cloud/num-retries": "3" },
+  });
+  const there = slice({ endpoints: [endpoint("10.244.1.1", { nodeName: "node-2" })] });
+  assertEquals(
+    rendered(explain("default/echo", [local, there])),
+    `\
+Service default/echo, as an agent would serve it, by the manifests alone
+  policies    internalTrafficPolicy Local: only endpoints of this node answer ClusterIPs
+
+Port "http", 80/TCP
+  protocol    http (the kernel balances connections, whatever they hold), because the port is called "http"
+  reached at  10.96.0.10:80 (ClusterIP)
+  carried by  the kernel, because the annotation lightpath.cloud/path is "kernel"
+  path        IPv4: dropped, because the traffic policy Local allows none of its endpoints
+  endpoints   10.244.1.1:8080  no zone  not here  not used: on another node, and the traffic policy is Local
+
+Problems
+  invalid-annotation: Service default/echo: annotation config.lightpath.cloud/num-retries is for ports that Envoy carries, and its TCP ports are carried by the kernel; it has no effect.
 `,
   );
 });
