@@ -55,12 +55,14 @@ export function tiersOf(places: readonly Place[], distribution: TrafficDistribut
   });
 }
 
-/** Whether {@linkcode tiersOf} may tell endpoints at these Places apart, now or when others of them are ready. */
-export function prefersNear(places: readonly Place[], distribution: TrafficDistribution): boolean {
-  return places.some((place) => {
-    const { forNodes, forZones } = hintsOf(place, distribution);
-    return forNodes !== "unknown" || forZones !== "unknown";
-  });
+/** Whether {@linkcode tiersOf} may tell an endpoint at this Place from others, now or when others are ready. */
+export function mayBeNear(
+  { node, inZone, forNodes, forZones }: Place,
+  distribution: TrafficDistribution,
+): boolean {
+  if (forNodes !== "unknown" || forZones !== "unknown") return true;
+  return distribution !== "" && inZone !== "unknown" ||
+    distribution === "PreferSameNode" && node !== "unknown";
 }
 
 /** The endpoints in order of preference. No tier is empty; several only where some are nearer than others. */

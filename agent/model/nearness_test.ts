@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import {
   endpointTiers,
+  mayBeNear,
   parseTrafficDistribution,
-  prefersNear,
   tiersOf,
   type TrafficDistribution,
 } from "./nearness.ts";
@@ -98,11 +98,17 @@ Deno.test("tiersOf() leaves hints alone that not every endpoint has, or that nam
   assertEquals(tiers("PreferSameZone", "node-1 zone-a >zone-a", "node-3 zone-b"), [0, 1]);
 });
 
-Deno.test("prefersNear() where anything could come first, though nothing does now", () => {
-  assertEquals(prefersNear(places("node-1 zone-a", "node-3 zone-b"), ""), false);
-  assertEquals(prefersNear(places("node-3 zone-b >zone-b"), ""), true);
-  assertEquals(prefersNear(places("node-3 zone-b"), "PreferSameNode"), true);
-  assertEquals(prefersNear([], "PreferSameNode"), false);
+Deno.test("mayBeNear() where an endpoint could come first, though it does not now", () => {
+  const may = (distribution: TrafficDistribution, ...texts: readonly string[]): readonly boolean[] =>
+    places(...texts).map((place) => mayBeNear(place, distribution));
+  assertEquals(may("", "node-1 zone-a", "node-3 zone-b", "node-3 zone-b >zone-b", "- - @node-2"), [
+    false,
+    false,
+    true,
+    true,
+  ]);
+  assertEquals(may("PreferSameZone", "node-3 zone-b", "node-1 -"), [true, false]);
+  assertEquals(may("PreferSameNode", "node-3 -", "- zone-b", "- -"), [true, true, false]);
 });
 
 Deno.test("endpointTiers() are in order, and none is empty", () => {

@@ -35,29 +35,41 @@ export interface Place {
   readonly forZones: Bearing;
 }
 
-/** More different Places than a cluster has; beyond it the table starts afresh. */
-const LIMIT = 5_000;
-const known = new Map<string, Place>();
+/** More zones than a cluster has; beyond it the table starts afresh. */
+const LIMIT = 1_000;
+/** By zone, then by the four bearings as digits. */
+const known = new Map<string, (Place | undefined)[]>();
 
 /** The Place of an endpoint. */
 export function placeOf(endpoint: SliceEndpoint, { nodeName, zone }: NodePlace): Place {
-  const place = {
+  const node = bearing(endpoint.nodeName, nodeName);
+  const inZone = bearing(endpoint.zone, zone);
+  const forNodes = bearingOfAny(endpoint.hintedNodes, nodeName);
+  const forZones = bearingOfAny(endpoint.hintedZones, zone);
+  const code = ((DIGITS[node] * 3 + DIGITS[inZone]) * 3 + DIGITS[forNodes]) * 3 + DIGITS[forZones];
+  let ofZone = known.get(endpoint.zone);
+  if (ofZone === undefined) {
+    if (known.size >= LIMIT) known.clear();
+    known.set(endpoint.zone, ofZone = []);
+  }
+  return ofZone[code] ??= {
+    text: `${endpoint.zone} ${code}`,
     zone: endpoint.zone,
-    node: bearing(endpoint.nodeName === "" ? [] : [endpoint.nodeName], nodeName),
-    inZone: bearing(endpoint.zone === "" ? [] : [endpoint.zone], zone),
-    forNodes: bearing(endpoint.hintedNodes, nodeName),
-    forZones: bearing(endpoint.hintedZones, zone),
+    node,
+    inZone,
+    forNodes,
+    forZones,
   };
-  const text = `${place.zone} ${place.node} ${place.inZone} ${place.forNodes} ${place.forZones}`;
-  const shared = known.get(text);
-  if (shared !== undefined) return shared;
-  if (known.size >= LIMIT) known.clear();
-  const kept = { text, ...place };
-  known.set(text, kept);
-  return kept;
 }
 
-function bearing(names: readonly string[], own: string): Bearing {
+const DIGITS: Readonly<Record<Bearing, number>> = { unknown: 0, here: 1, elsewhere: 2 };
+
+function bearing(name: string, own: string): Bearing {
+  if (name === "" || own === "") return "unknown";
+  return name === own ? "here" : "elsewhere";
+}
+
+function bearingOfAny(names: readonly string[], own: string): Bearing {
   if (names.length === 0 || own === "") return "unknown";
   return names.includes(own) ? "here" : "elsewhere";
 }

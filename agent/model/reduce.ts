@@ -37,7 +37,6 @@ import {
   type WantedPort,
 } from "./judge_service.ts";
 import { type JudgedSlice, judgeSlice } from "./judge_slice.ts";
-import { prefersNear } from "./nearness.ts";
 import type { NodePlace } from "./place.ts";
 import { ProblemTable } from "./problem_table.ts";
 import { isServed, type ServiceSelection } from "./selection.ts";
@@ -56,7 +55,12 @@ import type {
   ServicePortKey,
   VIP,
 } from "./types.ts";
-import { type PortedEndpoint, usableEndpoints, usableLocalEndpoints } from "./usable_endpoints.ts";
+import {
+  type PortedEndpoint,
+  prefersNear,
+  usableEndpoints,
+  usableLocalEndpoints,
+} from "./usable_endpoints.ts";
 
 /** What of the node it runs on the model must know. */
 export interface ModelOptions {
@@ -363,7 +367,7 @@ export class ServiceModel implements ModelView {
       vips,
       nodePort,
       families: service.families,
-      prefersNear: prefersNear([...v4, ...v6].map(({ endpoint }) => endpoint.place), trafficDistribution),
+      prefersNear: prefersNear(v4, trafficDistribution) || prefersNear(v6, trafficDistribution),
       internalTrafficPolicy,
       externalTrafficPolicy,
       affinityTimeoutSeconds: trafficRules.affinityTimeoutSeconds,

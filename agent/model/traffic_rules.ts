@@ -80,9 +80,10 @@ export function judgeTrafficRules(service: Service, report: Report): TrafficRule
   return isDefault(rules) ? DEFAULT_TRAFFIC_RULES : rules;
 }
 
+const FIELDS = Object.keys(DEFAULT_TRAFFIC_RULES) as readonly (keyof TrafficRules)[];
+
 function isDefault(rules: TrafficRules): boolean {
-  const fields = Object.keys(rules) as readonly (keyof TrafficRules)[];
-  return fields.every((field) => rules[field] === DEFAULT_TRAFFIC_RULES[field]);
+  return FIELDS.every((field) => rules[field] === DEFAULT_TRAFFIC_RULES[field]);
 }
 
 /** Whether anything but ClusterIPs leads to it, as kube-proxy's `ExternallyAccessible`. */
@@ -136,6 +137,7 @@ function judgeSourceRanges(
   texts: readonly string[],
   report: Report,
 ): TrafficRules["loadBalancerSourceRanges"] {
+  if (texts.length === 0) return NO_SOURCE_RANGES;
   const ranges: Record<IPFamily, string[]> = { IPv4: [], IPv6: [] };
   // The API's validation lets spaces around a range pass, and texts of nothing else.
   const given = texts.map((text) => text.trim()).filter((text) => text !== "");

@@ -14,7 +14,7 @@
  * @module
  */
 import type { JudgedEndpoint } from "./judge_slice.ts";
-import { prefersNear, tiersOf, type TrafficDistribution } from "./nearness.ts";
+import { mayBeNear, tiersOf, type TrafficDistribution } from "./nearness.ts";
 import type { Endpoint } from "./types.ts";
 
 /** One judged endpoint at the port a slice resolved for it. */
@@ -29,9 +29,9 @@ export function usableEndpoints(
   distribution: TrafficDistribution,
 ): readonly Endpoint[] {
   const usable = distinct(readyElseServing(candidates));
-  const places = usable[0]?.endpoint.ready === true ? usable.map(({ endpoint }) => endpoint.place) : [];
-  // Of nearly all Services nobody has to be told apart.
-  const tiers = prefersNear(places, distribution) ? tiersOf(places, distribution) : [];
+  const tiers = usable[0]?.endpoint.ready === true && prefersNear(usable, distribution)
+    ? tiersOf(usable.map(({ endpoint }) => endpoint.place), distribution)
+    : NO_TIERS;
   return byZone(usable.map((candidate, index) => translate(candidate, tiers[index] ?? 0)));
 }
 
@@ -40,6 +40,16 @@ export function usableLocalEndpoints(candidates: readonly PortedEndpoint[]): rea
   const local = candidates.filter(({ endpoint }) => isLocal(endpoint));
   return byZone(distinct(readyElseServing(local)).map((candidate) => translate(candidate, 0)));
 }
+
+/** Whether any of these may come before others, once they are usable. Of nearly all Services none may. */
+export function prefersNear(
+  candidates: readonly PortedEndpoint[],
+  distribution: TrafficDistribution,
+): boolean {
+  return candidates.some(({ endpoint }) => mayBeNear(endpoint.place, distribution));
+}
+
+const NO_TIERS: readonly number[] = [];
 
 /** Whether an endpoint runs on this node. */
 export function isLocal({ place }: JudgedEndpoint): boolean {
