@@ -98,6 +98,10 @@ const SERVICE_SPECS: Readonly<Record<string, Record<string, unknown>>> = {
     trafficDistribution: "PreferSameZone",
     selector: { app: "full" },
     sessionAffinity: "ClientIP",
+    sessionAffinityConfig: { clientIP: { timeoutSeconds: 600 } },
+    internalTrafficPolicy: "Local",
+    externalTrafficPolicy: "Local",
+    healthCheckNodePort: 30099,
     ports: [
       { name: "http", port: 80, targetPort: "web", nodePort: 30080, appProtocol: "kubernetes.io/h2c" },
       { name: "dns", port: 53, protocol: "UDP" },
@@ -130,7 +134,7 @@ const SLICE_FIELDS: Readonly<Record<string, Record<string, unknown>>> = {
         zone: "zone-a",
         hostname: "web-0",
         targetRef: { kind: "Pod", namespace: "default", name: "web-0" },
-        hints: { forZones: [{ name: "zone-a" }] },
+        hints: { forZones: [{ name: "zone-a" }, { name: "zone-b" }], forNodes: [{ name: "node-1" }] },
       },
       { addresses: ["10.244.0.2"], conditions: { ready: false, serving: true, terminating: true } },
       { addresses: ["10.244.0.3"], conditions: { ready: false } },
@@ -168,6 +172,7 @@ async function saysTheSameInBothFormats(plane: ControlPlane): Promise<void> {
     const [protobuf, json] = await Promise.all(FORMATS.map((accept) => listIn(accept, plane, kind)));
     assert(protobuf!.objects.length >= 4);
     assertEquals(protobuf, json);
+    assertIsRead(protobuf!.objects.find(({ namespacedName }) => namespacedName === "default/full"));
     const { resourceVersion } = protobuf!;
     const watches = FORMATS.map((accept) => watchIn(accept, plane, { kind, resourceVersion }));
     const path = kind === "Service" ? SERVICES : SLICES;
@@ -181,6 +186,19 @@ async function saysTheSameInBothFormats(plane: ControlPlane): Promise<void> {
   }
   for (const name of Object.keys(SERVICE_SPECS)) await plane.call("DELETE", `${SERVICES}/${name}`);
   for (const name of Object.keys(SLICE_FIELDS)) await plane.call("DELETE", `${SLICES}/${name}`);
+}
+
+/** Holds what is read of the full objects against what was written: nothing both formats leave out goes unnoticed. */
+function assertIsRead(object: KubeObject | undefined): void {
+  if (object?.kind === "EndpointSlice") {
+    const [first] = object.endpoints;
+    assertEquals([first?.nodeName, first?.zone], ["node-1", "zone-a"]);
+    assertEquals([first?.hintedZones, first?.hintedNodes], [["zone-a", "zone-b"], ["node-1"]]);
+    return;
+  }
+  assertEquals([object?.sessionAffinity, object?.affinityTimeoutSeconds], ["ClientIP", 600]);
+  assertEquals([object?.internalTrafficPolicy, object?.externalTrafficPolicy], ["Local", "Local"]);
+  assertEquals(object?.healthCheckNodePort, 30099);
 }
 
 const FORMATS = ["application/vnd.kubernetes.protobuf", "application/json"] as const;
