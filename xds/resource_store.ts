@@ -66,6 +66,8 @@ export class ResourceStore implements ResourceSource {
     ClusterLoadAssignment: new Map(),
     Listener: new Map(),
   };
+  /** Clusters whose ports have moved to the kernel while the agent ran: an Envoy that holds all Clusters keeps these. */
+  readonly #movedAway = new Set<string>();
   readonly #listeners = new Set<(changed: ChangedNames) => void>();
 
   constructor({ view, nodeAddresses, usedClusters, onTranslate }: ResourceStoreOptions) {
@@ -154,6 +156,7 @@ export class ResourceStore implements ResourceSource {
   update(changes: ReadonlyMap<ServicePortKey, ServicePortChange>): void {
     const changed = noNames();
     for (const { before, after } of changes.values()) {
+      this.#noteMove(before, after);
       for (const name of this.#changedClusters(before, after)) changed.Cluster.add(name);
       for (const name of changedAssignments(before, after)) changed.ClusterLoadAssignment.add(name);
       for (const name of this.#changedListeners(before, after)) changed.Listener.add(name);
@@ -189,6 +192,15 @@ export class ResourceStore implements ResourceSource {
 
   #notify(changed: ChangedNames): void {
     for (const listener of this.#listeners) listener(changed);
+  }
+
+  #noteMove(before: ServicePort | undefined, after: ServicePort | undefined): void {
+    if (before === undefined || before.carrier === after?.carrier) return;
+    const leaves = after?.carrier === "kernel";
+    for (const name of this.#clusterNames(before, this.#nodeAddresses)) {
+      if (leaves) this.#movedAway.add(name);
+      else this.#movedAway.delete(name);
+    }
   }
 
   /** Names that came, went, or whose Cluster reads something that changed. Endpoints are not part of a Cluster. */
@@ -233,14 +245,16 @@ export class ResourceStore implements ResourceSource {
   }
 
   /**
-   * A port that the kernel carries has a Cluster only for an Envoy that asks for it by name, because it had it before: clients
-   * that are connected to Envoy go on being answered there, for as long as they keep their connections.
+   * A port that the kernel carries has a Cluster only for an Envoy that had it before, and so asks for it by name, or was given
+   * all: clients that are connected to Envoy go on being answered there, for as long as they keep their connections.
    */
   #encodeCluster(name: string, interest: Interest): EncodedResource | undefined {
     const owner = this.#ownerOf(name);
     if (owner === undefined) return undefined;
     const { servicePort, destination: { family, kind } } = owner;
-    if (servicePort.carrier === "kernel" && interest === "wildcard") return undefined;
+    if (servicePort.carrier === "kernel" && interest === "wildcard" && !this.#movedAway.has(name)) {
+      return undefined;
+    }
     const policy = trafficPolicyOf(servicePort, kind);
     const bytes = Cluster.encode(translateCluster(servicePort, { name, family, policy })).finish();
     const resource = {

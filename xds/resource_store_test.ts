@@ -256,11 +256,18 @@ Deno.test("ResourceStore: of what the kernel carries Envoy is told nothing, but 
   assert(fixture.store.get("Cluster", "10.96.0.10:80", "wildcard") !== undefined);
   fixture.apply(service(kernel));
   assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80"]);
+  // An Envoy that was given all keeps it, and none is given it anew.
+  assert(fixture.store.get("Cluster", "10.96.0.10:80", "wildcard") !== undefined);
+  assertEquals([...fixture.store.names("Cluster", "all")], []);
   fixture.reduce([{ type: "delete", kind: "Service", namespacedName: "default/echo" }]);
   assertEquals(fixture.takeChanged(), [
     "Cluster 10.96.0.10:80",
     "ClusterLoadAssignment default/echo:http/IPv4",
   ]);
+  // Its successor of that name has nobody connected.
+  fixture.apply(service(kernel));
+  fixture.takeChanged();
+  assertEquals(fixture.store.get("Cluster", "10.96.0.10:80", "wildcard"), undefined);
 });
 
 Deno.test("ResourceStore: a port that moves to the kernel loses the Listener of its own", () => {

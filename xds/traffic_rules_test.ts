@@ -116,3 +116,27 @@ envoyTest("sessionAffinity keeps each client on its endpoint, for HTTP and TCP",
     assert(used.size === 3, `twenty clients are on ${[...used]}`);
   }
 });
+
+envoyTest(
+  "clients of a Service that moves to the kernel are answered as long as they keep their connections",
+  async () => {
+    for (const mode of ["on-demand", "eager"] as const) {
+      await using stack = new AsyncDisposableStack();
+      const backend = stack.use(httpBackend("here"));
+      await using fixture = await EnvoyFixture.start([], { mode });
+      const serve = async (annotations: Record<string, string>): Promise<void> => {
+        fixture.apply(
+          fixture.service("one", 11, { overrides: { annotations } }),
+          ...slicesFor("one", "http", [backend]),
+        );
+        await fixture.settled();
+      };
+      await serve({});
+      assertEquals(await answersTo(3, () => get(fixture, 11)), ["200 here"], mode);
+      await serve({ "lightpath.cloud/path": "kernel" });
+      assertEquals(await answersTo(10, () => get(fixture, 11)), ["200 here"], mode);
+      await serve({});
+      assertEquals(await answersTo(3, () => get(fixture, 11)), ["200 here"], mode);
+    }
+  },
+);
