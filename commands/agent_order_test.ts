@@ -87,8 +87,8 @@ testUnless("kernel and Envoy in order", { unavailable: fixtureUnavailable }, asy
         slice("turning", { addresses: fixture.addresses("ipv4", 0), ports: [{ name: "main", port: 8081 }] }),
       ]);
       const path = appProtocol === "http2" ? "envoy-http" : "envoy-tcp";
-      await until(`the way by ${path}`, () => fixture.setsWith(`${TURNING} . tcp . 80`), {
-        wanted: (sets) => sets.join() === `${path}-ips-4`,
+      await until(`the way by ${path}`, () => fixture.pathInKernel(`${TURNING} . tcp . 80`), {
+        wanted: (found) => found === path,
       });
     }
     await turn("http2");

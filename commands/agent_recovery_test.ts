@@ -108,7 +108,7 @@ testUnless("the agent says what is missing, and recovers", { unavailable: fixtur
   for (
     const [what, ...words] of [
       ["deletes the table", "delete", "table", "inet", "lightpath"],
-      ["empties a set", "flush", "set", "inet", "lightpath", "envoy-http-ips-4"],
+      ["empties a map", "flush", "map", "inet", "lightpath", "service-ips-4"],
       ["removes a chain's rules", "flush", "chain", "inet", "lightpath", "guard-input"],
     ]
   ) {

@@ -48,9 +48,9 @@ testUnless("an Envoy that is stuck", { unavailable: fixtureUnavailable }, async 
   };
   const sent = (): Promise<number> => agent.metric("lightpath_xds_resources_sent_total");
   const queued = (): Promise<number> => agent.metric("kubeproxy_sync_proxy_rules_endpoint_changes_total");
-  const kernelOpens = (clusterIP: string): Promise<string[]> =>
-    until(`${clusterIP} in the kernel`, () => fixture.setsWith(`${clusterIP} . tcp . 80`), {
-      wanted: (sets) => sets.join() === "envoy-http-ips-4",
+  const kernelOpens = (clusterIP: string): Promise<string | undefined> =>
+    until(`${clusterIP} in the kernel`, () => fixture.pathInKernel(`${clusterIP} . tcp . 80`), {
+      wanted: (path) => path === "envoy-http",
     });
   await everywhere("backend-1");
   assertEquals(await pod.who(`${DOOR}:80`), "backend-1");

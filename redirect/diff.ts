@@ -9,7 +9,7 @@
  */
 
 import type { ServicePortChange, ServicePortKey } from "../agent/model/mod.ts";
-import { ELEMENT_CONTAINERS, type ElementContainer } from "./layout.ts";
+import { CONTAINER_ORDER } from "./containers.ts";
 import { type PlanElement, planServicePort } from "./plan.ts";
 
 /** What to do, in this order, in one transaction. A changed value is a deletion and an addition of its key. */
@@ -17,10 +17,6 @@ export interface PlanDelta {
   readonly delete: readonly PlanElement[];
   readonly add: readonly PlanElement[];
 }
-
-const CONTAINER_ORDER: ReadonlyMap<ElementContainer, number> = new Map(
-  ELEMENT_CONTAINERS.map((name, index) => [name, index]),
-);
 
 /** What names an element within the table. */
 export function elementId(element: PlanElement): string {

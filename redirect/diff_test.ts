@@ -15,7 +15,10 @@ Deno.test("diffChanges() is silent when nothing the kernel sees has changed", ()
   const before = servicePort();
   const after = {
     ...before,
-    endpoints: { ...before.endpoints, IPv4: [...before.endpoints.IPv4, ...before.endpoints.IPv6] },
+    endpoints: {
+      ...before.endpoints,
+      IPv4: before.endpoints.IPv4.map((endpoint) => ({ ...endpoint, zone: "elsewhere" })),
+    },
   };
   assertEquals(diffChanges(changes([before, after])), { delete: [], add: [] });
 });
@@ -25,8 +28,8 @@ Deno.test("diffChanges() sees a VIP that moves to another ServicePort as one ele
   const second = servicePort({ name: "second", appProtocol: "tcp" });
   const key = "10.96.0.10 . tcp . 80";
   assertEquals(diffChanges(changes([first, undefined], [undefined, second])), {
-    delete: [{ container: "envoy-http-ips-4", key, value: "" }],
-    add: [{ container: "envoy-tcp-ips-4", key, value: "" }],
+    delete: [{ container: "service-ips-4", key, value: "4c51:1" }],
+    add: [{ container: "service-ips-4", key, value: "4c52:1" }],
   });
   const sameListener = { ...second, appProtocol: "http2" as const };
   assertEquals(diffChanges(changes([first, undefined], [undefined, sameListener])), { delete: [], add: [] });

@@ -2,7 +2,7 @@
  * The redirect side: ServicePorts in, the nftables table `inet lightpath` out.
  * @module
  */
-export type { EnvoyPorts } from "./layout.ts";
+export type { EnvoyPorts } from "./chains.ts";
 export { type Nft, NftError, type NftErrorKind, type NftErrorOptions } from "./nft.ts";
 export { createNftSession, type NftSession, type NftSessionOptions } from "./nft_session.ts";
 export type { Applied, ApplyKind, RedirectObserver } from "./observer.ts";

@@ -73,7 +73,7 @@ testInLab("the table is taken as written, and read back as the same", async (cre
   await using _agent = await lab.agent([WEB, DATABASE, EMPTY]);
   const kernel = parseRuleset(await lab.nft.list());
   assertEquals(kernel.layout, layoutFingerprint(createLayout({ tcp: 1666, http: 1667 })));
-  assertEquals(kernel.elements.length, 15);
+  assertEquals(kernel.elements.length, 22);
 });
 
 testInLab("connections to VIPs from pods and the host reach Envoy, which learns the VIP", async (create) => {
@@ -233,7 +233,7 @@ testInLab("a running connection goes on when the last endpoint goes, or the Serv
 testInLab("drift is mended: a flushed set, a foreign rule, a deleted table", async (create) => {
   for (
     const tampering of [
-      ["flush", "set", "inet", "lightpath", "envoy-http-ips-4"],
+      ["flush", "map", "inet", "lightpath", "service-ips-4"],
       ["insert", "rule", "inet", "lightpath", "nat-prerouting", "return"],
       ["delete", "table", "inet", "lightpath"],
     ]
@@ -256,7 +256,7 @@ testInLab("drift is mended: a flushed set, a foreign rule, a deleted table", asy
 testInLab("a change that meets a tampered table mends it at once", async (create) => {
   await using lab = await create(1666, 1667);
   await using agent = await lab.agent([WEB]);
-  await lab.nftByHand("flush", "set", "inet", "lightpath", "envoy-http-ips-4");
+  await lab.nftByHand("flush", "map", "inet", "lightpath", "service-ips-4");
   const retyped = { ...WEB, appProtocol: "tcp" as const };
   await agent.update([retyped], changes([WEB, retyped]));
   assertEquals(await lab.dial(lab.pod, "10.96.0.10", 80), "1666 10.96.0.10:80");
@@ -302,7 +302,7 @@ testInLab("cleanup leaves the ruleset byte for byte as it was", async (create) =
   assertEquals(await lab.nftByHand("list", "ruleset"), before);
 });
 
-testInLab("50,000 elements load; a change among them is one element for each VIP", async (create) => {
+testInLab("50,000 destinations load; a change among them is its own elements", async (create) => {
   await using lab = await create(1666, 1667);
   const many = Array.from(
     { length: 50_000 },
@@ -313,14 +313,14 @@ testInLab("50,000 elements load; a change among them is one element for each VIP
       }),
   );
   await using agent = await lab.agent(many);
-  assertEquals(agent.applied.map(({ elementsAdded }) => elementsAdded), [50_006]);
+  assertEquals(agent.applied.map(({ elementsAdded }) => elementsAdded), [100_007]);
   // In a user namespace the kernel limits the size of a message, and so of a transaction.
   if (Deno.uid() === 0) assertEquals(agent.applied[0]?.transactions, 1);
   await agent.update([...many, WEB], changes([undefined, { ...WEB, nodePort: 0 }]));
-  assertEquals(agent.applied.at(-1)?.elementsAdded, 2);
+  assertEquals(agent.applied.at(-1)?.elementsAdded, 4);
   assertEquals(await lab.dial(lab.pod, "10.96.0.10", 80), "1667 10.96.0.10:80");
   assertEquals(await lab.dial(lab.pod, "10.97.195.79", 80), "1667 10.97.195.79:80");
-  assertEquals(parseRuleset(await lab.nft.list()).elements.length, 50_008);
+  assertEquals(parseRuleset(await lab.nft.list()).elements.length, 100_011);
 });
 
 testInLab("without CAP_NET_ADMIN nft's refusal is one clear sentence", async (create) => {

@@ -7,8 +7,10 @@
  * @module
  */
 
+import type { LayoutChain } from "./chains.ts";
+import type { LayoutContainer } from "./containers.ts";
 import type { PlanDelta } from "./diff.ts";
-import { type Layout, type LayoutChain, ruleComment, TABLE } from "./layout.ts";
+import { type Layout, ruleComment, TABLE } from "./layout.ts";
 import type { PlanElement } from "./plan.ts";
 
 /** Characters of element text after which a new statement begins. */
@@ -20,13 +22,16 @@ function renderChain({ name, hook }: LayoutChain): string {
   return `add chain ${TABLE} ${name} { type ${hook.type} hook ${hook.hook} priority ${hook.priority}; policy accept; }`;
 }
 
+function renderContainer({ name, keyTypes, valueTypes, typeOf }: LayoutContainer): string {
+  const kind = valueTypes.length === 0 ? "set" : "map";
+  const [key, value] = typeOf ?? [keyTypes.join(" . "), valueTypes.join(" . ")];
+  const type = `${typeOf === undefined ? "type" : "typeof"} ${key}${value === "" ? "" : ` : ${value}`}`;
+  return `add ${kind} ${TABLE} ${name} { ${type}; }`;
+}
+
 function renderLayoutLines(layout: Layout): string[] {
   const lines: string[] = [];
-  for (const { name, keyTypes, valueType } of layout.containers) {
-    const kind = valueType === "" ? "set" : "map";
-    const type = keyTypes.join(" . ") + (valueType === "" ? "" : ` : ${valueType}`);
-    lines.push(`add ${kind} ${TABLE} ${name} { type ${type}; }`);
-  }
+  for (const container of layout.containers) lines.push(renderContainer(container));
   // All chains before all rules: rules jump to chains.
   for (const chain of layout.chains) lines.push(renderChain(chain));
   for (const { name, rules } of layout.chains) {

@@ -1,37 +1,27 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
-import { servicePort } from "../agent/model/testing/service_ports.ts";
 import { diffPlans } from "./diff.ts";
 import { createLayout } from "./layout.ts";
 import { halveScript, renderCleanup, renderDelta, renderReplacement } from "./nft_script.ts";
-import { planNodeAddresses, planServicePort } from "./plan.ts";
-
-/** The plan behind testdata/redirect/. */
-const PLAN = [
-  ...planNodeAddresses({ IPv4: ["192.168.0.2", "10.0.0.1"], IPv6: ["2001:db8::2"] }),
-  ...planServicePort(servicePort({
-    vips: ["10.96.0.10 80", "fd00::10 80", "::a00:1 80"],
-    nodePort: 30080,
-    families: ["IPv4", "IPv6"],
-    endpoints: ["IPv4"],
-  })),
-];
+import { GOLDEN_PLAN } from "./testing/golden_plan.ts";
 
 Deno.test("renderReplacement() renders the whole table, exactly", async () => {
   const golden = await Deno.readTextFile(new URL("../testdata/redirect/table.nft", import.meta.url));
-  const elements = diffPlans([], PLAN).add;
+  const elements = diffPlans([], GOLDEN_PLAN).add;
   assertEquals(renderReplacement(createLayout({ tcp: 1666, http: 1667 }), elements), golden);
 });
 
 Deno.test("renderDelta() renders deletions by key, then additions, one statement per container", () => {
   const script = renderDelta(diffPlans([
-    { container: "envoy-tcp-ips-4", key: "10.96.0.10 . tcp . 80", value: "" },
-    { container: "envoy-tcp-ips-4", key: "10.96.0.11 . tcp . 80", value: "" },
+    { container: "service-ips-4", key: "10.96.0.10 . tcp . 80", value: "4c52:1" },
+    { container: "service-ips-4", key: "10.96.0.11 . tcp . 80", value: "4c52:1" },
+    { container: "endpoints-ips-4", key: "10.96.0.10 . tcp . 80 . 0", value: "10.0.0.1 . 80" },
     { container: "envoy-address-4", key: "tcp", value: "192.0.2.1" },
     { container: "node-addresses-4", key: "10.0.0.1", value: "" },
   ], [
-    { container: "envoy-http-ips-4", key: "10.96.0.10 . tcp . 80", value: "" },
+    { container: "service-ips-4", key: "10.96.0.10 . tcp . 80", value: "4c51:1" },
+    { container: "endpoints-ips-4", key: "10.96.0.10 . tcp . 80 . 0", value: "10.0.0.2 . 80" },
     { container: "no-endpoint-ips-4", key: "10.96.0.11 . tcp . 80", value: "" },
     { container: "envoy-address-4", key: "tcp", value: "192.0.2.2" },
     { container: "node-addresses-4", key: "10.0.0.2", value: "" },
@@ -40,10 +30,12 @@ Deno.test("renderDelta() renders deletions by key, then additions, one statement
     script,
     `delete element inet lightpath envoy-address-4 { tcp }
 delete element inet lightpath node-addresses-4 { 10.0.0.1 }
-delete element inet lightpath envoy-tcp-ips-4 { 10.96.0.10 . tcp . 80, 10.96.0.11 . tcp . 80 }
+delete element inet lightpath service-ips-4 { 10.96.0.10 . tcp . 80, 10.96.0.11 . tcp . 80 }
+delete element inet lightpath endpoints-ips-4 { 10.96.0.10 . tcp . 80 . 0 }
 add element inet lightpath envoy-address-4 { tcp : 192.0.2.2 }
 add element inet lightpath node-addresses-4 { 10.0.0.2 }
-add element inet lightpath envoy-http-ips-4 { 10.96.0.10 . tcp . 80 }
+add element inet lightpath service-ips-4 { 10.96.0.10 . tcp . 80 : 4c51:1 }
+add element inet lightpath endpoints-ips-4 { 10.96.0.10 . tcp . 80 . 0 : 10.0.0.2 . 80 }
 add element inet lightpath no-endpoint-ips-4 { 10.96.0.11 . tcp . 80 }
 `,
   );
@@ -55,7 +47,7 @@ Deno.test("renderDelta() renders nothing for nothing", () => {
 
 Deno.test("renderDelta() bounds the length of a line and loses no element", () => {
   const add = Array.from({ length: 1_000 }, (_, index) => ({
-    container: "envoy-http-ips-6" as const,
+    container: "no-endpoint-ips-6" as const,
     key: `fd00:1234:5678:9abc:def0:1234:5678:${index.toString(16)} . tcp . 80`,
     value: "",
   }));

@@ -3,12 +3,14 @@ import { assertEquals } from "@std/assert/equals";
 import { diffPlans } from "./diff.ts";
 import { createLayout } from "./layout.ts";
 import { renderReplacement } from "./nft_script.ts";
-import { planNodeAddresses, planServicePort } from "./plan.ts";
+import { planNode, planServicePort } from "./plan.ts";
 import { FakeNft } from "./testing/fake_nft.ts";
+import { withEndpoints } from "./testing/endpoints.ts";
 import { type Packet, walkPacket } from "./testing/packet_walk.ts";
 import { ENVOY_SOCKET_PRIORITY, type NodeAddresses } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 
+const DNS_ENDPOINTS = ["10.244.0.1", "10.244.0.2", "10.244.0.3", "10.244.0.4", "10.244.0.5"];
 const PORTS = [
   servicePort({
     name: "web",
@@ -18,18 +20,46 @@ const PORTS = [
   }),
   servicePort({ name: "database", appProtocol: "tcp", vips: ["10.96.0.20 5432"] }),
   servicePort({ name: "empty", endpoints: [], vips: ["10.96.0.30 80", "fd00::30 80"], nodePort: 30090 }),
-  servicePort({ name: "dns", protocol: "UDP", vips: ["10.96.0.53 53"] }),
+  withEndpoints(
+    servicePort({ name: "dns", protocol: "UDP", vips: ["10.96.0.53 53", "fd00::53 53"], nodePort: 30053 }),
+    DNS_ENDPOINTS.map((address) => `${address} 5353`),
+  ),
 ];
 const NODE: NodeAddresses = { IPv4: ["192.168.0.2", "10.0.0.1"], IPv6: ["2001:db8::2"] };
 
-async function walker(nodeAddresses: NodeAddresses): Promise<(packet: Packet) => string> {
+async function walker(nodeAddresses: NodeAddresses, envoyReady = true): Promise<(packet: Packet) => string> {
   const nft = new FakeNft();
-  const plan = [...planNodeAddresses(nodeAddresses), ...PORTS.flatMap(planServicePort)];
+  const plan = [...planNode({ addresses: nodeAddresses, envoyReady }), ...PORTS.flatMap(planServicePort)];
   await nft.apply(renderReplacement(createLayout({ tcp: 1666, http: 1667 }), diffPlans([], plan).add));
   return (packet) => walkPacket(nft.table, packet);
 }
 
 for (const from of ["pod", "host"] as const) {
+  Deno.test(`a connection from a ${from} to what the kernel carries goes to an endpoint that is drawn`, async () => {
+    const walk = await walker(NODE);
+    const dns = { from, destination: "10.96.0.53", port: 53, protocol: "udp" } as const;
+    const places = new Set<string>();
+    for (let draw = 0; draw < 6; draw++) places.add(walk({ ...dns, draws: [draw] }));
+    assertEquals([...places].sort(), DNS_ENDPOINTS.map((address) => `dnat ${address}:5353`));
+    // Of the six places of the class one is empty: the next number counts.
+    assertEquals(walk({ ...dns, draws: [5, 5, 2] }), walk({ ...dns, draws: [2] }));
+    // When none finds an endpoint, one is drawn among four.
+    assertEquals(walk({ ...dns, draws: [5, 5, 5, 5, 5, 3] }), walk({ ...dns, draws: [3] }));
+    assertEquals(walk({ ...dns, destination: "fd00::53" }), "unreachable");
+    assertEquals(
+      walk({ from, destination: "10.0.0.1", port: 30053, protocol: "udp", local: true, draws: [2] }),
+      walk({ ...dns, draws: [2] }),
+    );
+  });
+
+  Deno.test(`while Envoy is not ready a connection from a ${from} goes to an endpoint`, async () => {
+    const walk = await walker(NODE, false);
+    assertEquals(walk({ from, destination: "10.96.0.10", port: 80 }), "dnat 10.244.0.5:8080");
+    assertEquals(walk({ from, destination: "fd00::10", port: 80 }), "dnat fd00:244::5:8080");
+    assertEquals(walk({ from, destination: "10.0.0.1", port: 30080, local: true }), "dnat 10.244.0.5:8080");
+    assertEquals(walk({ from, destination: "10.96.0.30", port: 80 }), "reset");
+  });
+
   Deno.test(`a connection from a ${from} takes the path of its VIP`, async () => {
     const walk = await walker(NODE);
     assertEquals(walk({ from, destination: "10.96.0.10", port: 80 }), "dnat 192.168.0.2:1667");
@@ -43,7 +73,6 @@ for (const from of ["pod", "host"] as const) {
     const walk = await walker(NODE);
     assertEquals(walk({ from, destination: "10.96.0.10", port: 81 }), "accept");
     assertEquals(walk({ from, destination: "10.96.0.10", port: 80, protocol: "udp" }), "accept");
-    assertEquals(walk({ from, destination: "10.96.0.53", port: 53, protocol: "udp" }), "accept");
     assertEquals(walk({ from, destination: "10.244.0.5", port: 80 }), "accept");
   });
 

@@ -9,7 +9,9 @@
  */
 
 import { parseIPAddress } from "../agent/model/mod.ts";
-import { ELEMENT_CONTAINERS, type ElementContainer, fingerprintLine, type LayoutHook } from "./layout.ts";
+import type { LayoutHook } from "./chains.ts";
+import { CONTAINERS, type LayoutContainer } from "./containers.ts";
+import { fingerprintLine } from "./layout.ts";
 import { NftError } from "./nft.ts";
 import type { PlanElement } from "./plan.ts";
 
@@ -22,7 +24,9 @@ export interface KernelTable {
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
-const CONTAINER_NAMES: ReadonlySet<string> = new Set(ELEMENT_CONTAINERS);
+const CONTAINER_BY_NAME: ReadonlyMap<string, LayoutContainer> = new Map(
+  CONTAINERS.map((container) => [container.name, container]),
+);
 const PROTOCOL_BY_NUMBER: Readonly<Record<string, string>> = { "6": "tcp", "17": "udp", "132": "sctp" };
 
 function isObject(value: unknown): value is JsonObject {
@@ -63,42 +67,38 @@ function parseScalar(value: unknown, type: string): string | undefined {
   }
 }
 
-function parseKey(value: unknown, keyTypes: readonly string[]): string | undefined {
+/** A concatenation, or what stands alone. */
+function parseParts(value: unknown, types: readonly string[]): string | undefined {
   const parts = isObject(value) && Array.isArray(value["concat"]) ? value["concat"] : [value];
-  if (parts.length !== keyTypes.length) return undefined;
-  const scalars = parts.map((part, index) => parseScalar(part, keyTypes[index] ?? ""));
+  if (parts.length !== types.length) return undefined;
+  const scalars = parts.map((part, index) => parseScalar(part, types[index] ?? ""));
   return scalars.includes(undefined) ? undefined : scalars.join(" . ");
 }
 
-function parseElement(found: unknown, container: KernelContainer): PlanElement | undefined {
-  const { name, keyTypes, valueType } = container;
-  if (valueType === "") {
-    const key = parseKey(found, keyTypes);
+function parseElement(found: unknown, container: LayoutContainer): PlanElement | undefined {
+  const { name, keyTypes, valueTypes } = container;
+  if (valueTypes.length === 0) {
+    const key = parseParts(found, keyTypes);
     return key === undefined ? undefined : { container: name, key, value: "" };
   }
   if (!Array.isArray(found) || found.length !== 2) return undefined;
-  const key = parseKey(found[0], keyTypes);
-  const value = parseScalar(found[1], valueType);
+  const key = parseParts(found[0], keyTypes);
+  const value = parseParts(found[1], valueTypes);
   return key === undefined || value === undefined ? undefined : { container: name, key, value };
-}
-
-interface KernelContainer {
-  readonly name: ElementContainer;
-  readonly keyTypes: readonly string[];
-  readonly valueType: string;
 }
 
 function parseContainer(found: JsonObject, layout: string[], elements: PlanElement[]): void {
   const name = text(found["name"]);
   const keyTypes = texts(found["type"]);
-  const valueType = found["map"] === undefined ? "" : texts(found["map"]).join(".");
+  // Printed as one text, `ipv4_addr . inet_service`.
+  const valueTypes = found["map"] === undefined ? [] : texts(found["map"]).join(" . ").split(" . ");
   // Flags (interval, timeout …), sizes and the like are not ours: they make the line differ.
   const flags = ["flags", "size", "timeout", "policy"].filter((flag) => found[flag] !== undefined);
-  const line = fingerprintLine.container(name, keyTypes, valueType);
+  const line = fingerprintLine.container(name, keyTypes, valueTypes);
   layout.push(flags.length === 0 ? line : `${line} ${flags.map((flag) => text(found[flag])).join(" ")}`);
   const listed = found["elem"];
-  if (!CONTAINER_NAMES.has(name) || !Array.isArray(listed)) return;
-  const container = { name: name as ElementContainer, keyTypes, valueType };
+  const container = CONTAINER_BY_NAME.get(name);
+  if (container === undefined || !Array.isArray(listed)) return;
   let unreadable = 0;
   for (const item of listed) {
     const element = parseElement(item, container);

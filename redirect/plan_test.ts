@@ -1,12 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
-import { planNodeAddresses, planServicePort } from "./plan.ts";
+import { planNode, planServicePort } from "./plan.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
+import { withEndpoints } from "./testing/endpoints.ts";
 
 function lines(elements: ReturnType<typeof planServicePort>): string[] {
-  return elements.map(({ container, key, value }) => `${container} ${key} ${value}`.trim());
+  return elements.map(({ container, key, value }) => `${container} ${key} : ${value}`.replace(/ : $/, ""));
 }
 
-Deno.test("planServicePort() plans each VIP in the map of its family and path, and NodePorts per family", () => {
+Deno.test("planServicePort() plans each VIP and NodePort in the maps of its family, or as refused", () => {
   const port = servicePort({
     vips: ["10.96.0.10 80", "203.0.113.4 80", "fd00::10 80"],
     nodePort: 30080,
@@ -14,25 +15,63 @@ Deno.test("planServicePort() plans each VIP in the map of its family and path, a
     endpoints: ["IPv4"],
   });
   assertEquals(lines(planServicePort(port)), [
-    "envoy-http-ips-4 10.96.0.10 . tcp . 80",
-    "envoy-http-ips-4 203.0.113.4 . tcp . 80",
+    "service-ips-4 10.96.0.10 . tcp . 80 : 4c51:1",
+    "endpoints-ips-4 10.96.0.10 . tcp . 80 . 0 : 10.244.0.5 . 8080",
+    "service-ips-4 203.0.113.4 . tcp . 80 : 4c51:1",
+    "endpoints-ips-4 203.0.113.4 . tcp . 80 . 0 : 10.244.0.5 . 8080",
     "no-endpoint-ips-6 fd00::10 . tcp . 80",
-    "envoy-http-nodeports-4 tcp . 30080",
+    "service-nodeports-4 tcp . 30080 : 4c51:1",
+    "endpoints-nodeports-4 tcp . 30080 . 0 : 10.244.0.5 . 8080",
     "no-endpoint-nodeports-6 tcp . 30080",
   ]);
 });
 
-Deno.test("planServicePort() plans nothing for UDP, SCTP and what does not exist", () => {
-  assertEquals(planServicePort(servicePort({ protocol: "UDP", nodePort: 30053 })), []);
-  assertEquals(planServicePort(servicePort({ protocol: "SCTP", endpoints: [] })), []);
+Deno.test("planServicePort() writes path and class of a destination into its value", () => {
+  const endpoints = ["10.244.0.1", "10.244.0.2", "10.244.0.3", "10.244.0.4", "10.244.0.5"];
+  for (
+    const [sketch, count, value] of [
+      [{}, 1, "4c51:1"],
+      [{ appProtocol: "http2" }, 2, "4c51:2"],
+      [{ appProtocol: "tcp" }, 3, "4c52:3"],
+      [{ appProtocol: "redis" }, 4, "4c52:4"],
+      [{ carrier: "kernel" }, 5, "4c53:5"],
+      [{ protocol: "UDP" }, 5, "4c53:5"],
+      [{ protocol: "SCTP" }, 1, "4c53:1"],
+    ] as const
+  ) {
+    const elements = planServicePort(withEndpoints(servicePort(sketch), endpoints.slice(0, count)));
+    assertEquals([elements[0]?.container, elements[0]?.value], ["service-ips-4", value]);
+    assertEquals(elements.length, 1 + count);
+  }
+});
+
+Deno.test("planServicePort() takes this node's endpoints where the policy says so, the first tier, nothing for drop", () => {
+  const port = servicePort({ protocol: "UDP", nodePort: 30053, preferredZone: "a" });
+  const endpoints = ["10.244.0.1 53 b", "10.244.0.2 53 a"];
+  assertEquals(lines(planServicePort(withEndpoints(port, endpoints))), [
+    "service-ips-4 10.96.0.10 . udp . 80 : 4c53:1",
+    "endpoints-ips-4 10.96.0.10 . udp . 80 . 0 : 10.244.0.2 . 53",
+    "service-nodeports-4 udp . 30053 : 4c53:1",
+    "endpoints-nodeports-4 udp . 30053 . 0 : 10.244.0.2 . 53",
+  ]);
+  const local = { ...port, externalTrafficPolicy: "Local" } as const;
+  assertEquals(lines(planServicePort(withEndpoints(local, endpoints, ["10.244.0.1 53 b"]))).slice(2), [
+    "service-nodeports-4 udp . 30053 : 4c53:1",
+    "endpoints-nodeports-4 udp . 30053 . 0 : 10.244.0.1 . 53",
+  ]);
+  assertEquals(lines(planServicePort(withEndpoints(local, endpoints))).slice(2), []);
+});
+
+Deno.test("planServicePort() plans nothing for what does not exist", () => {
   assertEquals(planServicePort(undefined), []);
 });
 
-Deno.test("planNodeAddresses() makes all answer NodePorts and the first reach Envoy", () => {
+Deno.test("planNode() makes all addresses answer NodePorts and the first reach Envoy", () => {
   const addresses = { IPv4: ["192.168.0.2", "10.0.0.1", "10.0.0.1"], IPv6: [] };
-  assertEquals(lines(planNodeAddresses(addresses)), [
-    "envoy-address-4 tcp 192.168.0.2",
+  assertEquals(lines(planNode({ addresses, envoyReady: false })), [
+    "envoy-address-4 tcp : 192.168.0.2",
     "node-addresses-4 192.168.0.2",
     "node-addresses-4 10.0.0.1",
   ]);
+  assertEquals(lines(planNode({ addresses: { IPv4: [], IPv6: [] }, envoyReady: true })), ["envoy-ready tcp"]);
 });

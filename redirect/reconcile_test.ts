@@ -5,13 +5,13 @@ import { assertStringIncludes } from "@std/assert/string-includes";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 import { createLayout } from "./layout.ts";
 import { NftError } from "./nft.ts";
-import { type PlanElement, planNodeAddresses, planServicePort } from "./plan.ts";
+import { type PlanElement, planNode, planServicePort } from "./plan.ts";
 import { cleanup, reconcile, type Reconciliation } from "./reconcile.ts";
 import { FakeNft } from "./testing/fake_nft.ts";
 
 const LAYOUT = createLayout({ tcp: 1666, http: 1667 });
 const PLAN = [
-  ...planNodeAddresses({ IPv4: ["192.168.0.2"], IPv6: [] }),
+  ...planNode({ addresses: { IPv4: ["192.168.0.2"], IPv6: [] }, envoyReady: true }),
   ...planServicePort(servicePort({ vips: ["10.96.0.1 80", "10.96.0.2 80", "fd00::1 80"], nodePort: 30080 })),
 ];
 
@@ -32,18 +32,18 @@ Deno.test("reconcile() makes the table in one transaction, and a second time wri
 Deno.test("reconcile() removes stale elements and adds missing ones without touching the rest", async () => {
   const nft = new FakeNft();
   await bring(nft);
-  nft.table?.containers.get("envoy-http-ips-4")?.elements.delete("10.96.0.1 . tcp . 80");
-  nft.table?.containers.get("envoy-tcp-ips-4")?.elements.set("10.96.0.2 . tcp . 80", "");
+  nft.table?.containers.get("service-ips-4")?.elements.delete("10.96.0.1 . tcp . 80");
+  nft.table?.containers.get("endpoints-ips-4")?.elements.set("10.96.0.2 . tcp . 80 . 1", "10.0.0.9 . 80");
   nft.table?.containers.get("envoy-address-4")?.elements.set("tcp", "192.0.2.99");
-  nft.table?.containers.get("envoy-tcp-nodeports-6")?.elements.set("tcp . 31000", "");
+  nft.table?.containers.get("service-nodeports-6")?.elements.set("tcp . 31000", "4c53:1");
   await bring(nft);
   assertEquals(
     nft.applied.at(-1),
     `delete element inet lightpath envoy-address-4 { tcp }
-delete element inet lightpath envoy-tcp-ips-4 { 10.96.0.2 . tcp . 80 }
-delete element inet lightpath envoy-tcp-nodeports-6 { tcp . 31000 }
+delete element inet lightpath endpoints-ips-4 { 10.96.0.2 . tcp . 80 . 1 }
+delete element inet lightpath service-nodeports-6 { tcp . 31000 }
 add element inet lightpath envoy-address-4 { tcp : 192.168.0.2 }
-add element inet lightpath envoy-http-ips-4 { 10.96.0.1 . tcp . 80 }
+add element inet lightpath service-ips-4 { 10.96.0.1 . tcp . 80 : 4c51:1 }
 `,
   );
 });
@@ -53,7 +53,7 @@ Deno.test("reconcile() replaces a table of another layout as a whole, in one tra
   await reconcile({ nft, layout: createLayout({ tcp: 1666, http: 1999 }), plan: () => PLAN });
   const outcome = await bring(nft);
   assertEquals(nft.applied.length, 2);
-  assertStringIncludes(outcome.layoutDifferences.join("\n"), "missing: rule envoy-http 2");
+  assertStringIncludes(outcome.layoutDifferences.join("\n"), "missing: rule envoy-http 3");
   assert(
     nft.applied[1]?.startsWith(
       "add table inet lightpath\ndelete table inet lightpath\nadd table inet lightpath\n",
@@ -63,12 +63,12 @@ Deno.test("reconcile() replaces a table of another layout as a whole, in one tra
 });
 
 Deno.test("an element the kernel refuses does not keep out the others, in a new table or in an old one", async () => {
-  for (const [start, applied] of [[[], 1], [PLAN.slice(0, 3), 1]] as const) {
+  for (const [start, applied] of [[[], 1], [PLAN.slice(0, 5), 1]] as const) {
     const nft = new FakeNft();
     if (start.length > 0) await bring(nft, start);
     const before = nft.applied.length;
-    nft.refusedTexts.add("10.96.0.2 . tcp . 80");
-    nft.refusedTexts.add("fd00::1 . tcp . 80");
+    nft.refusedTexts.add("10.96.0.2 . tcp . 80 : 4c51:1");
+    nft.refusedTexts.add("fd00::1 . tcp . 80 : 4c51:1");
     const outcome = await bring(nft);
     assertEquals(outcome.refused.map(({ element }) => element.key), [
       "10.96.0.2 . tcp . 80",
@@ -83,16 +83,16 @@ Deno.test("an element the kernel refuses does not keep out the others, in a new 
 
 Deno.test("a kernel that takes only small messages gets the plan in parts, refused elements left out", async () => {
   const many = Array.from(
-    { length: 2_000 },
+    { length: 8_000 },
     (_, index) => servicePort({ name: `s${index}`, vips: [`10.97.${index >> 8}.${index & 255} 80`] }),
   ).flatMap(planServicePort);
   const nft = new FakeNft();
-  nft.longestScript = 16_000;
-  nft.refusedTexts.add("10.97.3.7 . tcp . 80");
+  nft.longestScript = 60_000;
+  nft.refusedTexts.add("10.97.3.7 . tcp . 80 : 4c51:1");
   const [first, second] = [await bring(nft, many), await bring(nft, many)];
   assertEquals(first.refused.map(({ element }) => element.key), ["10.97.3.7 . tcp . 80"]);
   assert(first.transactions > 4);
-  assertEquals([nft.elements().length, second.add.length, second.transactions], [1_999, 0, 0]);
+  assertEquals([nft.elements().length, second.add.length, second.transactions], [15_999, 0, 0]);
   await bring(nft, []);
   assertEquals(nft.elements(), []);
 });

@@ -1,7 +1,7 @@
 /**
  * Keeps the kernel's table equal to the plan while the model changes: merges, writes, retries, checks for drift.
  *
- * In: the model once it is complete, its changes, this node's addresses. Out: nft transactions, one at a time, and calls
+ * In: the model once it is complete, its changes, this node's addresses, whether Envoy is ready. Out: nft transactions, one at a time, and calls
  * of an observer. Owns no decision about what the plan is.
  * Invariants:
  * - A change that finds no transaction running goes out at once; those that come meanwhile merge into the next one.
@@ -19,11 +19,12 @@
 
 import type { Logger } from "../agent/log.ts";
 import type { ModelView, NodeAddresses, ServicePortChange, ServicePortKey } from "../agent/model/mod.ts";
+import type { EnvoyPorts } from "./chains.ts";
 import { diffChanges, diffPlans, isEmptyDelta, mergeChanges, type PlanDelta } from "./diff.ts";
-import { createLayout, type EnvoyPorts, type Layout } from "./layout.ts";
+import { createLayout, type Layout } from "./layout.ts";
 import { renderDelta } from "./nft_script.ts";
 import { type Nft, NftError, type NftErrorKind } from "./nft.ts";
-import { planNodeAddresses, planServicePort } from "./plan.ts";
+import { type NodeState, planNode, planServicePort } from "./plan.ts";
 import { foreignDifferences, readTable, reconcile, type Reconciliation } from "./reconcile.ts";
 import type { ApplyKind, RedirectObserver } from "./observer.ts";
 import type { KernelTable } from "./parse_ruleset.ts";
@@ -55,6 +56,11 @@ export interface Redirector {
   update(changes: ReadonlyMap<ServicePortKey, ServicePortChange>): void;
   /** Replaces this node's addresses. */
   setNodeAddresses(nodeAddresses: NodeAddresses): void;
+  /**
+   * Says whether Envoy can be sent connections. While it cannot, the kernel balances those that are Envoy's: one element is
+   * written, whatever the number of Services. Until the first word it can.
+   */
+  setEnvoyReady(ready: boolean): void;
   /** Resolves when everything handed in so far is in the kernel; rejects when `run` ends before. */
   flushed(): Promise<void>;
   /** Works until the signal aborts. A transaction that runs then is finished. Rejects for programming errors only. */
@@ -71,7 +77,7 @@ const LOGGED_DIFFERENCES = 5;
 /** What was pending when a step began. */
 interface Taken {
   readonly delta: PlanDelta;
-  readonly nodeAddresses: NodeAddresses;
+  readonly node: NodeState;
   readonly sequence: number;
 }
 
@@ -101,9 +107,9 @@ class NftRedirector implements Redirector {
 
   #view: Pick<ModelView, "servicePorts"> | undefined;
   #pending = new Map<ServicePortKey, ServicePortChange>();
-  #nodeAddresses: NodeAddresses = { IPv4: [], IPv6: [] };
-  /** What the kernel holds as far as we know. */
-  #appliedNodeAddresses: NodeAddresses = { IPv4: [], IPv6: [] };
+  #node: NodeState = { addresses: { IPv4: [], IPv6: [] }, envoyReady: true };
+  /** What the kernel holds of it as far as we know. */
+  #appliedNode = this.#node;
   /** A comparison with the whole plan is due, for this reason. */
   #due: Exclude<ApplyKind, "update"> | undefined = "start";
   #resyncAtMs = Infinity;
@@ -125,7 +131,7 @@ class NftRedirector implements Redirector {
 
   start(view: Pick<ModelView, "servicePorts">, nodeAddresses: NodeAddresses): void {
     this.#view = view;
-    this.#nodeAddresses = nodeAddresses;
+    this.#node = { ...this.#node, addresses: nodeAddresses };
     this.#handed();
   }
 
@@ -135,7 +141,12 @@ class NftRedirector implements Redirector {
   }
 
   setNodeAddresses(nodeAddresses: NodeAddresses): void {
-    this.#nodeAddresses = nodeAddresses;
+    this.#node = { ...this.#node, addresses: nodeAddresses };
+    this.#handed();
+  }
+
+  setEnvoyReady(ready: boolean): void {
+    this.#node = { ...this.#node, envoyReady: ready };
     this.#handed();
   }
 
@@ -213,21 +224,18 @@ class NftRedirector implements Redirector {
   #take(): Taken {
     const ports = diffChanges(this.#pending);
     this.#pending = new Map();
-    const nodeAddresses = this.#nodeAddresses;
-    const addresses = diffPlans(
-      planNodeAddresses(this.#appliedNodeAddresses),
-      planNodeAddresses(nodeAddresses),
-    );
-    // The containers of addresses come before those of ports: both lists stay sorted.
-    const delta = { delete: [...addresses.delete, ...ports.delete], add: [...addresses.add, ...ports.add] };
-    return { delta, nodeAddresses, sequence: this.#settlement.sequence };
+    const node = this.#node;
+    const own = diffPlans(planNode(this.#appliedNode), planNode(node));
+    // The node's containers come before those of ports: both lists stay sorted.
+    const delta = { delete: [...own.delete, ...ports.delete], add: [...own.add, ...ports.add] };
+    return { delta, node, sequence: this.#settlement.sequence };
   }
 
   async #applyPending(): Promise<StepResult> {
-    const { delta, nodeAddresses, sequence } = this.#take();
+    const { delta, node, sequence } = this.#take();
     if (isEmptyDelta(delta)) return { ...delta, transactions: 0, sequence };
     await this.#nft.apply(renderDelta(delta));
-    this.#appliedNodeAddresses = nodeAddresses;
+    this.#appliedNode = node;
     return { ...delta, transactions: 1, sequence };
   }
 
@@ -242,13 +250,13 @@ class NftRedirector implements Redirector {
       plan: () => {
         // The model holds everything handed in so far, so nothing of it is pending any more.
         taken = this.#take();
-        const elements = planNodeAddresses(taken.nodeAddresses);
+        const elements = planNode(taken.node);
         for (const servicePort of view.servicePorts()) elements.push(...planServicePort(servicePort));
         return elements;
       },
     });
     if (taken === undefined) throw new TypeError("A comparison must ask for the plan");
-    this.#appliedNodeAddresses = taken.nodeAddresses;
+    this.#appliedNode = taken.node;
     this.#due = undefined;
     this.#resyncAtMs = this.#timers.now() + this.#resyncIntervalMs * (0.9 + 0.2 * this.#random());
     this.#report(kind, outcome, taken.delta);

@@ -10,7 +10,7 @@ import { createLayout } from "./layout.ts";
 import { renderReplacement } from "./nft_script.ts";
 import { NftError, type NftErrorKind } from "./nft.ts";
 import type { Applied } from "./observer.ts";
-import { planNodeAddresses, planServicePort } from "./plan.ts";
+import { planNode, planServicePort } from "./plan.ts";
 import { createRedirector, type Redirector } from "./redirector.ts";
 import { FakeNft } from "./testing/fake_nft.ts";
 import { ManualTimers, settle } from "./testing/manual_timers.ts";
@@ -107,7 +107,7 @@ for (
   const [what, tamper] of [
     ["the table is deleted", (nft: FakeNft): void => void (nft.table = undefined)],
     ["an element is deleted that has to go", (nft: FakeNft): void => {
-      nft.table?.containers.get("envoy-http-ips-4")?.elements.delete("10.96.0.10 . tcp . 80");
+      nft.table?.containers.get("service-ips-4")?.elements.delete("10.96.0.10 . tcp . 80");
     }],
   ] as const
 ) {
@@ -122,9 +122,11 @@ for (
     await bench.timers.advance(0);
     await bench.redirector.flushed();
     assertEquals(bench.nft.elements(), [
+      "endpoints-ips-4 10.96.0.11 . tcp . 80 . 0 : 10.244.0.5 . 8080",
       "envoy-address-4 tcp : 192.168.0.2",
-      "envoy-http-ips-4 10.96.0.11 . tcp . 80",
+      "envoy-ready tcp",
       "node-addresses-4 192.168.0.2",
+      "service-ips-4 10.96.0.11 . tcp . 80 : 4c51:1",
     ]);
     assertEquals([bench.nft.listings, bench.errors.length], [2, 1]);
   });
@@ -149,7 +151,8 @@ Deno.test("a change goes out at once, as its difference, without reading the tab
   await settle();
   assertEquals(
     bench.nft.applied.slice(1),
-    [`delete element inet lightpath envoy-http-ips-4 { 10.96.0.10 . tcp . 80 }
+    [`delete element inet lightpath service-ips-4 { 10.96.0.10 . tcp . 80 }
+delete element inet lightpath endpoints-ips-4 { 10.96.0.10 . tcp . 80 . 0 }
 add element inet lightpath no-endpoint-ips-4 { 10.96.0.10 . tcp . 80 }
 `],
   );
@@ -159,7 +162,7 @@ add element inet lightpath no-endpoint-ips-4 { 10.96.0.10 . tcp . 80 }
     durationMs: 0,
     transactions: 1,
     elementsAdded: 1,
-    elementsDeleted: 1,
+    elementsDeleted: 2,
   });
 });
 
@@ -191,10 +194,11 @@ Deno.test("changes that come during a transaction merge into one", async () => {
   assert(!flushed);
   gate.resolve();
   await flushing;
-  assertEquals(bench.nft.applied.slice(1), [
-    "add element inet lightpath envoy-http-ips-4 { 10.96.0.1 . tcp . 80 }\n",
-    "add element inet lightpath envoy-http-ips-4 { 10.96.0.3 . tcp . 80 }\n",
-  ]);
+  const added = (host: number): string =>
+    `add element inet lightpath service-ips-4 { 10.96.0.${host} . tcp . 80 : 4c51:1 }
+add element inet lightpath endpoints-ips-4 { 10.96.0.${host} . tcp . 80 . 0 : 10.244.0.5 . 8080 }
+`;
+  assertEquals(bench.nft.applied.slice(1), [added(1), added(3)]);
 });
 
 Deno.test("node addresses are replaced by their difference", async () => {
@@ -207,8 +211,8 @@ Deno.test("node addresses are replaced by their difference", async () => {
     `delete element inet lightpath envoy-address-4 { tcp }
 delete element inet lightpath node-addresses-4 { 192.168.0.2 }
 add element inet lightpath envoy-address-4 { tcp : 192.168.0.9 }
-add element inet lightpath envoy-address-6 { tcp : 2001:db8::9 }
 add element inet lightpath node-addresses-4 { 192.168.0.9 }
+add element inet lightpath envoy-address-6 { tcp : 2001:db8::9 }
 add element inet lightpath node-addresses-6 { 2001:db8::9 }
 `,
   );
@@ -222,7 +226,32 @@ Deno.test("node addresses that change twice are replaced by the second differenc
     await bench.redirector.flushed();
   }
   assertEquals(bench.errors, []);
-  assertEquals(bench.nft.elements(), ["envoy-address-4 tcp : 192.168.0.10", "node-addresses-4 192.168.0.10"]);
+  assertEquals(bench.nft.elements(), [
+    "envoy-address-4 tcp : 192.168.0.10",
+    "envoy-ready tcp",
+    "node-addresses-4 192.168.0.10",
+  ]);
+});
+
+Deno.test("whether Envoy is ready is one element, whatever the number of Services", async () => {
+  await using bench = new Bench();
+  const ports = Array.from(
+    { length: 50 },
+    (_, index) => servicePort({ name: `s${index}`, vips: [`10.96.1.${index} 80`] }),
+  );
+  bench.redirector.setEnvoyReady(false);
+  await bench.started(...ports);
+  assert(!bench.nft.elements().includes("envoy-ready tcp"));
+  for (const ready of [true, false]) {
+    bench.redirector.setEnvoyReady(ready);
+    await bench.redirector.flushed();
+    const verb = ready ? "add" : "delete";
+    assertEquals(bench.nft.applied.at(-1), `${verb} element inet lightpath envoy-ready { tcp }\n`);
+  }
+  assertEquals(bench.nft.applied.length, 3);
+  // A comparison wants it as it was said last.
+  await bench.timers.advance(700_000);
+  assertEquals([bench.nft.applied.length, bench.drifts], [3, []]);
 });
 
 Deno.test("changes still pending at the long interval are no drift", async () => {
@@ -257,7 +286,7 @@ Deno.test("a kernel that holds something else than assumed is read and mended wi
   let current = before;
   bench.redirector.start({ servicePorts: () => [current] }, NODE);
   await bench.redirector.flushed();
-  bench.nft.table?.containers.get("envoy-http-ips-4")?.elements.clear();
+  bench.nft.table?.containers.get("service-ips-4")?.elements.clear();
   current = servicePort({ appProtocol: "tcp" });
   bench.redirector.update(changes([before, current]));
   await settle();
@@ -265,8 +294,8 @@ Deno.test("a kernel that holds something else than assumed is read and mended wi
   await bench.redirector.flushed();
   assertEquals(bench.errors, ["not-found"]);
   assertEquals(bench.applied.map(({ kind }) => kind), ["start", "repair"]);
-  assertEquals(bench.nft.elements().filter((line) => line.startsWith("envoy-tcp")), [
-    "envoy-tcp-ips-4 10.96.0.10 . tcp . 80",
+  assertEquals(bench.nft.elements().filter((line) => line.startsWith("service")), [
+    "service-ips-4 10.96.0.10 . tcp . 80 : 4c52:1",
   ]);
 });
 
@@ -292,8 +321,8 @@ for (const happened of [true, false]) {
       ["start", 1],
       ["repair", happened ? 0 : 1],
     ]);
-    assertEquals(bench.nft.elements().filter((line) => line.startsWith("envoy-tcp")), [
-      "envoy-tcp-ips-4 10.96.0.10 . tcp . 80",
+    assertEquals(bench.nft.elements().filter((line) => line.startsWith("service")), [
+      "service-ips-4 10.96.0.10 . tcp . 80 : 4c52:1",
     ]);
   });
 }
@@ -318,9 +347,9 @@ Deno.test("failures are repeated with growing delays up to 5 s; changes meanwhil
   await bench.timers.advance(bench.timers.nextMs ?? 0);
   await bench.redirector.flushed();
   assertEquals(bench.applied.map(({ kind }) => kind), ["start"]);
-  assertEquals(bench.nft.elements().filter((line) => line.startsWith("envoy-http")), [
-    "envoy-http-ips-4 10.96.0.10 . tcp . 80",
-    "envoy-http-ips-4 10.96.1.7 . tcp . 80",
+  assertEquals(bench.nft.elements().filter((line) => line.startsWith("service")), [
+    "service-ips-4 10.96.0.10 . tcp . 80 : 4c51:1",
+    "service-ips-4 10.96.1.7 . tcp . 80 : 4c51:1",
   ]);
 });
 
@@ -331,25 +360,25 @@ Deno.test("drift is found at the long interval, mended, and told", async () => {
   assertEquals(bench.nft.listings, 1);
   await bench.timers.advance(1);
   assertEquals([bench.nft.listings, bench.nft.applied.length, bench.drifts.length], [2, 1, 0]);
-  bench.nft.table?.containers.get("envoy-http-ips-4")?.elements.clear();
+  bench.nft.table?.containers.get("service-ips-4")?.elements.clear();
   await bench.timers.advance(600_000);
   assertEquals(bench.drifts, [1]);
-  assert(bench.lines.some((line) => line.includes("missing: envoy-http-ips-4 10.96.0.10 . tcp . 80")));
+  assert(bench.lines.some((line) => line.includes("missing: service-ips-4 10.96.0.10 . tcp . 80")));
   bench.nft.table = undefined;
   await bench.timers.advance(600_000);
   assertEquals(bench.drifts, [1, 1]);
-  assertEquals(bench.nft.elements().length, 3);
+  assertEquals(bench.nft.elements().length, 5);
   assertEquals(bench.applied.map(({ kind }) => kind), ["start", "resync", "resync", "resync"]);
 });
 
 Deno.test("a refused element is named and left out, at each comparison again; it is no drift", async () => {
   await using bench = new Bench();
-  bench.nft.refusedTexts.add("10.96.0.10 . tcp . 80");
+  bench.nft.refusedTexts.add("10.96.0.10 . tcp . 80 : 4c51:1");
   await bench.started(servicePort(), servicePort({ name: "good", vips: ["10.96.0.11 80"] }));
   const complaints = (): number => bench.lines.filter((line) => line.includes("ERROR")).length;
   assertEquals(complaints(), 1);
   assert(bench.lines.some((line) => line.includes('key="10.96.0.10 . tcp . 80"')));
-  assert(bench.nft.elements().includes("envoy-http-ips-4 10.96.0.11 . tcp . 80"));
+  assert(bench.nft.elements().includes("service-ips-4 10.96.0.11 . tcp . 80 : 4c51:1"));
   await bench.timers.advance(600_000);
   assertEquals([complaints(), bench.drifts.length], [2, 0]);
 });
@@ -371,7 +400,7 @@ Deno.test("the end finishes the transaction that runs, leaves the table, and ans
   await flushed;
   await refused;
   await assertRejects(() => bench.redirector.flushed(), Error, "ended before");
-  assertEquals(bench.nft.elements().length, 4);
+  assertEquals(bench.nft.elements().length, 7);
 });
 
 Deno.test("random changes, random faults: the kernel ends up as a rebuild would", async () => {
@@ -389,7 +418,7 @@ Deno.test("random changes, random faults: the kernel ends up as a rebuild would"
     for (let step = 0; step < 60; step++) {
       bench.redirector.update(model.step());
       if (random.chance(0.5)) await settle();
-      if (random.chance(0.1)) bench.nft.table?.containers.get("envoy-http-ips-4")?.elements.clear();
+      if (random.chance(0.1)) bench.nft.table?.containers.get("service-ips-4")?.elements.clear();
       if (random.chance(0.3)) await bench.timers.advance(random.integer(0, 3_000));
     }
     bench.nft.beforeApply = () => Promise.resolve();
@@ -398,7 +427,10 @@ Deno.test("random changes, random faults: the kernel ends up as a rebuild would"
     await bench.timers.advance(700_000);
     await bench.redirector.flushed();
     const rebuilt = new FakeNft();
-    const plan = [...planNodeAddresses(NODE), ...[...model.servicePorts()].flatMap(planServicePort)];
+    const plan = [
+      ...planNode({ addresses: NODE, envoyReady: true }),
+      ...[...model.servicePorts()].flatMap(planServicePort),
+    ];
     await rebuilt.apply(renderReplacement(createLayout(PORTS), diffPlans([], plan).add));
     assertEquals(bench.nft.elements(), rebuilt.elements(), `seed ${seed}`);
   }

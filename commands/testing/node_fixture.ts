@@ -12,6 +12,8 @@ import {
   type Pod,
   startEchoServerIn,
 } from "../../scripts/lab/mod.ts";
+import { parseRuleset } from "../../redirect/parse_ruleset.ts";
+import { servedPath } from "../../redirect/served_value.ts";
 import { progress } from "../../scripts/tool_path.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
 import { LIGHTPATH, RunningAgent } from "./lightpath_process.ts";
@@ -136,10 +138,13 @@ export class NodeFixture implements AsyncDisposable {
     return await this.lab.node.run([NFT, "list", "ruleset"]);
   }
 
-  /** The sets of the kernel's table that hold a destination, by the key's text: `["envoy-http-ips-4"]`. */
-  async setsWith(key: string): Promise<string[]> {
-    const sets = (await this.ruleset()).matchAll(/^\tset (\S+) \{\n([^}]*\})/gm);
-    return [...sets].flatMap(([, name = "", text = ""]) => text.includes(key) ? [name] : []);
+  /** The way a destination takes in the kernel, by the key's text: `envoy-http`, `no-endpoint`; undefined when it has none. */
+  async pathInKernel(key: string): Promise<string | undefined> {
+    const listing = await this.lab.node.run([NFT, "-j", "list", "table", "inet", "lightpath"]);
+    const found = parseRuleset(JSON.parse(listing)).elements.find((element) =>
+      element.key === key && /^(service|no-endpoint)-/.test(element.container)
+    );
+    return found?.value === "" ? "no-endpoint" : servedPath(found?.value ?? "");
   }
 
   /** Changes the kernel's table behind the agent's back. */

@@ -14,7 +14,7 @@ import { type Nft, NftError, type NftErrorKind } from "../nft.ts";
 export interface FakeContainer {
   readonly keyTypes: readonly string[];
   /** Empty for a set. */
-  readonly valueType: string;
+  readonly valueTypes: readonly string[];
   /** Key text to value text. */
   readonly elements: Map<string, string>;
 }
@@ -42,7 +42,18 @@ const SCALAR: Readonly<Record<string, RegExp>> = {
   ipv6_addr: /^[0-9a-f:]*:[0-9a-f:]*$/,
   inet_proto: /^(tcp|udp|sctp)$/,
   inet_service: /^\d{1,5}$/,
+  integer: /^\d{1,5}$/,
+  classid: /^[0-9a-f]{1,4}:[0-9a-f]{1,4}$/,
 };
+
+/** The data types of the expressions that `typeof` is used with. */
+const TYPE_OF: readonly (readonly [RegExp, string])[] = [
+  [/^ip [sd]addr$/, "ipv4_addr"],
+  [/^ip6 [sd]addr$/, "ipv6_addr"],
+  [/^meta l4proto$/, "inet_proto"],
+  [/^th dport$/, "inet_service"],
+  [/^numgen random mod \d+$/, "integer"],
+];
 
 function refuse(kind: NftErrorKind, line: string): never {
   const text = { "not-found": "No such file or directory", exists: "File exists" }[kind as string] ??
@@ -125,10 +136,12 @@ export class FakeNft implements Nft {
     switch (`${verb} ${object}`) {
       case "add set":
       case "add map": {
-        const [, type] = /^\{ type ([^;]+); \}$/.exec(rest) ?? refuse("other", line);
-        const [keyType = "", valueType = ""] = (type ?? "").split(" : ");
-        if ((object === "map") !== (valueType !== "")) refuse("other", line);
-        table.containers.set(name, { keyTypes: keyType.split(" . "), valueType, elements: new Map() });
+        const [, how, type = ""] = /^\{ (type|typeof) ([^;]+); \}$/.exec(rest) ?? refuse("other", line);
+        const [keyTypes = [], valueTypes = []] = type.split(" : ").map((part) =>
+          part.split(" . ").map((one) => how === "type" ? one : typeOf(one) ?? refuse("other", line))
+        );
+        if ((object === "map") !== (valueTypes.length > 0)) refuse("other", line);
+        table.containers.set(name, { keyTypes, valueTypes, elements: new Map() });
         break;
       }
       case "add chain":
@@ -137,7 +150,7 @@ export class FakeNft implements Nft {
       case "add rule": {
         const [, text = "", comment = ""] = /^(.*) comment "([^"]{1,127})"$/.exec(rest) ??
           refuse("other", line);
-        for (const [, chain = ""] of text.matchAll(/\b(?:jump|goto) (\S+)/g)) {
+        for (const chain of chainsNamedBy(text)) {
           if (!table.chains.has(chain)) refuse("not-found", line);
         }
         for (const [, container = ""] of text.matchAll(/@(\S+)/g)) {
@@ -163,10 +176,19 @@ export class FakeNft implements Nft {
   }
 }
 
+function typeOf(expression: string): string | undefined {
+  return TYPE_OF.find(([pattern]) => pattern.test(expression))?.[1];
+}
+
+function chainsNamedBy(rule: string): string[] {
+  return [...rule.matchAll(/\b(?:jump|goto) ([^\s,]+)/g)].map(([, name = ""]) => name);
+}
+
 function parseHook(rest: string, line: string): FakeChain["hook"] {
   if (rest === "") return undefined;
   const [, type = "", hook = "", priority = ""] =
-    /^\{ type (nat|filter) hook (prerouting|input|output) priority (-?\d+); policy accept; \}$/.exec(rest) ??
+    /^\{ type (nat|filter) hook (prerouting|input|output|postrouting) priority (-?\d+); policy accept; \}$/
+      .exec(rest) ??
       refuse("other", line);
   return { type, hook, priority: Number(priority) };
 }
@@ -176,14 +198,16 @@ function addElement(
   { text, line }: { readonly text: string; readonly line: string },
 ): void {
   const [key = "", value = ""] = text.split(" : ");
-  const parts = key.split(" . ");
-  const fits = parts.length === container.keyTypes.length &&
-    parts.every((part, index) => SCALAR[container.keyTypes[index] ?? ""]?.test(part));
-  if (!fits || (container.valueType === "") !== (value === "")) refuse("other", line);
-  if (value !== "" && !SCALAR[container.valueType]?.test(value)) refuse("other", line);
+  if (!fits(key, container.keyTypes) || !fits(value, container.valueTypes)) refuse("other", line);
   const present = container.elements.get(key);
   if (present !== undefined && present !== value) refuse("exists", line);
   container.elements.set(key, value);
+}
+
+function fits(text: string, types: readonly string[]): boolean {
+  const parts = text === "" ? [] : text.split(" . ");
+  return parts.length === types.length &&
+    parts.every((part, index) => SCALAR[types[index] ?? ""]?.test(part));
 }
 
 /** The kernel refuses `reject` below a nat hook, and address translation below any other. */
@@ -197,8 +221,7 @@ function refuseMisplacedVerdicts(table: FakeTable): void {
       seen.add(rule);
       const misplaced = hook.type === "nat" ? /\breject\b/ : /\b(dnat (ip|ip6) to|redirect)\b/;
       if (misplaced.test(rule.text)) refuse("unsupported", rule.text);
-      const targets = [...rule.text.matchAll(/\b(?:jump|goto) (\S+)/g)].map(([, chain]) => chain ?? "");
-      for (const target of targets) queue.push(...(table.chains.get(target)?.rules ?? []));
+      for (const target of chainsNamedBy(rule.text)) queue.push(...(table.chains.get(target)?.rules ?? []));
     }
   }
 }
@@ -209,14 +232,14 @@ function listTable(table: FakeTable): unknown {
   const objects: unknown[] = [{ metainfo: { json_schema_version: 1 } }, {
     table: { family: "inet", name: "lightpath" },
   }];
-  for (const [name, { keyTypes, valueType, elements }] of table.containers) {
+  for (const [name, { keyTypes, valueTypes, elements }] of table.containers) {
+    const isSet = valueTypes.length === 0;
     const type = keyTypes.length === 1 ? keyTypes[0] : keyTypes;
-    const elem = [...elements].map(([key, value]) => {
-      if (valueType === "") return jsonKey(key);
-      return [jsonKey(key), value];
-    });
+    const elem = [...elements].map(([key, value]) =>
+      isSet ? jsonParts(key) : [jsonParts(key), jsonParts(value)]
+    );
     const found = { ...place, name, type, ...(elem.length === 0 ? {} : { elem }) };
-    objects.push(valueType === "" ? { set: found } : { map: { ...found, map: valueType } });
+    objects.push(isSet ? { set: found } : { map: { ...found, map: valueTypes.join(" . ") } });
   }
   for (const [name, { hook }] of table.chains) {
     const { type, hook: at, priority } = hook ?? {};
@@ -230,7 +253,7 @@ function listTable(table: FakeTable): unknown {
   return { nftables: objects };
 }
 
-function jsonKey(key: string): unknown {
-  const parts = key.split(" . ").map((part) => /^\d+$/.test(part) ? Number(part) : part);
+function jsonParts(text: string): unknown {
+  const parts = text.split(" . ").map((part) => /^\d+$/.test(part) ? Number(part) : part);
   return parts.length === 1 ? parts[0] : { concat: parts };
 }

@@ -18,6 +18,8 @@ import { createNft } from "../run_nft.ts";
 
 const SCRIPT = fromFileUrl(new URL("./original_destination.py", import.meta.url));
 
+const ENDPOINT_SCRIPT = fromFileUrl(new URL("./endpoint.py", import.meta.url));
+
 const nftTool = await ensureTool("nft", {
   onProgress: (line) => Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`)),
 });
@@ -36,6 +38,20 @@ export const NODE: NodeAddresses = {
 
 /** How the lab's `Nft` works: a program for each call, or one that is kept running. */
 export type LabNft = "started" | "kept";
+
+/** What endpoints speak. */
+export type LabProtocol = "tcp" | "udp" | "sctp";
+
+/** What a client asks, and how often. */
+export interface Question {
+  readonly protocol: LabProtocol;
+  readonly host: string;
+  readonly port: number;
+  /** @default 1 */
+  readonly count?: number;
+  /** The address it asks from. @default the kernel's choice */
+  readonly source?: string;
+}
 
 /** See the module's comment. */
 export class NodeLab implements AsyncDisposable {
@@ -131,6 +147,44 @@ export class NodeLab implements AsyncDisposable {
   /** A client that goes on talking over one connection. */
   talk(from: Namespace, host: string, port: number): Conversation {
     return new Conversation(from.spawn(["python3", SCRIPT, "talk", host, String(port)]));
+  }
+
+  /** Starts endpoints, one on each address of a machine. */
+  async serve(
+    at: Namespace,
+    { protocol, port, addresses }: {
+      readonly protocol: LabProtocol;
+      readonly port: number;
+      readonly addresses: readonly string[];
+    },
+  ): Promise<LabProcess> {
+    const server = at.spawn(["python3", ENDPOINT_SCRIPT, "serve", protocol, String(port), ...addresses]);
+    await server.waitForLine(/serving/);
+    return server;
+  }
+
+  /**
+   * What a client is answered that asks so many times, each over a connection of its own: how often each answer came. Answers
+   * are `ADDRESS asked by SOURCE`, `refused`, `silence`, `broken: …`.
+   */
+  async ask(from: Namespace, question: Question): Promise<ReadonlyMap<string, number>> {
+    const { protocol, host, port, count = 1, source = "" } = question;
+    const output = await from.run([
+      "python3",
+      ENDPOINT_SCRIPT,
+      "ask",
+      protocol,
+      host,
+      String(port),
+      String(count),
+      source,
+    ]);
+    return new Map(
+      output.trim().split("\n").map((line) => {
+        const [answer = "", times = ""] = line.split("\t");
+        return [answer, Number(times)];
+      }),
+    );
   }
 
   /** Runs nft on the node by hand. */

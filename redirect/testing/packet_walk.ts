@@ -23,16 +23,25 @@ export interface Packet {
   readonly state?: "new" | "established" | "invalid" | "untracked";
   /** SO_PRIORITY of the sender's socket, on the node. @default 0 */
   readonly socketPriority?: number;
+  /** The numbers that are drawn, one after the other; the last is drawn again and again. @default 0 */
+  readonly draws?: readonly number[];
 }
 
-/** Where it ends: `accept` (untouched), `reset`, `unreachable`, `drop`, `redirect :PORT` or `dnat ADDRESS:PORT`. */
+/**
+ * Where it ends: `accept` (untouched), `reset`, `unreachable`, `drop`, `redirect :PORT` or `dnat ADDRESS:PORT`; with
+ * ` priority MAJOR:MINOR` after it where it leaves with a priority it did not come with.
+ */
 export type Outcome = string;
 
 interface Walk {
   readonly table: FakeTable;
   readonly packet: Packet;
-  readonly port: number;
-  readonly translated: boolean;
+  destination: string;
+  port: number;
+  /** As nft writes it, `MAJOR:MINOR`. */
+  priority: string;
+  drawn: number;
+  translation: Outcome | undefined;
 }
 
 type Step = { readonly kind: "match" | "mismatch" | "return" } | {
@@ -51,30 +60,76 @@ function holds(condition: boolean): Step {
   return condition ? MATCH : MISMATCH;
 }
 
-function destinationIs(family: string | undefined, { packet }: Walk): boolean {
-  return packet.destination.includes(":") === (family === "ip6");
+function familyIs(family: string, { destination }: Walk): boolean {
+  return destination.includes(":") === (family === "ip6");
 }
 
 function lookUp(walk: Walk, name: string, key: string): string | undefined {
   return walk.table.containers.get(name)?.elements.get(key);
 }
 
+function numberOf(priority: string): number {
+  const [major = "", minor = ""] = priority.split(":");
+  return parseInt(major || "0", 16) * 65_536 + parseInt(minor || "0", 16);
+}
+
+/** A concatenation of expressions as the key of an element; undefined where one of them is of another family. */
+function keyOf(walk: Walk, text: string): string | undefined {
+  const parts = text.split(" . ").map((part) => {
+    const [, below] = /^numgen random mod (\d+)$/.exec(part) ?? [];
+    if (below !== undefined) {
+      const { draws = [0] } = walk.packet;
+      return String((draws[walk.drawn++] ?? draws.at(-1) ?? 0) % Number(below));
+    }
+    switch (part) {
+      case "ip daddr":
+      case "ip6 daddr":
+        return familyIs(part.split(" ")[0] ?? "", walk) ? walk.destination : undefined;
+      case "meta l4proto":
+        return protocolOf(walk);
+      case "th dport":
+        return String(walk.port);
+      default:
+        throw new Error(`The packet walk does not understand "${part}" in a key`);
+    }
+  });
+  return parts.includes(undefined) ? undefined : parts.join(" . ");
+}
+
+/** What a map or set has under a concatenation; undefined where it has nothing. */
+function found(walk: Walk, container: string, key: string): string | undefined {
+  const text = keyOf(walk, key);
+  return text === undefined ? undefined : lookUp(walk, container, text);
+}
+
+const KEY = String.raw`((?:ip6? daddr|meta l4proto)(?: \. (?:meta l4proto|th dport|numgen random mod \d+))*)`;
+
 /** The expressions of the layout, each with its meaning. */
 const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[]) => Step])[] = [
-  [/^(ip6?) daddr \. meta l4proto \. th dport @(\S+)/, (walk, family, set = "") => {
-    const key = `${walk.packet.destination} . ${protocolOf(walk)} . ${walk.port}`;
-    return holds(destinationIs(family, walk) && lookUp(walk, set, key) !== undefined);
+  [
+    new RegExp(`^${KEY} @(\\S+)`),
+    (walk, key = "", set = "") => holds(found(walk, set, key) !== undefined),
+  ],
+  [
+    new RegExp(`^${KEY} != @(\\S+)`),
+    (walk, key = "", set = "") => holds(found(walk, set, key) === undefined),
+  ],
+  [new RegExp(`^meta priority set ${KEY} map @(\\S+)`), (walk, key = "", map = "") => {
+    const value = found(walk, map, key);
+    walk.priority = value ?? walk.priority;
+    return holds(value !== undefined);
   }],
-  [
-    /^(ip6?) daddr @(\S+)/,
-    (walk, family, set = "") =>
-      holds(destinationIs(family, walk) && lookUp(walk, set, walk.packet.destination) !== undefined),
-  ],
-  [
-    /^meta l4proto \. th dport @(\S+)/,
-    (walk, set = "") => holds(lookUp(walk, set, `${protocolOf(walk)} . ${walk.port}`) !== undefined),
-  ],
+  [/^meta priority and 0x([0-9a-f]+) vmap \{ ([^}]+) \}/, ({ priority }, mask = "", entries = "") => {
+    // Without a sign, as the kernel compares.
+    const masked = (numberOf(priority) & parseInt(mask, 16)) >>> 0;
+    for (const entry of entries.split(", ")) {
+      const [, value = "", verb, to = ""] = /^(\S+) : (jump|goto) (\S+)$/.exec(entry) ?? [];
+      if (numberOf(value) === masked) return { kind: "go", to, back: verb === "jump" };
+    }
+    return MISMATCH;
+  }],
   [/^meta l4proto tcp/, (walk) => holds(protocolOf(walk) === "tcp")],
+  [/^meta l4proto \{ tcp, udp, sctp \}/, () => MATCH],
   [
     /^tcp dport \{ (\d+), (\d+) \}/,
     (walk, ...ports) => holds(protocolOf(walk) === "tcp" && ports.includes(String(walk.port))),
@@ -82,23 +137,43 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
   [/^tcp sport \{ \d+, \d+ \}/, () => MISMATCH],
   [/^ct state (\S+)/, ({ packet }, states = "") => holds(states.split(",").includes(packet.state ?? "new"))],
   [/^ct direction original/, (walk) => holds(tracked(walk))],
-  [/^ct status & dnat == 0/, (walk) => holds(tracked(walk) && !walk.translated)],
+  [/^ct status & dnat == 0/, (walk) => holds(tracked(walk) && walk.translation === undefined)],
   [/^jump (\S+)/, (_walk, to = "") => ({ kind: "go", to, back: true })],
   [/^goto (\S+)/, (_walk, to = "") => ({ kind: "go", to, back: false })],
-  [/^dnat (ip6?) to meta l4proto map @(\S+) : (\d+)/, (walk, family, map = "", port = "") => {
-    const address = destinationIs(family, walk) ? lookUp(walk, map, protocolOf(walk)) : undefined;
-    return address === undefined ? MISMATCH : { kind: "end", outcome: `dnat ${address}:${port}` };
+  [/^dnat (ip6?) to meta l4proto map @(\S+) : (\d+)/, (walk, family = "", map = "", port = "") => {
+    const address = familyIs(family, walk) ? lookUp(walk, map, protocolOf(walk)) : undefined;
+    return address === undefined ? MISMATCH : translate(walk, `dnat ${address}:${port}`, address, port);
   }],
-  [/^redirect to :(\d+)/, (_walk, port) => ({ kind: "end", outcome: `redirect :${port}` })],
+  [new RegExp(`^dnat (ip6?) to ${KEY} map @(\\S+)`), (walk, family = "", key = "", map = "") => {
+    const socket = familyIs(family, walk) ? found(walk, map, key) : undefined;
+    const [address = "", port = ""] = socket?.split(" . ") ?? [];
+    return socket === undefined ? MISMATCH : translate(walk, `dnat ${address}:${port}`, address, port);
+  }],
+  [
+    /^redirect to :(\d+)/,
+    (walk, port = "") => translate(walk, `redirect :${port}`, walk.destination, port),
+  ],
   [/^reject with tcp reset/, () => ({ kind: "end", outcome: "reset" })],
   [/^reject with icmpx type port-unreachable/, () => ({ kind: "end", outcome: "unreachable" })],
-  [
-    /^meta priority 0:(\d+)/,
-    ({ packet }, priority) => holds(String(packet.socketPriority ?? 0) === priority),
-  ],
+  [/^meta priority set 0/, (walk) => {
+    walk.priority = "0:0";
+    return MATCH;
+  }],
+  [/^meta priority (\w+:\w+)-(\w+:\w+)/, ({ priority }, first = "", last = "") => {
+    const number = numberOf(priority);
+    return holds(number >= numberOf(first) && number <= numberOf(last));
+  }],
+  [/^meta priority (\w+:\w+)/, ({ priority }, value = "") => holds(numberOf(priority) === numberOf(value))],
   [/^return/, () => ({ kind: "return" })],
   [/^drop/, () => ({ kind: "end", outcome: "drop" })],
 ];
+
+function translate(walk: Walk, outcome: Outcome, destination: string, port: string): Step {
+  walk.translation = outcome;
+  walk.destination = destination;
+  walk.port = Number(port);
+  return { kind: "end", outcome };
+}
 
 function protocolOf({ packet }: Walk): string {
   return packet.protocol ?? "tcp";
@@ -111,10 +186,10 @@ function tracked({ packet }: Walk): boolean {
 /** One rule: runs its expressions until one does not match or decides. */
 function runRule(walk: Walk, text: string): Step {
   for (let rest = text; rest !== "";) {
-    const found = EXPRESSIONS.find(([pattern]) => pattern.test(rest));
-    const groups = found?.[0].exec(rest);
-    if (!found || !groups) throw new Error(`The packet walk does not understand "${rest}"`);
-    const step = found[1](walk, ...groups.slice(1));
+    const expression = EXPRESSIONS.find(([pattern]) => pattern.test(rest));
+    const groups = expression?.[0].exec(rest);
+    if (!expression || !groups) throw new Error(`The packet walk does not understand "${rest}"`);
+    const step = expression[1](walk, ...groups.slice(1));
     if (step.kind !== "match") return step;
     rest = rest.slice(groups[0].length).trimStart();
   }
@@ -143,14 +218,17 @@ function order({ hook }: FakeChain): number {
   return hook.type === "nat" ? -100 + hook.priority / 1_000 : hook.priority;
 }
 
+/** Runs the chains of a hook until one ends the packet; a translation ends the chains of type nat only. */
 function runHook(walk: Walk, hook: string): Outcome | undefined {
   const bases = [...walk.table.chains].filter(([, chain]) => chain.hook?.hook === hook);
   bases.sort(([, a], [, b]) => order(a) - order(b));
+  const before = walk.translation;
   for (const [name, chain] of bases) {
     // Only the first packet of a connection passes nat chains.
-    if (chain.hook?.type === "nat" && (walk.packet.state ?? "new") !== "new") continue;
+    const isNat = chain.hook?.type === "nat";
+    if (isNat && ((walk.packet.state ?? "new") !== "new" || walk.translation !== before)) continue;
     const outcome = runChain(walk, name);
-    if (outcome !== undefined) return outcome;
+    if (outcome !== undefined && outcome !== walk.translation) return outcome;
   }
   return undefined;
 }
@@ -158,13 +236,23 @@ function runHook(walk: Walk, hook: string): Outcome | undefined {
 /** Where a packet ends. */
 export function walkPacket(table: FakeTable | undefined, packet: Packet): Outcome {
   if (table === undefined) return "accept";
-  const walk: Walk = { table, packet, port: packet.port, translated: false };
-  const first = runHook(walk, packet.from === "pod" ? "prerouting" : "output");
-  const translated = first === undefined ? undefined : /^(?:redirect |dnat .+):(\d+)$/.exec(first);
-  if (translated) {
-    const input = runHook({ ...walk, port: Number(translated[1]), translated: true }, "input");
-    return input ?? first ?? "accept";
-  }
-  if (first !== undefined) return first;
-  return (packet.local ? runHook(walk, "input") : undefined) ?? "accept";
+  const came = `0:${(packet.socketPriority ?? 0).toString(16)}`;
+  const walk: Walk = {
+    table,
+    packet,
+    destination: packet.destination,
+    port: packet.port,
+    priority: came,
+    drawn: 0,
+    translation: undefined,
+  };
+  const ended = runHook(walk, packet.from === "pod" ? "prerouting" : "output");
+  if (ended !== undefined) return ended;
+  // Where a connection was sent to Envoy it is for this node.
+  const toEnvoy = /^redirect |:166[67]$/.test(walk.translation ?? "");
+  const refused = toEnvoy || (walk.translation === undefined && packet.local)
+    ? runHook(walk, "input")
+    : undefined;
+  const outcome = refused ?? walk.translation ?? "accept";
+  return walk.priority === came || walk.priority === "0:0" ? outcome : `${outcome} priority ${walk.priority}`;
 }

@@ -3,14 +3,10 @@
  * @module
  */
 
-import {
-  IP_FAMILIES,
-  type ServicePort,
-  type ServicePortChange,
-  type ServicePortKey,
-} from "../../agent/model/mod.ts";
+import type { ServicePort, ServicePortChange, ServicePortKey } from "../../agent/model/mod.ts";
 import type { Random } from "../../agent/model/testing/random.ts";
 import { servicePort } from "../../agent/model/testing/service_ports.ts";
+import { withEndpoints } from "./endpoints.ts";
 
 /** One batch of changes. */
 export function changes(
@@ -64,7 +60,12 @@ export class RandomPorts {
     const takenNodePorts = new Set([...this.current.values()].map((port) => port.nodePort));
     const addresses = ["10.96.0.1", "10.96.0.2", "10.96.0.3", "192.0.2.7", "fd00::1", "fd00::2"];
     const nodePort = random.pick([0, 30080, 30081, 30082]);
-    return servicePort({
+    const endpoints = ["10.244.0.", "fd00:244::"].filter(() => random.chance(0.7)).flatMap((start) =>
+      random.shuffled([1, 2, 3, 4, 5, 6, 7, 8]).slice(0, random.integer(0, 8)).map((host) =>
+        `${start}${host}`
+      )
+    );
+    const port = servicePort({
       name,
       appProtocol: random.pick(["tcp", "http", "http2", "redis"]),
       vips: addresses.filter((address) => !taken.has(address) && random.chance(0.4)).map((address) =>
@@ -72,7 +73,10 @@ export class RandomPorts {
       ),
       nodePort: takenNodePorts.has(nodePort) ? 0 : nodePort,
       families: random.pick([["IPv4"], ["IPv6"], ["IPv4", "IPv6"]]),
-      endpoints: IP_FAMILIES.filter(() => random.chance(0.7)),
+      carrier: random.pick(["envoy", "kernel"]),
+      internalTrafficPolicy: random.pick(["Cluster", "Cluster", "Local"]),
+      externalTrafficPolicy: random.pick(["Cluster", "Cluster", "Local"]),
     });
+    return withEndpoints(port, endpoints, endpoints.filter(() => random.chance(0.3)));
   }
 }

@@ -9,6 +9,7 @@
 import { join } from "@std/path/join";
 import { Cluster, ClusterLoadAssignment, type DeltaDiscoveryResponse } from "../../protos/mod.ts";
 import { parseRuleset } from "../../redirect/parse_ruleset.ts";
+import { servedPath } from "../../redirect/served_value.ts";
 import { DeltaClient } from "../../xds/testing/delta_client.ts";
 import { getFromSocket } from "../../agent/get_from_socket.ts";
 import { sumOf } from "../demo/metrics_text.ts";
@@ -81,11 +82,11 @@ async function readKernel(nft: string): Promise<Readonly<Record<string, string>>
   if (!success) throw new Error(`nft: ${new TextDecoder().decode(stderr)}`);
   const { elements } = parseRuleset(JSON.parse(new TextDecoder().decode(stdout)));
   const verdicts: Record<string, string> = {};
-  for (const { container, key } of elements) {
-    const [, way = ""] = /^(envoy-http|envoy-tcp|no-endpoint)-ips-4$/.exec(container) ?? [];
-    if (way === "") continue;
+  for (const { container, key, value } of elements) {
+    if (container !== "service-ips-4" && container !== "no-endpoint-ips-4") continue;
+    const way = container === "service-ips-4" ? servedPath(value) ?? value : "no-endpoint";
     const destination = key.replace(" . tcp . ", ":");
-    // One that is in two sets goes two ways; nobody says that.
+    // One that is in both goes two ways; nobody says that.
     verdicts[destination] = destination in verdicts ? `${verdicts[destination]} and ${way}` : way;
   }
   return verdicts;

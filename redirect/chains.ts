@@ -1,0 +1,75 @@
+/**
+ * The vocabulary of chains, and what the files of chains have in common.
+ * @module
+ */
+
+import type { DestinationSpace, FamilySuffix } from "./containers.ts";
+
+/** A rule: its nft text without the comment, and a few words of purpose for whoever lists the table. */
+export interface LayoutRule {
+  readonly text: string;
+  readonly purpose: string;
+}
+
+/** Where a base chain hangs. The policy is always `accept`. */
+export interface LayoutHook {
+  readonly type: "nat" | "filter";
+  readonly hook: "prerouting" | "input" | "output" | "postrouting";
+  readonly priority: number;
+}
+
+/** A chain; without `hook` it is only reached from others. */
+export interface LayoutChain {
+  readonly name: string;
+  readonly hook: LayoutHook | undefined;
+  readonly rules: readonly LayoutRule[];
+}
+
+/** Ports of Envoy's constant listeners on this node, 1-65535. */
+export interface EnvoyPorts {
+  readonly tcp: number;
+  readonly http: number;
+}
+
+/** Before every other NAT chain of the usual priority, and, for filter chains, before NAT as such. */
+export const BEFORE_DSTNAT = -110;
+/** For filter chains: right after NAT. */
+export const AFTER_DSTNAT = -90;
+
+/** A family as expressions spell it. */
+export interface FamilyExpressions {
+  readonly suffix: FamilySuffix;
+  readonly ip: "ip" | "ip6";
+}
+
+/** Both families. */
+export const FAMILY_EXPRESSIONS: readonly FamilyExpressions[] = [
+  { suffix: "4", ip: "ip" },
+  { suffix: "6", ip: "ip6" },
+];
+
+/** The key of a packet's destination in a space: what the containers of that space are looked up by. */
+export function destinationKey(space: DestinationSpace, { ip }: FamilyExpressions): string {
+  return space === "ips" ? `${ip} daddr . meta l4proto . th dport` : "meta l4proto . th dport";
+}
+
+/** What must hold for a packet before its destination is looked up in a space, with a blank after it. */
+export function spaceCondition(space: DestinationSpace, { ip, suffix }: FamilyExpressions): string {
+  return space === "ips" ? "" : `${ip} daddr @node-addresses-${suffix} `;
+}
+
+/** What a space's elements are, for comments. */
+export const SPACE_PURPOSE: Readonly<Record<DestinationSpace, string>> = {
+  ips: "VIPs",
+  nodeports: "NodePorts",
+};
+
+/** A chain that is reached from others only. */
+export function chain(name: string, rules: readonly LayoutRule[]): LayoutChain {
+  return { name, hook: undefined, rules };
+}
+
+/** A chain that hangs in a hook. */
+export function baseChain(name: string, hook: LayoutHook, rules: readonly LayoutRule[]): LayoutChain {
+  return { name, hook, rules };
+}

@@ -1,0 +1,105 @@
+/**
+ * The sets and maps of the nft table: what each holds, under which key, with which value.
+ *
+ * In: nothing. Out: names and types. What is in them is decided in `plan.ts`, what is done with it in `layout.ts`.
+ * Invariant: a destination (`ips`: an address, protocol and port; `nodeports`: protocol and port, at any address of this node)
+ * is one element of `service-…` where it is served, else of at most one of the `no-…` sets.
+ *
+ * `service-…` are maps to data and not to verdicts: when an element with a `goto` is added, the kernel visits every element
+ * of every such map to make sure that chains form no loop (nft_lookup_validate). At 50,000 elements that was 10.8 ms of
+ * kernel time for each change (1 ms at 10,000); an element of a map to data takes 0.1 ms at any size. For the value see
+ * `served_value.ts`.
+ *
+ * `endpoints-…` hold all protocols at once. No data type names the last part of their key, a number that is drawn for each
+ * connection; `typeof` does, by an expression of that type. With `th dport` it names the port of any protocol.
+ * @module
+ */
+
+import type { IPFamily } from "../agent/model/mod.ts";
+
+/** How names tell the families apart. */
+export type FamilySuffix = "4" | "6";
+
+/** The suffix of a family. */
+export const SUFFIX: Readonly<Record<IPFamily, FamilySuffix>> = { IPv4: "4", IPv6: "6" };
+
+/** Destinations by address, protocol and port; by protocol and port on this node's addresses. */
+export type DestinationSpace = "ips" | "nodeports";
+
+/** Both, in the order in which they are asked. */
+export const DESTINATION_SPACES: readonly DestinationSpace[] = ["ips", "nodeports"];
+
+/** What is known of destinations: a container for each space and family. */
+const DESTINATION_CONTAINERS = ["service", "endpoints", "no-endpoint"] as const;
+
+/** What is known of this node: a container for each family. */
+const NODE_CONTAINERS = ["envoy-address", "node-addresses"] as const;
+
+/** Name of a set or map of the table. */
+export type ElementContainer =
+  | "envoy-ready"
+  | `${typeof NODE_CONTAINERS[number]}-${FamilySuffix}`
+  | `${typeof DESTINATION_CONTAINERS[number]}-${DestinationSpace}-${FamilySuffix}`;
+
+/** A named set (without `valueTypes`) or map. */
+export interface LayoutContainer {
+  readonly name: ElementContainer;
+  /** nft data types of the concatenated key, as `nft -j list` prints them. */
+  readonly keyTypes: readonly string[];
+  /** nft data types of the concatenated value; empty for a set. */
+  readonly valueTypes: readonly string[];
+  /** The same in expressions, where data types cannot say it: key, and value of a map. */
+  readonly typeOf?: readonly [string, string];
+}
+
+interface FamilyWords {
+  readonly suffix: FamilySuffix;
+  /** The data type of an address. */
+  readonly address: string;
+  /** The expression of a packet's destination. */
+  readonly daddr: string;
+}
+
+const FAMILIES: readonly FamilyWords[] = [
+  { suffix: "4", address: "ipv4_addr", daddr: "ip daddr" },
+  { suffix: "6", address: "ipv6_addr", daddr: "ip6 daddr" },
+];
+
+const PORT_TYPES = ["inet_proto", "inet_service"];
+
+function nodeContainers({ suffix, address }: FamilyWords): LayoutContainer[] {
+  return [
+    // One element, keyed by `tcp`: a map is how a rule takes an address from elements.
+    { name: `envoy-address-${suffix}`, keyTypes: ["inet_proto"], valueTypes: [address] },
+    { name: `node-addresses-${suffix}`, keyTypes: [address], valueTypes: [] },
+  ];
+}
+
+function destinationContainers(space: DestinationSpace, words: FamilyWords): LayoutContainer[] {
+  const { suffix, address, daddr } = words;
+  const keyTypes = space === "ips" ? [address, ...PORT_TYPES] : PORT_TYPES;
+  const key = space === "ips" ? `${daddr} . meta l4proto . th dport` : "meta l4proto . th dport";
+  return [
+    { name: `service-${space}-${suffix}`, keyTypes, valueTypes: ["classid"] },
+    {
+      name: `endpoints-${space}-${suffix}`,
+      keyTypes: [...keyTypes, "integer"],
+      valueTypes: [address, "inet_service"],
+      typeOf: [`${key} . numgen random mod 65536`, `${daddr} . th dport`],
+    },
+    { name: `no-endpoint-${space}-${suffix}`, keyTypes, valueTypes: [] },
+  ];
+}
+
+/** Everything that holds elements, in the order in which elements are written. */
+export const CONTAINERS: readonly LayoutContainer[] = [
+  // Holds `tcp` while Envoy can be sent connections.
+  { name: "envoy-ready", keyTypes: ["inet_proto"], valueTypes: [] },
+  ...FAMILIES.flatMap(nodeContainers),
+  ...DESTINATION_SPACES.flatMap((space) => FAMILIES.flatMap((words) => destinationContainers(space, words))),
+];
+
+/** Their places in that order. */
+export const CONTAINER_ORDER: ReadonlyMap<string, number> = new Map(
+  CONTAINERS.map(({ name }, index) => [name, index]),
+);

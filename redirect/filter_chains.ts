@@ -1,0 +1,91 @@
+/**
+ * The chains beside the translation: what is refused before it, what is tidied up after it, what guards Envoy's ports.
+ *
+ * In: Envoy's ports. Out: chains of type filter and what they jump to.
+ *
+ * - `reject-prerouting` and `reject-output` are of type filter, because `reject` is refused in nat chains. Priority -110
+ *   is really before the NAT step (they see the VIP, not an endpoint) and after conntrack (-200), which they need for
+ *   `ct state new`: a connection that already runs is left alone when the last endpoint goes.
+ * - `tidy-prerouting` and `tidy-output` set the priority back to what it was before the translation used it.
+ * - `guard-input` refuses whoever connects to Envoy's ports without having been sent there: no open proxy.
+ * - `guard-output` drops what conntrack gave up on. Such a packet would leave untranslated, with Envoy's own address
+ *   and port, and the client would answer it with a reset that kills its connection (kube-proxy: issue 74839).
+ * @module
+ */
+
+import {
+  AFTER_DSTNAT,
+  baseChain,
+  BEFORE_DSTNAT,
+  chain,
+  destinationKey,
+  type EnvoyPorts,
+  FAMILY_EXPRESSIONS,
+  type LayoutChain,
+  type LayoutRule,
+  SPACE_PURPOSE,
+  spaceCondition,
+} from "./chains.ts";
+import { DESTINATION_SPACES } from "./containers.ts";
+import { SERVED_VALUES } from "./served_value.ts";
+
+function lookups(container: "no-endpoint", chainName: string): LayoutRule[] {
+  return DESTINATION_SPACES.flatMap((space) =>
+    FAMILY_EXPRESSIONS.map((family) => ({
+      text: `${spaceCondition(space, family)}${destinationKey(space, family)} ` +
+        `@${container}-${space}-${family.suffix} goto ${chainName}`,
+      purpose: SPACE_PURPOSE[space],
+    }))
+  );
+}
+
+function unserved(): LayoutChain[] {
+  // Only the first packet: running connections outlive their last endpoint's removal, as with kube-proxy.
+  const rules = [{ text: "ct state new jump no-endpoints", purpose: "destinations without endpoints" }];
+  return [
+    chain("reject-connection", [
+      { text: "meta l4proto tcp reject with tcp reset", purpose: "refuse at once" },
+      { text: "reject with icmpx type port-unreachable", purpose: "refuse at once" },
+    ]),
+    chain("no-endpoints", lookups("no-endpoint", "reject-connection")),
+    baseChain("reject-prerouting", { type: "filter", hook: "prerouting", priority: BEFORE_DSTNAT }, rules),
+    baseChain("reject-output", { type: "filter", hook: "output", priority: BEFORE_DSTNAT }, rules),
+  ];
+}
+
+function tidying(): LayoutChain[] {
+  const rules = [{
+    text: `meta priority ${SERVED_VALUES} meta priority set 0`,
+    purpose: "what services wrote there",
+  }];
+  return [
+    baseChain("tidy-prerouting", { type: "filter", hook: "prerouting", priority: AFTER_DSTNAT }, rules),
+    baseChain("tidy-output", { type: "filter", hook: "output", priority: AFTER_DSTNAT }, rules),
+  ];
+}
+
+function guards(ports: EnvoyPorts): LayoutChain[] {
+  const envoyPorts = `{ ${ports.tcp}, ${ports.http} }`;
+  return [
+    baseChain("guard-input", { type: "filter", hook: "input", priority: 0 }, [
+      {
+        // Only the original direction: a program of this host may use such a port as its source.
+        text: `tcp dport ${envoyPorts} ct direction original ct status & dnat == 0 reject with tcp reset`,
+        purpose: "not sent here by us",
+      },
+      {
+        // Without a conntrack entry there is neither direction nor status to match on.
+        text: `tcp dport ${envoyPorts} ct state invalid,untracked reject with tcp reset`,
+        purpose: "not sent here by us",
+      },
+    ]),
+    baseChain("guard-output", { type: "filter", hook: "output", priority: 0 }, [
+      { text: `tcp sport ${envoyPorts} ct state invalid drop`, purpose: "would leave untranslated" },
+    ]),
+  ];
+}
+
+/** The chains, each before those that refer to it. */
+export function filterChains(ports: EnvoyPorts): LayoutChain[] {
+  return [...unserved(), ...tidying(), ...guards(ports)];
+}

@@ -1,0 +1,51 @@
+/**
+ * The value a served destination has in the kernel: which way its connections take, and among how many places its endpoints
+ * are drawn.
+ *
+ * In: a path, a balance class. Out: nft text of the data type `classid`, `MAJOR:MINOR` in hexadecimal: the major part is the
+ * path, the minor part the class, counted from 1.
+ *
+ * A classid because that is the type of a packet's priority, into which the value is loaded to be looked at part by part: the
+ * one field of a packet that a rule may write and nobody else reads at that point. (Not the mark: routing and the network
+ * plugins read it.) It is set back to 0 right after the translation; the numbers are such as no traffic class uses.
+ * @module
+ */
+
+import type { Path } from "../agent/model/mod.ts";
+
+/** A path on which a destination is served. */
+export type ServedPath = Extract<Path, "envoy-http" | "envoy-tcp" | "kernel">;
+
+const MAJOR: Readonly<Record<ServedPath, string>> = {
+  "envoy-http": "4c51",
+  "envoy-tcp": "4c52",
+  kernel: "4c53",
+};
+
+/** Every value there is or will be. */
+export const SERVED_VALUES = "4c51:0-4c5f:ffff";
+/** Which bits are the path's. */
+export const PATH_BITS = "0xffff0000";
+/** Which bits are the class's. */
+export const CLASS_BITS = "0x0000ffff";
+
+/** The value of a destination on that path whose endpoints are in the class of that index. */
+export function servedValue(path: ServedPath, classIndex: number): string {
+  return `${MAJOR[path]}:${(classIndex + 1).toString(16)}`;
+}
+
+/** The path's part of such values, alone. */
+export function pathPart(path: ServedPath): string {
+  return `${MAJOR[path]}:0`;
+}
+
+/** The class's part, alone. */
+export function classPart(classIndex: number): string {
+  return `0:${(classIndex + 1).toString(16)}`;
+}
+
+/** The path of a value; undefined when it is none of ours. */
+export function servedPath(value: string): ServedPath | undefined {
+  for (const path of Object.keys(MAJOR) as ServedPath[]) if (value.startsWith(`${MAJOR[path]}:`)) return path;
+  return undefined;
+}
