@@ -245,7 +245,7 @@ Deno.test("what a change costs does not depend on the number of Services", async
     "the first endpoint of a used Service comes": { ...COUNT, translated: 1, sent: 1, added: 2, deleted: 1 },
     "a used Service goes": { ...COUNT, sent: 2, deleted: 3 },
     "a used Service comes back": { ...COUNT, translated: 2, sent: 2, added: 3 },
-    "a NodePort comes": { ...COUNT, added: 3 },
+    "a NodePort comes": { ...COUNT, added: 4 },
     "another Service asks for a VIP that is taken": { ...COUNT, added: 1 },
     "nothing that is served": COUNT,
   });

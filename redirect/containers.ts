@@ -30,15 +30,27 @@ export type DestinationSpace = "ips" | "nodeports";
 export const DESTINATION_SPACES: readonly DestinationSpace[] = ["ips", "nodeports"];
 
 /** What is known of destinations: a container for each space and family. */
-const DESTINATION_CONTAINERS = ["service", "endpoints", "no-endpoint"] as const;
+const DESTINATION_CONTAINERS = [
+  "service",
+  "endpoints",
+  "no-endpoint",
+  "no-local-endpoint",
+  "masquerade",
+] as const;
 
-/** What is known of this node: a container for each family. */
-const NODE_CONTAINERS = ["envoy-address", "node-addresses"] as const;
+/** What is known of this node, and of who may connect: a container for each family. */
+const FAMILY_CONTAINERS = [
+  "envoy-address",
+  "node-addresses",
+  "hairpin",
+  "restricted-ips",
+  "allowed-sources",
+] as const;
 
 /** Name of a set or map of the table. */
 export type ElementContainer =
   | "envoy-ready"
-  | `${typeof NODE_CONTAINERS[number]}-${FamilySuffix}`
+  | `${typeof FAMILY_CONTAINERS[number]}-${FamilySuffix}`
   | `${typeof DESTINATION_CONTAINERS[number]}-${DestinationSpace}-${FamilySuffix}`;
 
 /** A named set (without `valueTypes`) or map. */
@@ -48,6 +60,8 @@ export interface LayoutContainer {
   readonly keyTypes: readonly string[];
   /** nft data types of the concatenated value; empty for a set. */
   readonly valueTypes: readonly string[];
+  /** Whether the last part of a key may be a prefix, e.g. `10.0.0.0/8`. */
+  readonly interval?: true;
   /** The same in expressions, where data types cannot say it: key, and value of a map. */
   readonly typeOf?: readonly [string, string];
 }
@@ -72,6 +86,16 @@ function nodeContainers({ suffix, address }: FamilyWords): LayoutContainer[] {
     // One element, keyed by `tcp`: a map is how a rule takes an address from elements.
     { name: `envoy-address-${suffix}`, keyTypes: ["inet_proto"], valueTypes: [address] },
     { name: `node-addresses-${suffix}`, keyTypes: [address], valueTypes: [] },
+    // An endpoint of this node, twice: what it sends to itself. The one kind of element that several ServicePorts ask for.
+    { name: `hairpin-${suffix}`, keyTypes: [address, address], valueTypes: [] },
+  ];
+}
+
+function sourceContainers({ suffix, address }: FamilyWords): LayoutContainer[] {
+  const keyTypes = [address, ...PORT_TYPES];
+  return [
+    { name: `restricted-ips-${suffix}`, keyTypes, valueTypes: [] },
+    { name: `allowed-sources-${suffix}`, keyTypes: [...keyTypes, address], valueTypes: [], interval: true },
   ];
 }
 
@@ -88,6 +112,8 @@ function destinationContainers(space: DestinationSpace, words: FamilyWords): Lay
       typeOf: [`${key} . numgen random mod 65536`, `${daddr} . th dport`],
     },
     { name: `no-endpoint-${space}-${suffix}`, keyTypes, valueTypes: [] },
+    { name: `no-local-endpoint-${space}-${suffix}`, keyTypes, valueTypes: [] },
+    { name: `masquerade-${space}-${suffix}`, keyTypes, valueTypes: [] },
   ];
 }
 
@@ -97,7 +123,13 @@ export const CONTAINERS: readonly LayoutContainer[] = [
   { name: "envoy-ready", keyTypes: ["inet_proto"], valueTypes: [] },
   ...FAMILIES.flatMap(nodeContainers),
   ...DESTINATION_SPACES.flatMap((space) => FAMILIES.flatMap((words) => destinationContainers(space, words))),
+  ...FAMILIES.flatMap(sourceContainers),
 ];
+
+/** Whether several ServicePorts may ask for the same element of a container. */
+export function isShared(container: ElementContainer): boolean {
+  return container === "hairpin-4" || container === "hairpin-6";
+}
 
 /** Their places in that order. */
 export const CONTAINER_ORDER: ReadonlyMap<string, number> = new Map(

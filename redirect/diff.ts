@@ -2,15 +2,16 @@
  * Compares plans: from what is to what should be, in elements.
  *
  * In: elements before and after, or changes of ServicePorts. Out: a PlanDelta. Pure, except that `mergeChanges` adds to
- * the map it is given.
+ * the map it is given, and `diffChanges` counts in the one it is given.
  * Invariants: a key is in `add` only if it is absent before or also in `delete`; equal elements are in neither; both
  * lists are sorted, so that equal deltas render to equal text. Cost is that of the change (for whole plans: of the plan).
  * @module
  */
 
 import type { ServicePortChange, ServicePortKey } from "../agent/model/mod.ts";
-import { CONTAINER_ORDER } from "./containers.ts";
+import { CONTAINER_ORDER, isShared } from "./containers.ts";
 import { type PlanElement, planServicePort } from "./plan.ts";
+import type { SharedElements } from "./shared_elements.ts";
 
 /** What to do, in this order, in one transaction. A changed value is a deletion and an addition of its key. */
 export interface PlanDelta {
@@ -46,16 +47,35 @@ export function diffPlans(before: Iterable<PlanElement>, after: Iterable<PlanEle
 
 /**
  * The difference a batch of changes makes. A VIP that moved from one ServicePort to another within the batch is seen as
- * one key with a before and an after, so it never appears to vanish.
+ * one key with a before and an after, so it never appears to vanish. Elements that others may want too are counted in `shared`.
  */
-export function diffChanges(changes: ReadonlyMap<ServicePortKey, ServicePortChange>): PlanDelta {
-  const before: PlanElement[] = [];
-  const after: PlanElement[] = [];
+export function diffChanges(
+  changes: ReadonlyMap<ServicePortKey, ServicePortChange>,
+  shared: SharedElements,
+): PlanDelta {
+  const before = new SplitPlan();
+  const after = new SplitPlan();
   for (const change of changes.values()) {
-    before.push(...planServicePort(change.before));
-    after.push(...planServicePort(change.after));
+    before.push(planServicePort(change.before));
+    after.push(planServicePort(change.after));
   }
-  return diffPlans(before, after);
+  const own = diffPlans(before.own, after.own);
+  const common = shared.change(before.shared, after.shared);
+  if (isEmptyDelta(common)) return own;
+  return {
+    delete: [...own.delete, ...common.delete].sort(compareElements),
+    add: [...own.add, ...common.add].sort(compareElements),
+  };
+}
+
+/** Elements that one ServicePort alone asks for, and those that others may ask for too. */
+class SplitPlan {
+  readonly own: PlanElement[] = [];
+  readonly shared: PlanElement[] = [];
+
+  push(elements: readonly PlanElement[]): void {
+    for (const element of elements) (isShared(element.container) ? this.shared : this.own).push(element);
+  }
 }
 
 /**

@@ -5,7 +5,9 @@
  *
  * - `reject-prerouting` and `reject-output` are of type filter, because `reject` is refused in nat chains. Priority -110
  *   is really before the NAT step (they see the VIP, not an endpoint) and after conntrack (-200), which they need for
- *   `ct state new`: a connection that already runs is left alone when the last endpoint goes.
+ *   `ct state new`: a connection that already runs is left alone when the last endpoint goes. First, whoever is not among
+ *   those a LoadBalancer's address is for is dropped, as kube-proxy does it; then what has no endpoint at all is refused, and
+ *   what has none only by its traffic policy dropped.
  * - `tidy-prerouting` and `tidy-output` set the priority back to what it was before the translation used it.
  * - `guard-input` refuses whoever connects to Envoy's ports without having been sent there: no open proxy.
  * - `guard-output` drops what conntrack gave up on. Such a packet would leave untranslated, with Envoy's own address
@@ -29,25 +31,40 @@ import {
 import { DESTINATION_SPACES } from "./containers.ts";
 import { SERVED_VALUES } from "./served_value.ts";
 
-function lookups(container: "no-endpoint", chainName: string): LayoutRule[] {
+function lookups(container: "no-endpoint" | "no-local-endpoint", verdict: string): LayoutRule[] {
   return DESTINATION_SPACES.flatMap((space) =>
     FAMILY_EXPRESSIONS.map((family) => ({
       text: `${spaceCondition(space, family)}${destinationKey(space, family)} ` +
-        `@${container}-${space}-${family.suffix} goto ${chainName}`,
+        `@${container}-${space}-${family.suffix} ${verdict}`,
       purpose: SPACE_PURPOSE[space],
     }))
   );
 }
 
+function sourceRules(): LayoutRule[] {
+  return FAMILY_EXPRESSIONS.map((family) => {
+    const { ip, suffix } = family;
+    const key = destinationKey("ips", family);
+    return {
+      text: `${key} @restricted-ips-${suffix} ${key} . ${ip} saddr != @allowed-sources-${suffix} drop`,
+      purpose: "loadBalancerSourceRanges",
+    };
+  });
+}
+
 function unserved(): LayoutChain[] {
   // Only the first packet: running connections outlive their last endpoint's removal, as with kube-proxy.
-  const rules = [{ text: "ct state new jump no-endpoints", purpose: "destinations without endpoints" }];
+  const rules = [{ text: "ct state new jump unserved", purpose: "who and what is not served" }];
   return [
     chain("reject-connection", [
       { text: "meta l4proto tcp reject with tcp reset", purpose: "refuse at once" },
       { text: "reject with icmpx type port-unreachable", purpose: "refuse at once" },
     ]),
-    chain("no-endpoints", lookups("no-endpoint", "reject-connection")),
+    chain("unserved", [
+      ...sourceRules(),
+      ...lookups("no-endpoint", "goto reject-connection"),
+      ...lookups("no-local-endpoint", "drop"),
+    ]),
     baseChain("reject-prerouting", { type: "filter", hook: "prerouting", priority: BEFORE_DSTNAT }, rules),
     baseChain("reject-output", { type: "filter", hook: "output", priority: BEFORE_DSTNAT }, rules),
   ];

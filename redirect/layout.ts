@@ -6,7 +6,8 @@
  * Invariants: one table, `inet lightpath`, nothing outside it; every rule carries a hash of its own text in its
  * comment, so that rules can be compared by what `nft -j list` prints whatever the version that prints it.
  *
- * The parts: `containers.ts`, and the chains, with the reason of each hook, in `service_chains.ts` and `filter_chains.ts`.
+ * The parts: `containers.ts`, and the chains, with the reason of each hook, in `service_chains.ts`,
+ * `source_chains.ts` and `filter_chains.ts`.
  *
  * Needs kernel 5.13 or newer (`reject` in prerouting alone needs 5.9, nat in inet 5.2) and nft 1.0.1 or newer.
  * Source of hooks and priorities: kubernetes/pkg/proxy/nftables/README.md; nft(8).
@@ -18,6 +19,7 @@ import type { EnvoyPorts, LayoutChain, LayoutHook, LayoutRule } from "./chains.t
 import { CONTAINERS, type LayoutContainer } from "./containers.ts";
 import { filterChains } from "./filter_chains.ts";
 import { serviceChains } from "./service_chains.ts";
+import { sourceChains } from "./source_chains.ts";
 
 /** The one table, as `nft` spells it in commands. */
 export const TABLE = "inet lightpath";
@@ -27,7 +29,17 @@ export const TABLE_NAME = "lightpath";
 /** The constant part. Chains come before those that refer to them. */
 export interface Layout {
   readonly containers: readonly LayoutContainer[];
-  readonly chains: readonly LayoutChain[];
+  readonly chains: readonly CommentedChain[];
+}
+
+/** A rule with the comment it has in the kernel: its purpose and a hash of chain and text, e.g. `VIPs #1a2b3c4d`. */
+export interface CommentedRule extends LayoutRule {
+  readonly comment: string;
+}
+
+/** A chain of such rules. */
+export interface CommentedChain extends LayoutChain {
+  readonly rules: readonly CommentedRule[];
 }
 
 /**
@@ -40,19 +52,36 @@ export function createLayout(ports: EnvoyPorts): Layout {
       throw new RangeError(`Cannot redirect to port ${port}: want an integer of 1-65535`);
     }
   }
-  return { containers: CONTAINERS, chains: [...serviceChains(ports), ...filterChains(ports)] };
+  const chains = [...serviceChains(ports), ...sourceChains(), ...filterChains(ports)];
+  return {
+    containers: CONTAINERS,
+    chains: chains.map((chain) => ({
+      ...chain,
+      rules: chain.rules.map((rule) => ({ ...rule, comment: ruleComment(chain.name, rule) })),
+    })),
+  };
 }
 
-/** The comment of a rule: its purpose and a hash of chain and text, e.g. `VIPs #1a2b3c4d`. */
-export function ruleComment(chain: string, rule: LayoutRule): string {
+function ruleComment(chain: string, rule: LayoutRule): string {
   const hash = createHash("sha256").update(`${chain} ${rule.text}`).digest("hex").slice(0, 8);
   return `${rule.purpose} #${hash}`;
 }
 
+/** What a container is made of, as `nft -j list` tells it. */
+export interface ContainerShape {
+  readonly name: string;
+  readonly keyTypes: readonly string[];
+  readonly valueTypes: readonly string[];
+  /** Flags, sizes and the like. */
+  readonly flags: readonly string[];
+}
+
 /** One line of a fingerprint per kind of object; `parse_ruleset.ts` writes the same lines from what it finds. */
 export const fingerprintLine = {
-  container: (name: string, keyTypes: readonly string[], valueTypes: readonly string[]): string =>
-    `${valueTypes.length === 0 ? "set" : "map"} ${name} ${keyTypes.join(".")}:${valueTypes.join(".")}`,
+  container: ({ name, keyTypes, valueTypes, flags }: ContainerShape): string =>
+    `${valueTypes.length === 0 ? "set" : "map"} ${name} ${keyTypes.join(".")}:${valueTypes.join(".")}${
+      flags.map((flag) => ` ${flag}`).join("")
+    }`,
   chain: (name: string): string => `chain ${name}`,
   baseChain: (name: string, hook: LayoutHook, policy: string): string =>
     `chain ${name} ${hook.type} ${hook.hook} ${hook.priority} ${policy}`,
@@ -62,14 +91,12 @@ export const fingerprintLine = {
 /** What identifies the layout, one line per object, sorted. Equal lines mean an equal layout. */
 export function layoutFingerprint(layout: Layout): readonly string[] {
   const lines: string[] = [];
-  for (const { name, keyTypes, valueTypes } of layout.containers) {
-    lines.push(fingerprintLine.container(name, keyTypes, valueTypes));
+  for (const container of layout.containers) {
+    lines.push(fingerprintLine.container({ ...container, flags: container.interval ? ["interval"] : [] }));
   }
   for (const { name, hook, rules } of layout.chains) {
     lines.push(hook ? fingerprintLine.baseChain(name, hook, "accept") : fingerprintLine.chain(name));
-    rules.forEach((rule, position) =>
-      lines.push(fingerprintLine.rule(name, position, ruleComment(name, rule)))
-    );
+    rules.forEach((rule, position) => lines.push(fingerprintLine.rule(name, position, rule.comment)));
   }
   return lines.sort();
 }

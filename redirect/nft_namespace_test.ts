@@ -73,7 +73,7 @@ testInLab("the table is taken as written, and read back as the same", async (cre
   await using _agent = await lab.agent([WEB, DATABASE, EMPTY]);
   const kernel = parseRuleset(await lab.nft.list());
   assertEquals(kernel.layout, layoutFingerprint(createLayout({ tcp: 1666, http: 1667 })));
-  assertEquals(kernel.elements.length, 22);
+  assertEquals(kernel.elements.length, 24);
 });
 
 testInLab("connections to VIPs from pods and the host reach Envoy, which learns the VIP", async (create) => {

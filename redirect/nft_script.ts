@@ -10,7 +10,7 @@
 import type { LayoutChain } from "./chains.ts";
 import type { LayoutContainer } from "./containers.ts";
 import type { PlanDelta } from "./diff.ts";
-import { type Layout, ruleComment, TABLE } from "./layout.ts";
+import { type Layout, TABLE } from "./layout.ts";
 import type { PlanElement } from "./plan.ts";
 
 /** Characters of element text after which a new statement begins. */
@@ -22,11 +22,11 @@ function renderChain({ name, hook }: LayoutChain): string {
   return `add chain ${TABLE} ${name} { type ${hook.type} hook ${hook.hook} priority ${hook.priority}; policy accept; }`;
 }
 
-function renderContainer({ name, keyTypes, valueTypes, typeOf }: LayoutContainer): string {
+function renderContainer({ name, keyTypes, valueTypes, typeOf, interval }: LayoutContainer): string {
   const kind = valueTypes.length === 0 ? "set" : "map";
   const [key, value] = typeOf ?? [keyTypes.join(" . "), valueTypes.join(" . ")];
   const type = `${typeOf === undefined ? "type" : "typeof"} ${key}${value === "" ? "" : ` : ${value}`}`;
-  return `add ${kind} ${TABLE} ${name} { ${type}; }`;
+  return `add ${kind} ${TABLE} ${name} { ${type};${interval ? " flags interval;" : ""} }`;
 }
 
 function renderLayoutLines(layout: Layout): string[] {
@@ -35,8 +35,8 @@ function renderLayoutLines(layout: Layout): string[] {
   // All chains before all rules: rules jump to chains.
   for (const chain of layout.chains) lines.push(renderChain(chain));
   for (const { name, rules } of layout.chains) {
-    for (const rule of rules) {
-      lines.push(`add rule ${TABLE} ${name} ${rule.text} comment "${ruleComment(name, rule)}"`);
+    for (const { text, comment } of rules) {
+      lines.push(`add rule ${TABLE} ${name} ${text} comment "${comment}"`);
     }
   }
   return lines;

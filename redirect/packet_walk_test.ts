@@ -5,7 +5,7 @@ import { createLayout } from "./layout.ts";
 import { renderReplacement } from "./nft_script.ts";
 import { planNode, planServicePort } from "./plan.ts";
 import { FakeNft } from "./testing/fake_nft.ts";
-import { withEndpoints } from "./testing/endpoints.ts";
+import { withEndpoints, withKind } from "./testing/endpoints.ts";
 import { type Packet, walkPacket } from "./testing/packet_walk.ts";
 import { ENVOY_SOCKET_PRIORITY, type NodeAddresses } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
@@ -23,6 +23,24 @@ const PORTS = [
   withEndpoints(
     servicePort({ name: "dns", protocol: "UDP", vips: ["10.96.0.53 53", "fd00::53 53"], nodePort: 30053 }),
     DNS_ENDPOINTS.map((address) => `${address} 5353`),
+    DNS_ENDPOINTS.map((address) => `${address} 5353`),
+  ),
+  {
+    ...withKind(
+      servicePort({ name: "mail", appProtocol: "tcp", vips: ["203.0.113.25 25", "2001:db8:1::25 25"] }),
+      "LoadBalancerIP",
+    ),
+    loadBalancerSourceRanges: { IPv4: ["198.51.100.0/24", "192.0.2.1/32"], IPv6: [] },
+  },
+  withEndpoints(
+    servicePort({
+      name: "local",
+      protocol: "SCTP",
+      vips: ["10.96.0.77 77"],
+      nodePort: 30077,
+      externalTrafficPolicy: "Local",
+    }),
+    ["10.244.1.5 77"],
   ),
 ];
 const NODE: NodeAddresses = { IPv4: ["192.168.0.2", "10.0.0.1"], IPv6: ["2001:db8::2"] };
@@ -48,7 +66,7 @@ for (const from of ["pod", "host"] as const) {
     assertEquals(walk({ ...dns, destination: "fd00::53" }), "unreachable");
     assertEquals(
       walk({ from, destination: "10.0.0.1", port: 30053, protocol: "udp", local: true, draws: [2] }),
-      walk({ ...dns, draws: [2] }),
+      `${walk({ ...dns, draws: [2] })} masquerade`,
     );
   });
 
@@ -56,7 +74,10 @@ for (const from of ["pod", "host"] as const) {
     const walk = await walker(NODE, false);
     assertEquals(walk({ from, destination: "10.96.0.10", port: 80 }), "dnat 10.244.0.5:8080");
     assertEquals(walk({ from, destination: "fd00::10", port: 80 }), "dnat fd00:244::5:8080");
-    assertEquals(walk({ from, destination: "10.0.0.1", port: 30080, local: true }), "dnat 10.244.0.5:8080");
+    assertEquals(
+      walk({ from, destination: "10.0.0.1", port: 30080, local: true }),
+      "dnat 10.244.0.5:8080 masquerade",
+    );
     assertEquals(walk({ from, destination: "10.96.0.30", port: 80 }), "reset");
   });
 
@@ -121,4 +142,39 @@ Deno.test("Envoy's own connections to endpoints are not sent to Envoy again", as
   assertEquals(walk({ ...toVIP, socketPriority: ENVOY_SOCKET_PRIORITY }), "accept");
   assertEquals(walk({ ...toVIP, socketPriority: ENVOY_SOCKET_PRIORITY + 1 }), "dnat 192.168.0.2:1667");
   assertEquals(walk({ ...toVIP, destination: "10.96.0.30", socketPriority: ENVOY_SOCKET_PRIORITY }), "reset");
+});
+
+Deno.test("an endpoint of this node that is given itself sees the node as the source", async () => {
+  const walk = await walker(NODE);
+  const dns = { from: "pod", destination: "10.96.0.53", port: 53, protocol: "udp" } as const;
+  const [, itself = ""] = /^dnat (.*):/.exec(walk({ ...dns, draws: [0] })) ?? [];
+  assertEquals(walk({ ...dns, source: itself, draws: [0] }), `dnat ${itself}:5353 masquerade`);
+  assertEquals(walk({ ...dns, source: itself, draws: [1] }).endsWith("masquerade"), false);
+});
+
+Deno.test("a LoadBalancer's address is for its source ranges alone", async () => {
+  const walk = await walker(NODE);
+  const mail = { from: "pod", port: 25 } as const;
+  for (
+    const [source, destination, outcome] of [
+      ["198.51.100.7", "203.0.113.25", "dnat 192.168.0.2:1666"],
+      ["192.0.2.1", "203.0.113.25", "dnat 192.168.0.2:1666"],
+      ["192.0.2.2", "203.0.113.25", "drop"],
+      ["2001:db8::7", "2001:db8:1::25", "drop"],
+    ] as const
+  ) {
+    assertEquals(walk({ ...mail, source, destination }), outcome, source);
+  }
+});
+
+Deno.test("what has endpoints on other nodes only, and must not use them, is dropped", async () => {
+  const walk = await walker(NODE);
+  assertEquals(
+    walk({ from: "pod", destination: "10.0.0.1", port: 30077, protocol: "sctp", local: true }),
+    "drop",
+  );
+  assertEquals(
+    walk({ from: "pod", destination: "10.96.0.77", port: 77, protocol: "sctp" }),
+    "dnat 10.244.1.5:77",
+  );
 });

@@ -67,18 +67,28 @@ function parseScalar(value: unknown, type: string): string | undefined {
   }
 }
 
-/** A concatenation, or what stands alone. */
-function parseParts(value: unknown, types: readonly string[]): string | undefined {
+/** A range as `plan.ts` writes it, or a scalar. */
+function parseRange(value: unknown, type: string): string | undefined {
+  if (!isObject(value) || !isObject(value["prefix"])) return parseScalar(value, type);
+  const { addr, len } = value["prefix"];
+  const address = parseScalar(addr, type);
+  return address === undefined ? undefined : `${address}/${text(len)}`;
+}
+
+/** A concatenation, or what stands alone. `parseLast` reads the last part. */
+function parseParts(value: unknown, types: readonly string[], parseLast = parseScalar): string | undefined {
   const parts = isObject(value) && Array.isArray(value["concat"]) ? value["concat"] : [value];
   if (parts.length !== types.length) return undefined;
-  const scalars = parts.map((part, index) => parseScalar(part, types[index] ?? ""));
+  const scalars = parts.map((part, index) =>
+    (index === types.length - 1 ? parseLast : parseScalar)(part, types[index] ?? "")
+  );
   return scalars.includes(undefined) ? undefined : scalars.join(" . ");
 }
 
 function parseElement(found: unknown, container: LayoutContainer): PlanElement | undefined {
-  const { name, keyTypes, valueTypes } = container;
+  const { name, keyTypes, valueTypes, interval } = container;
   if (valueTypes.length === 0) {
-    const key = parseParts(found, keyTypes);
+    const key = parseParts(found, keyTypes, interval ? parseRange : parseScalar);
     return key === undefined ? undefined : { container: name, key, value: "" };
   }
   if (!Array.isArray(found) || found.length !== 2) return undefined;
@@ -93,9 +103,10 @@ function parseContainer(found: JsonObject, layout: string[], elements: PlanEleme
   // Printed as one text, `ipv4_addr . inet_service`.
   const valueTypes = found["map"] === undefined ? [] : texts(found["map"]).join(" . ").split(" . ");
   // Flags (interval, timeout …), sizes and the like are not ours: they make the line differ.
-  const flags = ["flags", "size", "timeout", "policy"].filter((flag) => found[flag] !== undefined);
-  const line = fingerprintLine.container(name, keyTypes, valueTypes);
-  layout.push(flags.length === 0 ? line : `${line} ${flags.map((flag) => text(found[flag])).join(" ")}`);
+  const flags = ["flags", "size", "timeout", "policy"].flatMap((flag) =>
+    found[flag] === undefined ? [] : texts(found[flag])
+  );
+  layout.push(fingerprintLine.container({ name, keyTypes, valueTypes, flags }));
   const listed = found["elem"];
   const container = CONTAINER_BY_NAME.get(name);
   if (container === undefined || !Array.isArray(listed)) return;

@@ -25,7 +25,8 @@ import {
 import { balanceClass, MOST_PLACES } from "./balance.ts";
 import { type DestinationSpace, type ElementContainer, SUFFIX } from "./containers.ts";
 import { placed } from "./places.ts";
-import { servedValue } from "./served_value.ts";
+import { type ServedPath, servedValue } from "./served_value.ts";
+import { kernelRanges } from "./source_ranges.ts";
 
 /** An element of a set or map. */
 export interface PlanElement {
@@ -61,10 +62,10 @@ function* destinationsOf(servicePort: ServicePort): Generator<Destination> {
   for (const family of servicePort.families) yield { space: "nodeports", family, kind: "NodePort", key };
 }
 
-/** The endpoints the kernel balances among for a kind of destination, in the order of their places, as nft text. */
-function placesOf(servicePort: ServicePort, family: IPFamily, kind: DestinationKind): readonly string[] {
+/** The endpoints the kernel balances among for a kind of destination, in the order of their places. */
+function placesOf(servicePort: ServicePort, { family, kind }: Destination): readonly Endpoint[] {
   const [first = []] = endpointTiers(endpointsFor(servicePort, family, kind), servicePort.preferredZone);
-  return placed(first.map(socketText), (socket) => socket).slice(0, MOST_PLACES);
+  return placed(first, socketText).slice(0, MOST_PLACES);
 }
 
 function socketText({ address, port }: Endpoint): string {
@@ -73,31 +74,87 @@ function socketText({ address, port }: Endpoint): string {
 
 /**
  * The elements of one ServicePort: for each VIP, and for each family of its NodePort, what is known of the destination, and
- * one for each endpoint. Empty when there is no such ServicePort (`undefined`).
+ * one for each endpoint; for each endpoint of this node one that others may ask for too (`shared_elements.ts`). Empty when
+ * there is no such ServicePort (`undefined`).
  */
 export function planServicePort(servicePort: ServicePort | undefined): PlanElement[] {
   if (servicePort === undefined) return [];
   const elements: PlanElement[] = [];
   // Most destinations of a ServicePort have the same endpoints.
-  const known = new Map<string, readonly string[]>();
-  for (const { space, family, kind, key } of destinationsOf(servicePort)) {
-    const suffix = SUFFIX[family];
+  const known = new Map<string, readonly Endpoint[]>();
+  for (const destination of destinationsOf(servicePort)) {
+    const { family, kind } = destination;
+    elements.push(...planSources(servicePort, destination));
     const path = pathOf(servicePort, family, kind);
-    if (path === "drop") continue;
-    if (path === "reject") {
-      elements.push({ container: `no-endpoint-${space}-${suffix}`, key, value: "" });
+    if (path === "reject" || path === "drop") {
+      elements.push(unserved(path, destination));
       continue;
     }
     const whose = `${family} ${trafficPolicyOf(servicePort, kind)}`;
-    const places = known.get(whose) ?? placesOf(servicePort, family, kind);
+    const places = known.get(whose) ?? placesOf(servicePort, destination);
     known.set(whose, places);
-    const value = servedValue(path, balanceClass(places.length));
-    elements.push({ container: `service-${space}-${suffix}`, key, value });
-    places.forEach((socket, place) =>
-      elements.push({ container: `endpoints-${space}-${suffix}`, key: `${key} . ${place}`, value: socket })
-    );
+    elements.push(...planServed(path, places, destination));
+    if (kind !== "ClusterIP" && servicePort.externalTrafficPolicy === "Cluster") {
+      elements.push(flag("masquerade", destination));
+    }
   }
-  return elements;
+  return [...elements, ...planHairpins(known)];
+}
+
+function flag(
+  container: "no-endpoint" | "no-local-endpoint" | "masquerade",
+  { space, family, key }: Destination,
+): PlanElement {
+  return { container: `${container}-${space}-${SUFFIX[family]}`, key, value: "" };
+}
+
+function unserved(path: "reject" | "drop", destination: Destination): PlanElement {
+  return flag(path === "reject" ? "no-endpoint" : "no-local-endpoint", destination);
+}
+
+function planServed(
+  path: ServedPath,
+  places: readonly Endpoint[],
+  { space, family, key }: Destination,
+): PlanElement[] {
+  const suffix = SUFFIX[family];
+  const value = servedValue(path, balanceClass(places.length));
+  const endpoints = places.map((endpoint, place): PlanElement => ({
+    container: `endpoints-${space}-${suffix}`,
+    key: `${key} . ${place}`,
+    value: socketText(endpoint),
+  }));
+  return [{ container: `service-${space}-${suffix}`, key, value }, ...endpoints];
+}
+
+/** Who may connect to a LoadBalancer's address, where not everybody may. */
+function planSources(servicePort: ServicePort, { family, kind, key }: Destination): PlanElement[] {
+  const { IPv4, IPv6 } = servicePort.loadBalancerSourceRanges;
+  // Ranges of one family shut out the other: that nobody of it was named is no reason to let everybody in.
+  if (kind !== "LoadBalancerIP" || IPv4.length + IPv6.length === 0) return [];
+  const suffix = SUFFIX[family];
+  const ranges = kernelRanges(servicePort.loadBalancerSourceRanges[family]);
+  return [
+    { container: `restricted-ips-${suffix}`, key, value: "" },
+    ...ranges.map((range): PlanElement => ({
+      container: `allowed-sources-${suffix}`,
+      key: `${key} . ${range}`,
+      value: "",
+    })),
+  ];
+}
+
+/** What endpoints of this node send to themselves. */
+function planHairpins(known: ReadonlyMap<string, readonly Endpoint[]>): PlanElement[] {
+  const addresses = new Set<string>();
+  for (const places of known.values()) {
+    for (const { address, isLocal } of places) if (isLocal) addresses.add(address);
+  }
+  return [...addresses].map((address) => ({
+    container: address.includes(":") ? "hairpin-6" : "hairpin-4",
+    key: `${address} . ${address}`,
+    value: "",
+  }));
 }
 
 /**

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import { planNode, planServicePort } from "./plan.ts";
+import type { ServicePort } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
-import { withEndpoints } from "./testing/endpoints.ts";
+import { withEndpoints, withKind } from "./testing/endpoints.ts";
 
 function lines(elements: ReturnType<typeof planServicePort>): string[] {
   return elements.map(({ container, key, value }) => `${container} ${key} : ${value}`.replace(/ : $/, ""));
@@ -22,6 +23,7 @@ Deno.test("planServicePort() plans each VIP and NodePort in the maps of its fami
     "no-endpoint-ips-6 fd00::10 . tcp . 80",
     "service-nodeports-4 tcp . 30080 : 4c51:1",
     "endpoints-nodeports-4 tcp . 30080 . 0 : 10.244.0.5 . 8080",
+    "masquerade-nodeports-4 tcp . 30080",
     "no-endpoint-nodeports-6 tcp . 30080",
   ]);
 });
@@ -53,13 +55,48 @@ Deno.test("planServicePort() takes this node's endpoints where the policy says s
     "endpoints-ips-4 10.96.0.10 . udp . 80 . 0 : 10.244.0.2 . 53",
     "service-nodeports-4 udp . 30053 : 4c53:1",
     "endpoints-nodeports-4 udp . 30053 . 0 : 10.244.0.2 . 53",
+    "masquerade-nodeports-4 udp . 30053",
   ]);
   const local = { ...port, externalTrafficPolicy: "Local" } as const;
   assertEquals(lines(planServicePort(withEndpoints(local, endpoints, ["10.244.0.1 53 b"]))).slice(2), [
     "service-nodeports-4 udp . 30053 : 4c53:1",
     "endpoints-nodeports-4 udp . 30053 . 0 : 10.244.0.1 . 53",
+    "hairpin-4 10.244.0.1 . 10.244.0.1",
   ]);
-  assertEquals(lines(planServicePort(withEndpoints(local, endpoints))).slice(2), []);
+  assertEquals(lines(planServicePort(withEndpoints(local, endpoints))).slice(2), [
+    "no-local-endpoint-nodeports-4 udp . 30053",
+  ]);
+});
+
+Deno.test("planServicePort() masquerades what comes from outside, unless its policy is Local", () => {
+  const port = servicePort({ protocol: "UDP", nodePort: 30053, vips: ["203.0.113.4 53"] });
+  const masquerades = (one: ServicePort): string[] =>
+    lines(planServicePort(one)).filter((line) => line.startsWith("masquerade"));
+  assertEquals(masquerades(port), ["masquerade-nodeports-4 udp . 30053"]);
+  for (const kind of ["ExternalIP", "LoadBalancerIP"] as const) {
+    assertEquals(masquerades(withKind(port, kind)), [
+      "masquerade-ips-4 203.0.113.4 . udp . 53",
+      "masquerade-nodeports-4 udp . 30053",
+    ]);
+  }
+  const local = withKind({ ...port, externalTrafficPolicy: "Local" }, "LoadBalancerIP");
+  assertEquals(masquerades(withEndpoints(local, ["10.244.0.1 53"], ["10.244.0.1 53"])), []);
+});
+
+Deno.test("planServicePort() restricts LoadBalancer addresses of both families to the ranges, none within another", () => {
+  const port = {
+    ...servicePort({ protocol: "UDP", vips: ["203.0.113.4 53", "2001:db8:1::4 53"] }),
+    loadBalancerSourceRanges: { IPv4: ["10.1.0.0/16", "10.0.0.0/8", "192.0.2.1/32", "10.0.0.0/8"], IPv6: [] },
+  };
+  const sources = (one: ServicePort): string[] =>
+    lines(planServicePort(one)).filter((line) => /^(restricted|allowed)/.test(line));
+  assertEquals(sources(withKind(port, "LoadBalancerIP")), [
+    "restricted-ips-4 203.0.113.4 . udp . 53",
+    "allowed-sources-4 203.0.113.4 . udp . 53 . 10.0.0.0/8",
+    "allowed-sources-4 203.0.113.4 . udp . 53 . 192.0.2.1",
+    "restricted-ips-6 2001:db8:1::4 . udp . 53",
+  ]);
+  assertEquals(sources(withKind(port, "ExternalIP")), []);
 });
 
 Deno.test("planServicePort() plans nothing for what does not exist", () => {

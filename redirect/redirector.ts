@@ -28,6 +28,7 @@ import { type NodeState, planNode, planServicePort } from "./plan.ts";
 import { foreignDifferences, readTable, reconcile, type Reconciliation } from "./reconcile.ts";
 import type { ApplyKind, RedirectObserver } from "./observer.ts";
 import type { KernelTable } from "./parse_ruleset.ts";
+import { SharedElements } from "./shared_elements.ts";
 import { Settlement } from "./settlement.ts";
 import { Pause, systemTimers, type Timers } from "./pause.ts";
 
@@ -106,6 +107,7 @@ class NftRedirector implements Redirector {
   readonly #pause: Pause;
 
   #view: Pick<ModelView, "servicePorts"> | undefined;
+  readonly #shared = new SharedElements();
   #pending = new Map<ServicePortKey, ServicePortChange>();
   #node: NodeState = { addresses: { IPv4: [], IPv6: [] }, envoyReady: true };
   /** What the kernel holds of it as far as we know. */
@@ -222,7 +224,7 @@ class NftRedirector implements Redirector {
 
   /** Takes what is pending; what is handed in from here on belongs to the next step. */
   #take(): Taken {
-    const ports = diffChanges(this.#pending);
+    const ports = diffChanges(this.#pending, this.#shared);
     this.#pending = new Map();
     const node = this.#node;
     const own = diffPlans(planNode(this.#appliedNode), planNode(node));
@@ -252,6 +254,7 @@ class NftRedirector implements Redirector {
         taken = this.#take();
         const elements = planNode(taken.node);
         for (const servicePort of view.servicePorts()) elements.push(...planServicePort(servicePort));
+        this.#shared.recount(elements);
         return elements;
       },
     });

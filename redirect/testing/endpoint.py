@@ -2,7 +2,7 @@
 
 serve PROTOCOL PORT ADDRESS...       answers on each address "ADDRESS asked by SOURCE"; PROTOCOL is tcp, udp or sctp
 ask PROTOCOL HOST PORT [COUNT [SOURCE]]  asks so many times, each from a port of its own, and prints the answers with how often
-                                     each came; "refused" and "silence" are answers
+                                     each came; "refused", "not permitted" and "silence" are answers
 
 SCTP is spoken by hand, over raw sockets, since few kernels have it: one INIT chunk is a question, and the answer is an INIT ACK.
 """
@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 
-PATIENCE = 1.5
+PATIENCE = 0.8
 
 
 def family_of(address):
@@ -138,9 +138,11 @@ def ask(protocol, host, port, count=1, source=""):
                 answer = (ask_tcp if protocol == "tcp" else ask_udp)(host, port, source)
         except ConnectionRefusedError:
             answer = "refused"
-        except (socket.timeout, PermissionError):
-            # The kernel tells a program of the node itself that its packet was dropped.
+        except socket.timeout:
             answer = "silence"
+        except PermissionError:
+            # What a program of the node itself is told at once, where its packet is dropped or refused on its way out.
+            answer = "not permitted"
         except OSError as error:
             answer = "broken: %s" % error
         answers[answer] += 1

@@ -3,7 +3,12 @@
  * @module
  */
 
-import type { Endpoint, IPFamily, ServicePort } from "../../agent/model/mod.ts";
+import type { Endpoint, IPFamily, ServicePort, VIPKind } from "../../agent/model/mod.ts";
+
+/** The ServicePort with its VIPs of this kind. */
+export function withKind(servicePort: ServicePort, kind: VIPKind): ServicePort {
+  return { ...servicePort, vips: servicePort.vips.map((vip) => ({ ...vip, kind })) };
+}
 
 /** An endpoint from `ADDRESS PORT`, or `ADDRESS PORT ZONE`. */
 export function endpointAt(text: string, isLocal = false): Endpoint {

@@ -15,6 +15,7 @@ export interface FakeContainer {
   readonly keyTypes: readonly string[];
   /** Empty for a set. */
   readonly valueTypes: readonly string[];
+  readonly interval: boolean;
   /** Key text to value text. */
   readonly elements: Map<string, string>;
 }
@@ -136,12 +137,18 @@ export class FakeNft implements Nft {
     switch (`${verb} ${object}`) {
       case "add set":
       case "add map": {
-        const [, how, type = ""] = /^\{ (type|typeof) ([^;]+); \}$/.exec(rest) ?? refuse("other", line);
+        const [, how, type = "", flags] = /^\{ (type|typeof) ([^;]+);( flags interval;)? \}$/.exec(rest) ??
+          refuse("other", line);
         const [keyTypes = [], valueTypes = []] = type.split(" : ").map((part) =>
           part.split(" . ").map((one) => how === "type" ? one : typeOf(one) ?? refuse("other", line))
         );
         if ((object === "map") !== (valueTypes.length > 0)) refuse("other", line);
-        table.containers.set(name, { keyTypes, valueTypes, elements: new Map() });
+        table.containers.set(name, {
+          keyTypes,
+          valueTypes,
+          interval: flags !== undefined,
+          elements: new Map(),
+        });
         break;
       }
       case "add chain":
@@ -198,7 +205,8 @@ function addElement(
   { text, line }: { readonly text: string; readonly line: string },
 ): void {
   const [key = "", value = ""] = text.split(" : ");
-  if (!fits(key, container.keyTypes) || !fits(value, container.valueTypes)) refuse("other", line);
+  const single = container.interval ? key.replace(/\/\d+$/, "") : key;
+  if (!fits(single, container.keyTypes) || !fits(value, container.valueTypes)) refuse("other", line);
   const present = container.elements.get(key);
   if (present !== undefined && present !== value) refuse("exists", line);
   container.elements.set(key, value);
@@ -219,7 +227,7 @@ function refuseMisplacedVerdicts(table: FakeTable): void {
     for (let rule = queue.pop(); rule !== undefined; rule = queue.pop()) {
       if (seen.has(rule)) continue;
       seen.add(rule);
-      const misplaced = hook.type === "nat" ? /\breject\b/ : /\b(dnat (ip|ip6) to|redirect)\b/;
+      const misplaced = hook.type === "nat" ? /\breject\b/ : /\b(dnat (ip|ip6) to|redirect|masquerade)\b/;
       if (misplaced.test(rule.text)) refuse("unsupported", rule.text);
       for (const target of chainsNamedBy(rule.text)) queue.push(...(table.chains.get(target)?.rules ?? []));
     }
@@ -232,13 +240,14 @@ function listTable(table: FakeTable): unknown {
   const objects: unknown[] = [{ metainfo: { json_schema_version: 1 } }, {
     table: { family: "inet", name: "lightpath" },
   }];
-  for (const [name, { keyTypes, valueTypes, elements }] of table.containers) {
+  for (const [name, { keyTypes, valueTypes, interval, elements }] of table.containers) {
     const isSet = valueTypes.length === 0;
     const type = keyTypes.length === 1 ? keyTypes[0] : keyTypes;
     const elem = [...elements].map(([key, value]) =>
       isSet ? jsonParts(key) : [jsonParts(key), jsonParts(value)]
     );
-    const found = { ...place, name, type, ...(elem.length === 0 ? {} : { elem }) };
+    const flags = interval ? { flags: ["interval"] } : {};
+    const found = { ...place, name, type, ...flags, ...(elem.length === 0 ? {} : { elem }) };
     objects.push(isSet ? { set: found } : { map: { ...found, map: valueTypes.join(" . ") } });
   }
   for (const [name, { hook }] of table.chains) {
@@ -254,6 +263,10 @@ function listTable(table: FakeTable): unknown {
 }
 
 function jsonParts(text: string): unknown {
-  const parts = text.split(" . ").map((part) => /^\d+$/.test(part) ? Number(part) : part);
+  const parts = text.split(" . ").map((part) => {
+    const [, addr, len] = /^(.*)\/(\d+)$/.exec(part) ?? [];
+    if (addr !== undefined) return { prefix: { addr, len: Number(len) } };
+    return /^\d+$/.test(part) ? Number(part) : part;
+  });
   return parts.length === 1 ? parts[0] : { concat: parts };
 }

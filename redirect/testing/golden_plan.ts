@@ -6,7 +6,7 @@
 
 import { servicePort } from "../../agent/model/testing/service_ports.ts";
 import { type PlanElement, planNode, planServicePort } from "../plan.ts";
-import { withEndpoints } from "./endpoints.ts";
+import { withEndpoints, withKind } from "./endpoints.ts";
 
 /** At least one element in every kind of container. */
 export const GOLDEN_PLAN: readonly PlanElement[] = [
@@ -29,5 +29,27 @@ export const GOLDEN_PLAN: readonly PlanElement[] = [
       families: ["IPv4", "IPv6"],
     }),
     ["10.244.0.5 5353", "10.244.1.5 5353", "fd00:244::5 5353"],
+  )),
+  ...planServicePort({
+    ...withKind(
+      withEndpoints(
+        servicePort({ name: "mail", appProtocol: "tcp", vips: ["203.0.113.25 25", "2001:db8:1::25 25"] }),
+        ["10.244.0.5 2525", "fd00:244::5 2525"],
+        ["10.244.0.5 2525", "fd00:244::5 2525"],
+      ),
+      "LoadBalancerIP",
+    ),
+    loadBalancerSourceRanges: { IPv4: ["198.51.100.0/24", "192.0.2.1/32"], IPv6: ["2001:db8::/32"] },
+  }),
+  ...planServicePort(withEndpoints(
+    servicePort({
+      name: "local",
+      protocol: "SCTP",
+      vips: ["10.96.0.77 77"],
+      nodePort: 30077,
+      families: ["IPv4", "IPv6"],
+      externalTrafficPolicy: "Local",
+    }),
+    ["10.244.1.5 77", "fd00:244:1::5 77"],
   )),
 ];

@@ -165,7 +165,7 @@ export class NodeLab implements AsyncDisposable {
 
   /**
    * What a client is answered that asks so many times, each over a connection of its own: how often each answer came. Answers
-   * are `ADDRESS asked by SOURCE`, `refused`, `silence`, `broken: …`.
+   * are `ADDRESS asked by SOURCE`, `refused`, `not permitted`, `silence`, `broken: …`.
    */
   async ask(from: Namespace, question: Question): Promise<ReadonlyMap<string, number>> {
     const { protocol, host, port, count = 1, source = "" } = question;

@@ -8,12 +8,15 @@
  * @module
  */
 
+import ipaddr from "ipaddr.js";
 import type { FakeChain, FakeTable } from "./fake_nft.ts";
 
 /** The first packet of a connection. */
 export interface Packet {
   /** `pod`: comes in by an interface (prerouting). `host`: made here (output). */
   readonly from: "pod" | "host";
+  /** @default "10.244.9.9", or "fd00:244::9:9" */
+  readonly source?: string;
   readonly destination: string;
   readonly port: number;
   readonly protocol?: "tcp" | "udp" | "sctp";
@@ -29,6 +32,7 @@ export interface Packet {
 
 /**
  * Where it ends: `accept` (untouched), `reset`, `unreachable`, `drop`, `redirect :PORT` or `dnat ADDRESS:PORT`; with
+ * ` masquerade` after it where the endpoint sees this node as the source, and with
  * ` priority MAJOR:MINOR` after it where it leaves with a priority it did not come with.
  */
 export type Outcome = string;
@@ -42,6 +46,7 @@ interface Walk {
   priority: string;
   drawn: number;
   translation: Outcome | undefined;
+  masqueraded: boolean;
 }
 
 type Step = { readonly kind: "match" | "mismatch" | "return" } | {
@@ -64,8 +69,21 @@ function familyIs(family: string, { destination }: Walk): boolean {
   return destination.includes(":") === (family === "ip6");
 }
 
+function sourceOf({ packet }: Walk): string {
+  return packet.source ?? (packet.destination.includes(":") ? "fd00:244::9:9" : "10.244.9.9");
+}
+
 function lookUp(walk: Walk, name: string, key: string): string | undefined {
-  return walk.table.containers.get(name)?.elements.get(key);
+  const container = walk.table.containers.get(name);
+  if (!container?.interval) return container?.elements.get(key);
+  const [, start = "", address = ""] = /^(.* )(\S+)$/.exec(key) ?? [];
+  for (const [element, value] of container.elements) {
+    if (!element.startsWith(start)) continue;
+    const range = element.slice(start.length);
+    if (range === address) return value;
+    if (range.includes("/") && ipaddr.parse(address).match(ipaddr.parseCIDR(range))) return value;
+  }
+  return undefined;
 }
 
 function numberOf(priority: string): number {
@@ -85,6 +103,14 @@ function keyOf(walk: Walk, text: string): string | undefined {
       case "ip daddr":
       case "ip6 daddr":
         return familyIs(part.split(" ")[0] ?? "", walk) ? walk.destination : undefined;
+      case "ip saddr":
+      case "ip6 saddr":
+        return familyIs(part.split(" ")[0] ?? "", walk) ? sourceOf(walk) : undefined;
+      case "ct original ip daddr":
+      case "ct original ip6 daddr":
+        return familyIs(part.split(" ")[2] ?? "", walk) ? walk.packet.destination : undefined;
+      case "ct original proto-dst":
+        return String(walk.packet.port);
       case "meta l4proto":
         return protocolOf(walk);
       case "th dport":
@@ -102,7 +128,9 @@ function found(walk: Walk, container: string, key: string): string | undefined {
   return text === undefined ? undefined : lookUp(walk, container, text);
 }
 
-const KEY = String.raw`((?:ip6? daddr|meta l4proto)(?: \. (?:meta l4proto|th dport|numgen random mod \d+))*)`;
+const PART = String
+  .raw`(?:(?:ct original )?ip6? [ds]addr|meta l4proto|th dport|ct original proto-dst|numgen random mod \d+)`;
+const KEY = `(${PART}(?: \\. ${PART})*)`;
 
 /** The expressions of the layout, each with its meaning. */
 const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[]) => Step])[] = [
@@ -137,6 +165,11 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
   [/^tcp sport \{ \d+, \d+ \}/, () => MISMATCH],
   [/^ct state (\S+)/, ({ packet }, states = "") => holds(states.split(",").includes(packet.state ?? "new"))],
   [/^ct direction original/, (walk) => holds(tracked(walk))],
+  [/^oif lo/, (walk) => holds(walk.packet.from === "host" && walk.destination === sourceOf(walk))],
+  [/^masquerade fully-random/, (walk) => {
+    walk.masqueraded = true;
+    return { kind: "end", outcome: "masquerade" };
+  }],
   [/^ct status & dnat == 0/, (walk) => holds(tracked(walk) && walk.translation === undefined)],
   [/^jump (\S+)/, (_walk, to = "") => ({ kind: "go", to, back: true })],
   [/^goto (\S+)/, (_walk, to = "") => ({ kind: "go", to, back: false })],
@@ -245,6 +278,7 @@ export function walkPacket(table: FakeTable | undefined, packet: Packet): Outcom
     priority: came,
     drawn: 0,
     translation: undefined,
+    masqueraded: false,
   };
   const ended = runHook(walk, packet.from === "pod" ? "prerouting" : "output");
   if (ended !== undefined) return ended;
@@ -253,6 +287,8 @@ export function walkPacket(table: FakeTable | undefined, packet: Packet): Outcom
   const refused = toEnvoy || (walk.translation === undefined && packet.local)
     ? runHook(walk, "input")
     : undefined;
+  if (!toEnvoy && walk.translation !== undefined) runHook(walk, "postrouting");
   const outcome = refused ?? walk.translation ?? "accept";
-  return walk.priority === came || walk.priority === "0:0" ? outcome : `${outcome} priority ${walk.priority}`;
+  const left = walk.priority === came || walk.priority === "0:0" ? "" : ` priority ${walk.priority}`;
+  return `${outcome}${walk.masqueraded ? " masquerade" : ""}${left}`;
 }

@@ -6,7 +6,7 @@
 import type { ServicePort, ServicePortChange, ServicePortKey } from "../../agent/model/mod.ts";
 import type { Random } from "../../agent/model/testing/random.ts";
 import { servicePort } from "../../agent/model/testing/service_ports.ts";
-import { withEndpoints } from "./endpoints.ts";
+import { withEndpoints, withKind } from "./endpoints.ts";
 
 /** One batch of changes. */
 export function changes(
@@ -77,6 +77,11 @@ export class RandomPorts {
       internalTrafficPolicy: random.pick(["Cluster", "Cluster", "Local"]),
       externalTrafficPolicy: random.pick(["Cluster", "Cluster", "Local"]),
     });
-    return withEndpoints(port, endpoints, endpoints.filter(() => random.chance(0.3)));
+    const served = withEndpoints(port, endpoints, endpoints.filter(() => random.chance(0.3)));
+    const ranges = random.pick([[], ["10.0.0.0/8", "10.1.0.0/16"], ["192.0.2.1/32"]]);
+    return {
+      ...withKind(served, random.pick(["ClusterIP", "ExternalIP", "LoadBalancerIP"])),
+      loadBalancerSourceRanges: { IPv4: ranges, IPv6: [] },
+    };
   }
 }
