@@ -124,6 +124,14 @@ export class MetricDefinitions {
     "lightpath_connected_envoys",
     "Envoys that are connected to this agent",
   );
+  readonly envoyServing: Gauge = this.#gauge(
+    "lightpath_envoy_serving",
+    "1 while new TCP connections go to Envoy, 0 while the kernel balances them in its place",
+  );
+  readonly envoyFailovers: Counter = this.#counter(
+    "lightpath_envoy_failovers_total",
+    "Times the kernel took over from an Envoy that had served",
+  );
   readonly envoyExits: Counter = this.#counter(
     "lightpath_envoy_exits_total",
     "Times the Envoy run by this agent ended by itself",

@@ -51,6 +51,8 @@ export interface Metrics {
   probed(path: "healthz" | "livez", code: 200 | 503): void;
   /** A change that waited for Envoy has gone to the kernel, or was overtaken by another. */
   openingReleased(released: { readonly result: string; readonly waitedMs: number }): void;
+  /** New TCP connections go to Envoy, or do not any more. Called when it changes, and once at the start. */
+  envoyServing(serving: boolean): void;
   /** The Envoy this agent runs ended without being asked to. */
   envoyExited(): void;
   /** Observer of the ADS server. */
@@ -108,6 +110,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const now = options.now ?? Date.now;
   const metrics = new MetricDefinitions(families);
   registerProcessMetrics(metrics.registry);
+  let everServed = false;
   metrics.buildInfo.set({ version: build.version, envoy_version: build.envoyVersion, mode: build.mode }, 1);
   return {
     contentType: metrics.registry.contentType,
@@ -143,6 +146,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
     problemResolved: (kind) => metrics.problems.dec({ kind }),
     probed: (path, code) => metrics[path].inc({ code: String(code) }),
     openingReleased: ({ result, waitedMs }) => metrics.openings.observe({ result }, waitedMs / 1000),
+    envoyServing: (serving) => {
+      if (!serving && everServed) metrics.envoyFailovers.inc();
+      everServed ||= serving;
+      metrics.envoyServing.set(serving ? 1 : 0);
+    },
     envoyExited: () => metrics.envoyExits.inc(),
     xds: {
       onStreamOpen: () => metrics.envoys.inc(),

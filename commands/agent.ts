@@ -39,23 +39,30 @@ import {
   type Redirector,
 } from "../redirect/mod.ts";
 import {
+  askLiveness,
   createAdsServer,
+  type Destination,
   ENVOY_VERSION,
   type EnvoyBinary,
   type EnvoyState,
   fetchEnvoy,
   findEnvoy,
   openWorkingSet,
+  parseClusterName,
   ResourceStore,
   runEnvoy,
   watchClusterUse,
 } from "../xds/mod.ts";
 import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
-import { type CommandContext, runTogether } from "./context.ts";
+import { abortAfter, type CommandContext, runTogether } from "./context.ts";
 import { DataPath } from "./data_path.ts";
+import { EnvoyPresence } from "./envoy_presence.ts";
 import { explainLive, type LiveSources } from "./explain/live.ts";
 import { serveExplanations } from "./explain/local_socket.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
+
+/** The kubelet waits for 30 s before it kills; nft's own limit is as long. */
+const LONGEST_HAND_OVER_MS = 2_000;
 
 /** Runs the agent until the signal aborts. */
 export async function runAgent(context: CommandContext): Promise<void> {
@@ -92,6 +99,15 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const { serviceProxyName, nodeName, zone, tcpPath } = config;
   const selection = { serviceProxyName, families };
   const model = new ServiceModel(selection, { nodeName, zone, tcpPath });
+  using presence = redirector && new EnvoyPresence({
+    askLiveness: (signal) => askLiveness(config.envoyAdminSocket, signal),
+    onServing: (serving) => {
+      metrics.envoyServing(serving);
+      redirector.setEnvoy({ kind: serving ? "serving" : "away" });
+    },
+    logger,
+  });
+  await presence?.begin(config.envoy === "external");
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
   const problems = createProblemReporter({ logger, counter: metrics });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
@@ -137,6 +153,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     logger,
     adsAddress: renderAdsAddress(config),
     onProgress: () => path.envoyProgressed(),
+    onFed: (fed) => fed ? presence?.fed() : presence?.away("its stream ended"),
   });
   const ads = servers.use(
     await createAdsServer({
@@ -166,6 +183,14 @@ export async function runAgent(context: CommandContext): Promise<void> {
     }),
   );
 
+  /** Nobody tells Envoy of Clusters any more, or there is no Envoy any more: what it cannot carry then is the kernel's. */
+  async function handOver(): Promise<void> {
+    if (redirector === undefined || presence?.serving !== true) return;
+    if (config.envoy === "run") presence.away("the agent that runs it ends");
+    else redirector.setEnvoy({ kind: "alone", held: heldDestinations(ads.heldClusters()) });
+    await redirector.flushed();
+  }
+
   await runTogether([
     (signal) => source.run(path, signal),
     ...(events === undefined ? [] : [(signal: AbortSignal) => events.run(signal)]),
@@ -187,11 +212,18 @@ export async function runAgent(context: CommandContext): Promise<void> {
         concurrency: config.envoyConcurrency,
         logLevel: config.envoyLogLevel,
         logger: logger.with({ process: "envoy" }),
-        onState: (state) => noteEnvoyState(state, { metrics, readiness }),
+        onState: (state) => {
+          if (state.kind === "exited") presence?.away("its process ended");
+          noteEnvoyState(state, { metrics, readiness });
+        },
       }, signal);
       await removeSocket(config.envoyAdminSocket);
     }]),
-  ], context);
+  ], {
+    // Traffic is handed over while the kernel can still be programmed and Envoy, where the agent runs it, still serves.
+    signal: abortAfter(context.signal, handOver, { longestMs: LONGEST_HAND_OVER_MS, logger }),
+    logger,
+  });
   logger.info("ended as asked; the kernel's table stays, so that the next agent finds it");
 }
 
@@ -269,6 +301,11 @@ async function prepareRedirector(
       onDrift: (differences) => metrics.redirect.onDrift(differences),
     },
   });
+}
+
+function heldDestinations(clusters: Iterable<string>): readonly Destination[] {
+  // A Cluster that nobody reaches by an address is none of the kernel's.
+  return [...clusters].flatMap((name) => parseClusterName(name) ?? []);
 }
 
 function noteEnvoyState(

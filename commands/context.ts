@@ -25,6 +25,33 @@ export interface CommandContext {
 }
 
 /**
+ * A signal that aborts some time after another has: when `work` is done, and at the latest after `longestMs`. For what must
+ * still be said while everything else runs.
+ */
+export function abortAfter(
+  signal: AbortSignal,
+  work: () => Promise<void>,
+  { longestMs, logger }: { readonly longestMs: number; readonly logger: Logger },
+): AbortSignal {
+  const later = new AbortController();
+  async function workThenAbort(): Promise<void> {
+    const limit = Promise.withResolvers<void>();
+    const timer = setTimeout(limit.resolve, longestMs);
+    try {
+      await Promise.race([work(), limit.promise]);
+    } catch (error) {
+      logger.warn("something was left undone at the end", { error: String(error) });
+    } finally {
+      clearTimeout(timer);
+      later.abort(signal.reason);
+    }
+  }
+  if (signal.aborted) void workThenAbort();
+  else signal.addEventListener("abort", () => void workThenAbort(), { once: true });
+  return later.signal;
+}
+
+/**
  * Runs loops until the signal aborts. The first that fails ends the others, and its error is thrown when all have ended,
  * so that nothing still runs when the caller goes on.
  */

@@ -29,16 +29,28 @@ export interface ObserveEnvoysOptions {
   readonly adsAddress: string;
   /** Called when an Envoy has answered or has gone: what waits for it may go on. */
   readonly onProgress?: () => void;
+  /** Called when the first Envoy, of whatever version, has what it waits for before it listens, and when the last has gone. */
+  readonly onFed?: (fed: boolean) => void;
 }
 
 /** An observer for the ADS server. */
 export function observeEnvoys(
-  { metrics, readiness, workingSet, logger, adsAddress, onProgress = () => {} }: ObserveEnvoysOptions,
+  {
+    metrics,
+    readiness,
+    workingSet,
+    logger,
+    adsAddress,
+    onProgress = () => {},
+    onFed = () => {},
+  }: ObserveEnvoysOptions,
 ): StreamObserver {
   /** Of the right minor; whether it has all it waits for. */
   const fitting = new Map<number, boolean>();
   /** Of another minor, with what is wrong with each. */
   const unfitting = new Map<number, string>();
+  /** Of either kind, that have what they wait for. */
+  const fed = new Set<number>();
 
   function fits({ envoyVersion }: StreamIdentity): boolean {
     // A client that does not say its version is none of Envoy's releases; nothing can be said against it.
@@ -57,7 +69,10 @@ export function observeEnvoys(
 
   /** An answer to Listeners is the last that Envoy gives before it listens. */
   function listens({ type, streamId }: { readonly type: XdsType; readonly streamId: number }): void {
-    if (type !== "Listener" || fitting.get(streamId) !== false) return;
+    if (type !== "Listener" || fed.has(streamId)) return;
+    fed.add(streamId);
+    if (fed.size === 1) onFed(true);
+    if (!fitting.has(streamId)) return;
     fitting.set(streamId, true);
     report();
   }
@@ -98,6 +113,7 @@ export function observeEnvoys(
     },
     onStreamClosed: ({ streamId }) => {
       metrics.onStreamClosed();
+      if (fed.delete(streamId) && fed.size === 0) onFed(false);
       if (fitting.delete(streamId) || unfitting.delete(streamId)) report();
       onProgress();
     },

@@ -6,7 +6,7 @@ export type { EnvoyPorts } from "./chains.ts";
 export { type Nft, NftError, type NftErrorKind, type NftErrorOptions } from "./nft.ts";
 export { createNftSession, type NftSession, type NftSessionOptions } from "./nft_session.ts";
 export type { Applied, ApplyKind, RedirectObserver } from "./observer.ts";
-export { systemTimers, type Timers } from "./pause.ts";
+export { Pause, systemTimers, type Timers } from "./pause.ts";
 export { cleanup, probeNft } from "./reconcile.ts";
 export { createRedirector, type Redirector, type RedirectorOptions } from "./redirector.ts";
 export { createNft, type NftOptions } from "./run_nft.ts";

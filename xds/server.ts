@@ -58,6 +58,8 @@ export interface AdsServer extends AsyncDisposable {
   hasTaken(clusters: Iterable<string>): boolean;
   /** What each connected Envoy has of a resource, oldest stream first. */
   resourceStates(type: XdsType, name: string): readonly EnvoyResourceState[];
+  /** The Clusters that every connected Envoy holds: connections to these need no agent. Empty while none is connected. */
+  heldClusters(): ReadonlySet<string>;
   /** Ends all streams with UNAVAILABLE, so that Envoy reconnects, and removes the socket. May be called again. */
   close(): Promise<void>;
 }
@@ -129,6 +131,10 @@ export async function createAdsServer(options: AdsServerOptions): Promise<AdsSer
         for (const stream of streams.values()) if (!stream.hasTaken(cluster)) return false;
       }
       return true;
+    },
+    heldClusters: () => {
+      const [first, ...others] = [...streams.values()].map((stream) => stream.heldClusters());
+      return others.reduce((common, held) => common.intersection(held), first ?? new Set<string>());
     },
     resourceStates: (type, name) => [...streams.values()].map((stream) => stream.resourceState(type, name)),
     close,

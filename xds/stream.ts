@@ -127,6 +127,11 @@ export class DeltaStream {
     return this.#closed || hasTaken(this.#subscriptions, this.#options.source, cluster);
   }
 
+  /** The Clusters it holds, or is being sent. */
+  heldClusters(): ReadonlySet<string> {
+    return new Set(this.#subscriptions.Cluster.held.keys());
+  }
+
   /** What this Envoy has of a resource. */
   resourceState(type: XdsType, name: string): EnvoyResourceState {
     const { streamId, nodeId } = this.#report.identity;
