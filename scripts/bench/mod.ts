@@ -7,6 +7,7 @@
 import { fromFileUrl } from "@std/path/from-file-url";
 import { progress } from "../tool_path.ts";
 import { CHARTS_USAGE, runCharts } from "./charts.ts";
+import { FAILOVER_USAGE, runFailover } from "./failover.ts";
 import { L7_USAGE, runL7 } from "./l7.ts";
 import { PEERS_USAGE, runPeers } from "./peers.ts";
 import { runScale, SCALE_USAGE } from "./scale.ts";
@@ -26,6 +27,7 @@ export const COMMANDS: ReadonlyMap<string, BenchCommand> = new Map([
   ["soak", { usage: SOAK_USAGE, run: runSoakCommand }],
   ["peers", { usage: PEERS_USAGE, run: runPeers }],
   ["l7", { usage: L7_USAGE, run: runL7 }],
+  ["failover", { usage: FAILOVER_USAGE, run: runFailover }],
   ["warm", { usage: WARM_USAGE, run: runWarm }],
   ["charts", { usage: CHARTS_USAGE, run: runCharts }],
 ]);
