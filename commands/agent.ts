@@ -103,7 +103,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     askLiveness: (signal) => askLiveness(config.envoyAdminSocket, signal),
     onServing: (serving) => {
       metrics.envoyServing(serving);
-      redirector.setEnvoy({ kind: serving ? "serving" : "away" });
+      redirector.setEnvoyReady(serving);
     },
     logger,
   });
@@ -187,7 +187,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   async function handOver(): Promise<void> {
     if (redirector === undefined || presence?.serving !== true) return;
     if (config.envoy === "run") presence.away("the agent that runs it ends");
-    else redirector.setEnvoy({ kind: "alone", held: heldDestinations(ads.heldClusters()) });
+    else redirector.setEnvoyAlone(heldDestinations(ads.heldClusters()));
     await redirector.flushed();
   }
 

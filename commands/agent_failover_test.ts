@@ -77,7 +77,9 @@ testUnless("new connections outlive Envoy", { unavailable: fixtureUnavailable },
     const next = await fixture.startAgent().ready();
     await untilThroughEnvoy(fixture);
     await next.kill();
-    await fixture.lab.node.run(["sh", "-c", "while grep -qlx envoy /proc/[0-9]*/comm; do sleep 0.05; done"]);
+    // What has ended but was not waited for has a name, but no command line.
+    const envoys = ["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[e]nvoy-bootstrap.json'; true"];
+    await until("Envoy's end", () => fixture.lab.node.run(envoys), { wanted: (count) => count.trim() === "0" });
     for (const host of [VIP, VIP6]) assertEquals(await isThroughEnvoy(fixture, host), false);
   });
 });

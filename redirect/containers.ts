@@ -41,6 +41,7 @@ const DESTINATION_CONTAINERS = [
 /** What is known of this node, and of who may connect: a container for each family. */
 const FAMILY_CONTAINERS = [
   "envoy-address",
+  "envoy-holds",
   "node-addresses",
   "hairpin",
   "restricted-ips",
@@ -50,6 +51,7 @@ const FAMILY_CONTAINERS = [
 /** Name of a set or map of the table. */
 export type ElementContainer =
   | "envoy-ready"
+  | "envoy-alone"
   | `${typeof FAMILY_CONTAINERS[number]}-${FamilySuffix}`
   | `${typeof DESTINATION_CONTAINERS[number]}-${DestinationSpace}-${FamilySuffix}`;
 
@@ -85,6 +87,7 @@ function nodeContainers({ suffix, address }: FamilyWords): LayoutContainer[] {
   return [
     // One element, keyed by `tcp`: a map is how a rule takes an address from elements.
     { name: `envoy-address-${suffix}`, keyTypes: ["inet_proto"], valueTypes: [address] },
+    { name: `envoy-holds-${suffix}`, keyTypes: [address, ...PORT_TYPES], valueTypes: [] },
     { name: `node-addresses-${suffix}`, keyTypes: [address], valueTypes: [] },
     // An endpoint of this node, twice: what it sends to itself. The one kind of element that several ServicePorts ask for.
     { name: `hairpin-${suffix}`, keyTypes: [address, address], valueTypes: [] },
@@ -121,6 +124,8 @@ function destinationContainers(space: DestinationSpace, words: FamilyWords): Lay
 export const CONTAINERS: readonly LayoutContainer[] = [
   // Holds `tcp` while Envoy can be sent connections.
   { name: "envoy-ready", keyTypes: ["inet_proto"], valueTypes: [] },
+  // Holds `tcp` while nobody tells Envoy of Clusters: then it carries what it holds, and no more.
+  { name: "envoy-alone", keyTypes: ["inet_proto"], valueTypes: [] },
   ...FAMILIES.flatMap(nodeContainers),
   ...DESTINATION_SPACES.flatMap((space) => FAMILIES.flatMap((words) => destinationContainers(space, words))),
   ...FAMILIES.flatMap(sourceContainers),

@@ -7,6 +7,7 @@ export { type Nft, NftError, type NftErrorKind, type NftErrorOptions } from "./n
 export { createNftSession, type NftSession, type NftSessionOptions } from "./nft_session.ts";
 export type { Applied, ApplyKind, RedirectObserver } from "./observer.ts";
 export { Pause, systemTimers, type Timers } from "./pause.ts";
+export type { Socket } from "./plan.ts";
 export { cleanup, probeNft } from "./reconcile.ts";
 export { createRedirector, type Redirector, type RedirectorOptions } from "./redirector.ts";
 export { createNft, type NftOptions } from "./run_nft.ts";

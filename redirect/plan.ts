@@ -42,6 +42,16 @@ export interface NodeState {
   readonly addresses: NodeAddresses;
   /** Envoy can be sent connections; otherwise the kernel balances those that are Envoy's. */
   readonly envoyReady: boolean;
+  /** Where nobody tells Envoy of Clusters: all it can carry. Undefined: somebody does. */
+  readonly envoyAloneWith?: readonly Socket[] | undefined;
+}
+
+/** A TCP destination, whoever it belongs to. */
+export interface Socket {
+  /** Canonical text, without brackets. */
+  readonly address: string;
+  readonly family: IPFamily;
+  readonly port: number;
 }
 
 /** A destination as the kernel keys it. */
@@ -161,9 +171,17 @@ function planHairpins(known: ReadonlyMap<string, readonly Endpoint[]>): PlanElem
  * The elements for this node: all its addresses answer NodePorts, and the first of each family is the one by which
  * connections are handed to Envoy (none: by the address of the interface they came in by).
  */
-export function planNode({ addresses, envoyReady }: NodeState): PlanElement[] {
+export function planNode({ addresses, envoyReady, envoyAloneWith }: NodeState): PlanElement[] {
   const elements: PlanElement[] = [];
   if (envoyReady) elements.push({ container: "envoy-ready", key: "tcp", value: "" });
+  if (envoyAloneWith !== undefined) elements.push({ container: "envoy-alone", key: "tcp", value: "" });
+  for (const { address, family, port } of envoyAloneWith ?? []) {
+    elements.push({
+      container: `envoy-holds-${SUFFIX[family]}`,
+      key: `${address} . tcp . ${port}`,
+      value: "",
+    });
+  }
   for (const family of IP_FAMILIES) {
     const [first] = addresses[family];
     if (first !== undefined) {

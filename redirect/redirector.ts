@@ -24,7 +24,7 @@ import { diffChanges, diffPlans, isEmptyDelta, mergeChanges, type PlanDelta } fr
 import { createLayout, type Layout } from "./layout.ts";
 import { renderDelta } from "./nft_script.ts";
 import { type Nft, NftError, type NftErrorKind } from "./nft.ts";
-import { type NodeState, planNode, planServicePort } from "./plan.ts";
+import { type NodeState, planNode, planServicePort, type Socket } from "./plan.ts";
 import { foreignDifferences, readTable, reconcile, type Reconciliation } from "./reconcile.ts";
 import type { ApplyKind, RedirectObserver } from "./observer.ts";
 import type { KernelTable } from "./parse_ruleset.ts";
@@ -62,6 +62,11 @@ export interface Redirector {
    * written, whatever the number of Services. Until the first word it can.
    */
   setEnvoyReady(ready: boolean): void;
+  /**
+   * Says that nobody tells Envoy of Clusters any more, and which destinations it can carry all the same. The others are the
+   * kernel's until `setEnvoyReady` is called again.
+   */
+  setEnvoyAlone(held: readonly Socket[]): void;
   /** Resolves when everything handed in so far is in the kernel; rejects when `run` ends before. */
   flushed(): Promise<void>;
   /** Works until the signal aborts. A transaction that runs then is finished. Rejects for programming errors only. */
@@ -148,7 +153,12 @@ class NftRedirector implements Redirector {
   }
 
   setEnvoyReady(ready: boolean): void {
-    this.#node = { ...this.#node, envoyReady: ready };
+    this.#node = { addresses: this.#node.addresses, envoyReady: ready };
+    this.#handed();
+  }
+
+  setEnvoyAlone(held: readonly Socket[]): void {
+    this.#node = { ...this.#node, envoyAloneWith: held };
     this.#handed();
   }
 

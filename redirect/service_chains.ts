@@ -39,6 +39,10 @@ import { CLASS_BITS, classPart, PATH_BITS, pathPart } from "./served_value.ts";
 function envoyChain(name: string, port: number): LayoutChain {
   return chain(name, [
     { text: "meta l4proto != @envoy-ready return", purpose: "the kernel's turn" },
+    ...FAMILY_EXPRESSIONS.map((family) => ({
+      text: `meta l4proto @envoy-alone ${destinationKey("ips", family)} != @envoy-holds-${family.suffix} return`,
+      purpose: "Envoy could not ask for it",
+    })),
     {
       text: `meta l4proto tcp dnat ip to meta l4proto map @envoy-address-4 : ${port}`,
       purpose: "to Envoy, by this node's address",
