@@ -74,7 +74,7 @@ function* destinationsOf(servicePort: ServicePort): Generator<Destination> {
 
 /** The endpoints the kernel balances among for a kind of destination, in the order of their places. */
 function placesOf(servicePort: ServicePort, { family, kind }: Destination): readonly Endpoint[] {
-  const [first = []] = endpointTiers(endpointsFor(servicePort, family, kind), servicePort.preferredZone);
+  const [first = []] = endpointTiers(endpointsFor(servicePort, family, kind));
   return placed(first, socketText).slice(0, MOST_PLACES);
 }
 

@@ -48,9 +48,13 @@ Deno.test("planServicePort() writes path and class of a destination into its val
 });
 
 Deno.test("planServicePort() takes this node's endpoints where the policy says so, the first tier, nothing for drop", () => {
-  const port = servicePort({ protocol: "UDP", nodePort: 30053, preferredZone: "a" });
+  const port = servicePort({ protocol: "UDP", nodePort: 30053, prefersNear: true });
   const endpoints = ["10.244.0.1 53 b", "10.244.0.2 53 a"];
-  assertEquals(lines(planServicePort(withEndpoints(port, endpoints))), [
+  const all = withEndpoints(port, endpoints);
+  const tiered = all.endpoints.IPv4.map((endpoint) =>
+    endpoint.zone === "a" ? endpoint : { ...endpoint, tier: 1 }
+  );
+  assertEquals(lines(planServicePort({ ...all, endpoints: { IPv4: tiered, IPv6: [] } })), [
     "service-ips-4 10.96.0.10 . udp . 80 : 4c53:1",
     "endpoints-ips-4 10.96.0.10 . udp . 80 . 0 : 10.244.0.2 . 53",
     "service-nodeports-4 udp . 30053 : 4c53:1",
@@ -58,12 +62,12 @@ Deno.test("planServicePort() takes this node's endpoints where the policy says s
     "masquerade-nodeports-4 udp . 30053",
   ]);
   const local = { ...port, externalTrafficPolicy: "Local" } as const;
-  assertEquals(lines(planServicePort(withEndpoints(local, endpoints, ["10.244.0.1 53 b"]))).slice(2), [
+  assertEquals(lines(planServicePort(withEndpoints(local, endpoints, ["10.244.0.1 53 b"]))).slice(3), [
     "service-nodeports-4 udp . 30053 : 4c53:1",
     "endpoints-nodeports-4 udp . 30053 . 0 : 10.244.0.1 . 53",
     "hairpin-4 10.244.0.1 . 10.244.0.1",
   ]);
-  assertEquals(lines(planServicePort(withEndpoints(local, endpoints))).slice(2), [
+  assertEquals(lines(planServicePort(withEndpoints(local, endpoints))).slice(3), [
     "no-local-endpoint-nodeports-4 udp . 30053",
   ]);
 });
