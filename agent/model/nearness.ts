@@ -7,10 +7,9 @@
  * Hints are followed, as by kube-proxy, and by its rules: hints for nodes, if every endpoint has some and one names this
  * node; else hints for zones, likewise. So a control plane that hints otherwise than by where an endpoint is
  * (`service.kubernetes.io/topology-mode: Auto`, or slices of a controller of one's own) is obeyed, and a rollout of hints
- * that is half done sends nobody to the few endpoints that have theirs. Where an endpoint has no hints although the Service
- * asks for a distribution, those are used that Kubernetes' EndpointSlice controller would write: its own zone, and for
- * PreferSameNode its own node. That is what manifests without a control plane need, and with one the seconds until it has
- * written them.
+ * that is half done sends nobody to the few endpoints that have theirs. Where no endpoint has any although the Service asks
+ * for a distribution, those hold that Kubernetes' EndpointSlice controller would write: the endpoint's own zone, and for
+ * PreferSameNode its own node. That is what manifests without a control plane need; kube-proxy uses all endpoints then.
  *
  * kube-proxy never leaves the first tier while it has a ready endpoint. Envoy goes on to the next when endpoints
  * of the first fail. As with kube-proxy a node or zone with few endpoints carries all that its own clients send: whoever asks
@@ -46,7 +45,9 @@ type Hints = Pick<Place, "forNodes" | "forZones">;
 
 /** The tier of each ready endpoint, in their order; the first is 0. */
 export function tiersOf(places: readonly Place[], distribution: TrafficDistribution): readonly number[] {
-  const hints = places.map((place) => hintsOf(place, distribution));
+  const hints: readonly Hints[] = places.some(isHinted)
+    ? places
+    : places.map((place) => hintsByPlace(place, distribution));
   const byNode = isFollowed(hints.map(({ forNodes }) => forNodes));
   const byZone = isFollowed(hints.map(({ forZones }) => forZones));
   return hints.map(({ forNodes, forZones }) => {
@@ -56,13 +57,9 @@ export function tiersOf(places: readonly Place[], distribution: TrafficDistribut
 }
 
 /** Whether {@linkcode tiersOf} may tell an endpoint at this Place from others, now or when others are ready. */
-export function mayBeNear(
-  { node, inZone, forNodes, forZones }: Place,
-  distribution: TrafficDistribution,
-): boolean {
-  if (forNodes !== "unknown" || forZones !== "unknown") return true;
-  return distribution !== "" && inZone !== "unknown" ||
-    distribution === "PreferSameNode" && node !== "unknown";
+export function mayBeNear(place: Place, distribution: TrafficDistribution): boolean {
+  return isHinted(place) || distribution !== "" && place.inZone !== "unknown" ||
+    distribution === "PreferSameNode" && place.node !== "unknown";
 }
 
 /** The endpoints in order of preference. No tier is empty; several only where some are nearer than others. */
@@ -72,9 +69,16 @@ export function endpointTiers(endpoints: readonly Endpoint[]): readonly (readonl
   return tiers.filter((tier) => tier !== undefined);
 }
 
-function hintsOf({ node, inZone, forNodes, forZones }: Place, distribution: TrafficDistribution): Hints {
-  if (distribution === "" || forNodes !== "unknown" || forZones !== "unknown") return { forNodes, forZones };
-  return { forNodes: distribution === "PreferSameNode" ? node : "unknown", forZones: inZone };
+function isHinted({ forNodes, forZones }: Hints): boolean {
+  return forNodes !== "unknown" || forZones !== "unknown";
+}
+
+/** What the EndpointSlice controller would write. */
+function hintsByPlace({ node, inZone }: Place, distribution: TrafficDistribution): Hints {
+  return {
+    forNodes: distribution === "PreferSameNode" ? node : "unknown",
+    forZones: distribution === "" ? "unknown" : inZone,
+  };
 }
 
 function isFollowed(hints: readonly Bearing[]): boolean {

@@ -94,8 +94,11 @@ Deno.test("tiersOf() leaves hints alone that not every endpoint has, or that nam
     [0, 1],
     "those for zones hold",
   );
-  // What the controller has not hinted yet counts as where it is.
-  assertEquals(tiers("PreferSameZone", "node-1 zone-a >zone-a", "node-3 zone-b"), [0, 1]);
+  assertEquals(
+    tiers("PreferSameZone", "node-1 zone-a >zone-a", "node-3 zone-b"),
+    [0, 0],
+    "though it could be guessed",
+  );
 });
 
 Deno.test("mayBeNear() where an endpoint could come first, though it does not now", () => {
