@@ -9,7 +9,10 @@
  *   those a LoadBalancer's address is for is dropped, as kube-proxy does it; then what has no endpoint at all is refused, and
  *   what has none only by its traffic policy dropped.
  * - `tidy-prerouting` and `tidy-output` set the priority back to what it was before the translation used it.
- * - `guard-input` refuses whoever connects to Envoy's ports without having been sent there: no open proxy.
+ * - `guard-input` refuses whoever connects to Envoy's ports without having been sent there: no open proxy. Who was sent there
+ *   while nobody listens, because Envoy died and the kernel does not know it yet, is dropped and not refused: such a client
+ *   tries again after a second, and is then sent to an endpoint. (A program of the node itself is sent to Envoy again: conntrack
+ *   confirms a connection when it leaves, before it comes in by `lo`. It waits until Envoy is back.)
  * - `guard-output` drops what conntrack gave up on. Such a packet would leave untranslated, with Envoy's own address
  *   and port, and the client would answer it with a reset that kills its connection (kube-proxy: issue 74839).
  * @module
@@ -94,6 +97,16 @@ function guards(ports: EnvoyPorts): LayoutChain[] {
         // Without a conntrack entry there is neither direction nor status to match on.
         text: `tcp dport ${envoyPorts} ct state invalid,untracked reject with tcp reset`,
         purpose: "not sent here by us",
+      },
+      {
+        // Both values there are: any socket. Not `socket wildcard`, which finds none where the client's port is that of a
+        // connection that Envoy closed a moment ago (TIME_WAIT).
+        text: `tcp dport ${envoyPorts} ct direction original ct state new socket transparent { 0, 1 } return`,
+        purpose: "Envoy listens",
+      },
+      {
+        text: `tcp dport ${envoyPorts} ct direction original ct state new drop`,
+        purpose: "Envoy has just gone",
       },
     ]),
     baseChain("guard-output", { type: "filter", hook: "output", priority: 0 }, [

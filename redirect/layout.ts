@@ -9,7 +9,7 @@
  * The parts: `containers.ts`, and the chains, with the reason of each hook, in `service_chains.ts`,
  * `source_chains.ts` and `filter_chains.ts`.
  *
- * Needs kernel 5.13 or newer (`reject` in prerouting alone needs 5.9, nat in inet 5.2) and nft 1.0.1 or newer.
+ * Needs kernel 5.13 or newer (`reject` in prerouting alone needs 5.9, nat in inet 5.2) with `nft_socket`, and nft 1.0.1 or newer.
  * Source of hooks and priorities: kubernetes/pkg/proxy/nftables/README.md; nft(8).
  * @module
  */

@@ -272,7 +272,7 @@ testInLab("an element the kernel refuses keeps out no other", async (create) => 
   const bad = servicePort({ name: "bad", vips: ["10.96.0.66 70000"] });
   await using agent = await lab.agent([bad, WEB], { logger });
   assertEquals(await lab.dial(lab.pod, "10.96.0.10", 80), "1667 10.96.0.10:80");
-  assertEquals(lines.filter((line) => line.includes("refused a map element")).length, 1);
+  assertEquals(lines.filter((line) => line.includes("refused a map element")).length, 2);
   const worse = servicePort({ name: "worse", vips: ["10.96.0.67 80000"] });
   await agent.update([bad, worse, WEB, DATABASE], changes([undefined, worse], [undefined, DATABASE]));
   assertEquals(await lab.dial(lab.pod, "10.96.0.20", 5432), "1666 10.96.0.20:5432");

@@ -178,3 +178,10 @@ Deno.test("what has endpoints on other nodes only, and must not use them, is dro
     "dnat 10.244.1.5:77",
   );
 });
+
+Deno.test("who was sent to an Envoy that has just gone is dropped; who is connected already is not", async () => {
+  const walk = await walker(NODE);
+  const toVIP = { from: "pod", destination: "10.96.0.10", port: 80, envoyListens: false } as const;
+  assertEquals(walk(toVIP), "drop");
+  assertEquals(walk({ ...toVIP, destination: "192.168.0.2", port: 1667, local: true }), "reset");
+});

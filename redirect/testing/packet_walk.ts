@@ -26,6 +26,8 @@ export interface Packet {
   readonly state?: "new" | "established" | "invalid" | "untracked";
   /** SO_PRIORITY of the sender's socket, on the node. @default 0 */
   readonly socketPriority?: number;
+  /** Whether Envoy listens. @default true */
+  readonly envoyListens?: boolean;
   /** The numbers that are drawn, one after the other; the last is drawn again and again. @default 0 */
   readonly draws?: readonly number[];
 }
@@ -197,6 +199,7 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
     return holds(number >= numberOf(first) && number <= numberOf(last));
   }],
   [/^meta priority (\w+:\w+)/, ({ priority }, value = "") => holds(numberOf(priority) === numberOf(value))],
+  [/^socket transparent \{ 0, 1 \}/, ({ packet }) => holds(packet.envoyListens ?? true)],
   [/^return/, () => ({ kind: "return" })],
   [/^drop/, () => ({ kind: "end", outcome: "drop" })],
 ];

@@ -1,0 +1,85 @@
+/**
+ * What happens to connections while Envoy comes and goes, in a real kernel.
+ * @module
+ */
+
+import { assertEquals } from "@std/assert/equals";
+import { delay } from "@std/async/delay";
+import { servicePort } from "../agent/model/testing/service_ports.ts";
+import { testUnless } from "../scripts/lab/testing.ts";
+import { withEndpoints } from "./testing/endpoints.ts";
+import { labUnavailable, NodeLab } from "./testing/node_lab.ts";
+
+const POD = ["10.244.0.5 8080", "fd00:244::5 8080"];
+const WEB = withEndpoints(
+  servicePort({ vips: ["10.96.0.10 80", "fd00:96::10 80"], families: ["IPv4", "IPv6"] }),
+  POD,
+  POD,
+);
+const HOSTS = [["10.96.0.10", "1667 10.96.0.10:80"], ["fd00:96::10", "1667 [fd00:96::10]:80"]] as const;
+
+/** Connects again and again from one port, whose connection the other side closes first. */
+const REUSE_PORT = `import socket, sys
+for attempt in range(3):
+    c = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    c.settimeout(0.8)
+    c.bind(("", 40000))
+    c.connect((sys.argv[1], 80))
+    print(c.recv(99).decode().strip())
+    assert c.recv(99) == b""
+    c.close()`;
+
+/** Envoy's stand-in that closes first, so that the connection lingers on its side. */
+const CLOSE_FIRST = `import socket
+s = socket.create_server(("::", 1667), family=socket.AF_INET6, dualstack_ipv6=True)
+print("listening", flush=True)
+while True:
+    c, _ = s.accept()
+    c.sendall(b"closing\\n")
+    c.close()`;
+
+function testInLab(name: string, fn: (lab: NodeLab) => Promise<void>): void {
+  testUnless(`kernel, Envoy gone: ${name}`, { unavailable: labUnavailable }, async () => {
+    await using lab = await NodeLab.create();
+    await fn(lab);
+  });
+}
+
+testInLab("who meets no listener is not refused, and reaches the one that comes", async (lab) => {
+  await using _agent = await lab.agent([WEB]);
+  const answers = HOSTS.flatMap(([host]) => [lab.dial(lab.pod, host, 80), lab.dial(lab.node, host, 80)]);
+  // Their first attempts come to nothing.
+  await delay(500);
+  const listener = await lab.listen(lab.node, [1667]);
+  assertEquals(await Promise.all(answers), HOSTS.flatMap(([, answer]) => [answer, answer]));
+  await listener.kill("SIGKILL");
+  const later = lab.dial(lab.pod, "10.96.0.10", 80);
+  await delay(500);
+  await lab.listen(lab.node, [1667]);
+  assertEquals(await later, HOSTS[0][1]);
+});
+
+testInLab("who meets no listener reaches an endpoint once the kernel knows", async (lab) => {
+  await lab.serve(lab.pod, { protocol: "tcp", port: 8080, addresses: ["10.244.0.5", "fd00:244::5"] });
+  await using agent = await lab.agent([WEB]);
+  const answers = HOSTS.flatMap(([host]) => [lab.dial(lab.barePod, host, 80), lab.dial(lab.pod, host, 80)]);
+  await delay(500);
+  agent.redirector.setEnvoyReady(false);
+  assertEquals((await Promise.all(answers)).map((answer) => answer.split(" ")[0]), [
+    "10.244.0.5",
+    "10.244.0.5",
+    "fd00:244::5",
+    "fd00:244::5",
+  ]);
+});
+
+testInLab("a client that uses a port again which Envoy has just closed is let through", async (lab) => {
+  const envoy = lab.node.spawn(["python3", "-c", CLOSE_FIRST]);
+  await envoy.waitForLine(/listening/);
+  await using _agent = await lab.agent([WEB]);
+  for (const [host] of HOSTS) {
+    const answers = await lab.pod.run(["python3", "-c", REUSE_PORT, host]);
+    assertEquals(answers.trim().split("\n"), ["closing", "closing", "closing"], host);
+  }
+});
