@@ -13,6 +13,10 @@ export const GOLDEN_PLAN: readonly PlanElement[] = [
   ...planNode({
     addresses: { IPv4: ["192.168.0.2", "10.0.0.1"], IPv6: ["2001:db8::2"] },
     envoyReady: true,
+    envoyAloneWith: [
+      { address: "10.96.0.10", family: "IPv4", port: 80 },
+      { address: "fd00::10", family: "IPv6", port: 80 },
+    ],
   }),
   ...planServicePort(servicePort({
     vips: ["10.96.0.10 80", "fd00::10 80", "::a00:1 80"],
