@@ -15,8 +15,8 @@
  * @module
  */
 
-/** Most endpoints of a destination that the kernel balances among; more are left out. */
-export const MOST_PLACES = 65_536;
+/** Most endpoints of a destination that the kernel balances among; more are left out. (Clusters end at 5,000 nodes.) */
+export const MOST_PLACES = 16_384;
 
 /** How often a number is drawn in a class, before one is drawn in the class before. */
 export const DRAWS = 5;

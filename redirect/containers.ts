@@ -36,6 +36,9 @@ const DESTINATION_CONTAINERS = [
   "no-endpoint",
   "no-local-endpoint",
   "masquerade",
+  // Of destinations whose clients keep their endpoints: for how long; endpoints by name.
+  "sticky",
+  "affine",
 ] as const;
 
 /** What is known of this node, and of who may connect: a container for each family. */
@@ -44,6 +47,8 @@ const FAMILY_CONTAINERS = [
   "envoy-holds",
   "node-addresses",
   "hairpin",
+  "endpoint-ids",
+  "clients",
   "restricted-ips",
   "allowed-sources",
 ] as const;
@@ -64,6 +69,8 @@ export interface LayoutContainer {
   readonly valueTypes: readonly string[];
   /** Whether the last part of a key may be a prefix, e.g. `10.0.0.0/8`. */
   readonly interval?: true;
+  /** How many elements the kernel itself may add; they are no part of a plan. */
+  readonly dynamicSize?: number;
   /** The same in expressions, where data types cannot say it: key, and value of a map. */
   readonly typeOf?: readonly [string, string];
 }
@@ -81,6 +88,9 @@ const FAMILIES: readonly FamilyWords[] = [
   { suffix: "6", address: "ipv6_addr", daddr: "ip6 daddr" },
 ];
 
+/** Clients that are remembered at a time, of all destinations of a family; others are given any endpoint each time. */
+const MOST_CLIENTS = 262_144;
+
 const PORT_TYPES = ["inet_proto", "inet_service"];
 
 function nodeContainers({ suffix, address }: FamilyWords): LayoutContainer[] {
@@ -89,8 +99,18 @@ function nodeContainers({ suffix, address }: FamilyWords): LayoutContainer[] {
     { name: `envoy-address-${suffix}`, keyTypes: ["inet_proto"], valueTypes: [address] },
     { name: `envoy-holds-${suffix}`, keyTypes: [address, ...PORT_TYPES], valueTypes: [] },
     { name: `node-addresses-${suffix}`, keyTypes: [address], valueTypes: [] },
-    // An endpoint of this node, twice: what it sends to itself. The one kind of element that several ServicePorts ask for.
+    // An endpoint of this node, twice: what it sends to itself. A kind of element that several ServicePorts ask for.
     { name: `hairpin-${suffix}`, keyTypes: [address, address], valueTypes: [] },
+    // The other kind: an endpoint's name (`affinity.ts`).
+    { name: `endpoint-ids-${suffix}`, keyTypes: [address, "inet_service"], valueTypes: ["classid"] },
+    // Hashes of clients and destinations, with the name of the endpoint that was given.
+    {
+      name: `clients-${suffix}`,
+      keyTypes: ["integer"],
+      valueTypes: ["classid"],
+      typeOf: ["numgen random mod 65536", "meta priority"],
+      dynamicSize: MOST_CLIENTS,
+    },
   ];
 }
 
@@ -117,6 +137,13 @@ function destinationContainers(space: DestinationSpace, words: FamilyWords): Lay
     { name: `no-endpoint-${space}-${suffix}`, keyTypes, valueTypes: [] },
     { name: `no-local-endpoint-${space}-${suffix}`, keyTypes, valueTypes: [] },
     { name: `masquerade-${space}-${suffix}`, keyTypes, valueTypes: [] },
+    { name: `sticky-${space}-${suffix}`, keyTypes, valueTypes: ["classid"] },
+    {
+      name: `affine-${space}-${suffix}`,
+      keyTypes: [...keyTypes, "classid"],
+      valueTypes: [address, "inet_service"],
+      typeOf: [`${key} . meta priority`, `${daddr} . th dport`],
+    },
   ];
 }
 
@@ -133,7 +160,7 @@ export const CONTAINERS: readonly LayoutContainer[] = [
 
 /** Whether several ServicePorts may ask for the same element of a container. */
 export function isShared(container: ElementContainer): boolean {
-  return container === "hairpin-4" || container === "hairpin-6";
+  return container.startsWith("hairpin-") || container.startsWith("endpoint-ids-");
 }
 
 /** Their places in that order. */

@@ -32,7 +32,7 @@ import {
   spaceCondition,
 } from "./chains.ts";
 import { DESTINATION_SPACES } from "./containers.ts";
-import { SERVED_VALUES } from "./served_value.ts";
+import { WRITTEN_PRIORITIES } from "./served_value.ts";
 
 function lookups(container: "no-endpoint" | "no-local-endpoint", verdict: string): LayoutRule[] {
   return DESTINATION_SPACES.flatMap((space) =>
@@ -75,7 +75,7 @@ function unserved(): LayoutChain[] {
 
 function tidying(): LayoutChain[] {
   const rules = [{
-    text: `meta priority ${SERVED_VALUES} meta priority set 0`,
+    text: `meta priority ${WRITTEN_PRIORITIES} meta priority set 0`,
     purpose: "what services wrote there",
   }];
   return [

@@ -7,7 +7,7 @@
  * comment, so that rules can be compared by what `nft -j list` prints whatever the version that prints it.
  *
  * The parts: `containers.ts`, and the chains, with the reason of each hook, in `service_chains.ts`,
- * `source_chains.ts` and `filter_chains.ts`.
+ * `affinity_chains.ts`, `source_chains.ts` and `filter_chains.ts`.
  *
  * Needs kernel 5.13 or newer (`reject` in prerouting alone needs 5.9, nat in inet 5.2) with `nft_socket`, and nft 1.0.1 or newer.
  * Source of hooks and priorities: kubernetes/pkg/proxy/nftables/README.md; nft(8).
@@ -15,6 +15,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { affinityChains } from "./affinity_chains.ts";
 import type { EnvoyPorts, LayoutChain, LayoutHook, LayoutRule } from "./chains.ts";
 import { CONTAINERS, type LayoutContainer } from "./containers.ts";
 import { filterChains } from "./filter_chains.ts";
@@ -52,7 +53,7 @@ export function createLayout(ports: EnvoyPorts): Layout {
       throw new RangeError(`Cannot redirect to port ${port}: want an integer of 1-65535`);
     }
   }
-  const chains = [...serviceChains(ports), ...sourceChains(), ...filterChains(ports)];
+  const chains = [...serviceChains(ports), ...affinityChains(), ...sourceChains(), ...filterChains(ports)];
   return {
     containers: CONTAINERS,
     chains: chains.map((chain) => ({
@@ -92,7 +93,12 @@ export const fingerprintLine = {
 export function layoutFingerprint(layout: Layout): readonly string[] {
   const lines: string[] = [];
   for (const container of layout.containers) {
-    lines.push(fingerprintLine.container({ ...container, flags: container.interval ? ["interval"] : [] }));
+    const { interval, dynamicSize } = container;
+    const flags = [
+      ...(interval ? ["interval"] : []),
+      ...(dynamicSize ? ["timeout", String(dynamicSize)] : []),
+    ];
+    lines.push(fingerprintLine.container({ ...container, flags }));
   }
   for (const { name, hook, rules } of layout.chains) {
     lines.push(hook ? fingerprintLine.baseChain(name, hook, "accept") : fingerprintLine.chain(name));

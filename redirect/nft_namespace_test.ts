@@ -10,6 +10,7 @@ import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import { createLayout, layoutFingerprint } from "./layout.ts";
+import { renderReplacement } from "./nft_script.ts";
 import { parseRuleset } from "./parse_ruleset.ts";
 import { cleanup } from "./reconcile.ts";
 import { createNft } from "./run_nft.ts";
@@ -330,3 +331,13 @@ testInLab("without CAP_NET_ADMIN nft's refusal is one clear sentence", async (cr
   const error = await nft.list().then(() => undefined, (error) => error);
   assertEquals([error?.kind, /CAP_NET_ADMIN/.test(error?.message)], ["permission", true]);
 });
+
+testInLab(
+  "the layout fits into one message of a user namespace, where messages are short",
+  async (create) => {
+    await using lab = await create();
+    const layout = renderReplacement(createLayout({ tcp: 1666, http: 1667 }), []);
+    const nft = createNft({ nftPath: lab.nftPath, argvPrefix: lab.node.enter(["unshare", "-Urn"]) });
+    await nft.check(layout);
+  },
+);

@@ -22,11 +22,17 @@ function renderChain({ name, hook }: LayoutChain): string {
   return `add chain ${TABLE} ${name} { type ${hook.type} hook ${hook.hook} priority ${hook.priority}; policy accept; }`;
 }
 
-function renderContainer({ name, keyTypes, valueTypes, typeOf, interval }: LayoutContainer): string {
+function renderContainer(container: LayoutContainer): string {
+  const { name, keyTypes, valueTypes, typeOf, interval, dynamicSize } = container;
   const kind = valueTypes.length === 0 ? "set" : "map";
   const [key, value] = typeOf ?? [keyTypes.join(" . "), valueTypes.join(" . ")];
   const type = `${typeOf === undefined ? "type" : "typeof"} ${key}${value === "" ? "" : ` : ${value}`}`;
-  return `add ${kind} ${TABLE} ${name} { ${type};${interval ? " flags interval;" : ""} }`;
+  const flags = interval
+    ? " flags interval;"
+    : dynamicSize
+    ? ` flags dynamic,timeout; size ${dynamicSize};`
+    : "";
+  return `add ${kind} ${TABLE} ${name} { ${type};${flags} }`;
 }
 
 function renderLayoutLines(layout: Layout): string[] {

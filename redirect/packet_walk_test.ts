@@ -185,3 +185,40 @@ Deno.test("who was sent to an Envoy that has just gone is dropped; who is connec
   assertEquals(walk(toVIP), "drop");
   assertEquals(walk({ ...toVIP, destination: "192.168.0.2", port: 1667, local: true }), "reset");
 });
+
+Deno.test("a client keeps its endpoint, as long as there is that endpoint", async () => {
+  const sticky = servicePort({
+    name: "sticky",
+    protocol: "UDP",
+    vips: ["10.96.0.88 88"],
+    affinityTimeoutSeconds: 60,
+  });
+  const nft = new FakeNft();
+  const table = async (...endpoints: readonly string[]): Promise<void> => {
+    const clients = nft.table?.containers.get("clients-4")?.elements ?? new Map<string, string>();
+    const plan = [
+      ...planNode({ addresses: NODE, envoyReady: true }),
+      ...planServicePort(withEndpoints(sticky, endpoints)),
+    ];
+    await nft.apply(renderReplacement(createLayout({ tcp: 1666, http: 1667 }), diffPlans([], plan).add));
+    for (const [client, id] of clients) nft.table?.containers.get("clients-4")?.elements.set(client, id);
+  };
+  await table(...DNS_ENDPOINTS);
+  const walk = (source: string, draw: number): string =>
+    walkPacket(nft.table, {
+      from: "pod",
+      source,
+      destination: "10.96.0.88",
+      port: 88,
+      protocol: "udp",
+      draws: [draw],
+    });
+  const given = walk("10.244.9.1", 0);
+  for (const draw of [1, 2, 3, 4]) assertEquals(walk("10.244.9.1", draw), given);
+  assert(walk("10.244.9.2", 1) !== given);
+  const left = DNS_ENDPOINTS.filter((address) => !given.includes(`${address}:`));
+  await table(...left);
+  const next = walk("10.244.9.1", 0);
+  assert(next !== given && next.startsWith("dnat "));
+  for (const draw of [1, 2, 3]) assertEquals(walk("10.244.9.1", draw), next);
+});

@@ -105,11 +105,11 @@ function parseContainer(found: JsonObject, layout: string[], elements: PlanEleme
   // Flags (interval, timeout …), sizes and the like are not ours: they make the line differ.
   const flags = ["flags", "size", "timeout", "policy"].flatMap((flag) =>
     found[flag] === undefined ? [] : texts(found[flag])
-  );
+  ).filter((flag) => flag !== "dynamic"); // nft 1.0.6 does not print that one
   layout.push(fingerprintLine.container({ name, keyTypes, valueTypes, flags }));
   const listed = found["elem"];
   const container = CONTAINER_BY_NAME.get(name);
-  if (container === undefined || !Array.isArray(listed)) return;
+  if (container === undefined || container.dynamicSize !== undefined || !Array.isArray(listed)) return;
   let unreadable = 0;
   for (const item of listed) {
     const element = parseElement(item, container);

@@ -22,6 +22,7 @@ import {
   type ServicePort,
   trafficPolicyOf,
 } from "../agent/model/mod.ts";
+import { endpointId, timeoutValue } from "./affinity.ts";
 import { balanceClass, MOST_PLACES } from "./balance.ts";
 import { type DestinationSpace, type ElementContainer, SUFFIX } from "./containers.ts";
 import { placed } from "./places.ts";
@@ -84,7 +85,7 @@ function socketText({ address, port }: Endpoint): string {
 
 /**
  * The elements of one ServicePort: for each VIP, and for each family of its NodePort, what is known of the destination, and
- * one for each endpoint; for each endpoint of this node one that others may ask for too (`shared_elements.ts`). Empty when
+ * one for each endpoint; for endpoints some that others may ask for too (`shared_elements.ts`). Empty when
  * there is no such ServicePort (`undefined`).
  */
 export function planServicePort(servicePort: ServicePort | undefined): PlanElement[] {
@@ -103,12 +104,14 @@ export function planServicePort(servicePort: ServicePort | undefined): PlanEleme
     const whose = `${family} ${trafficPolicyOf(servicePort, kind)}`;
     const places = known.get(whose) ?? placesOf(servicePort, destination);
     known.set(whose, places);
-    elements.push(...planServed(path, places, destination));
+    elements.push(...planServed(servicePort, { path, places, destination }));
     if (kind !== "ClusterIP" && servicePort.externalTrafficPolicy === "Cluster") {
       elements.push(flag("masquerade", destination));
     }
   }
-  return [...elements, ...planHairpins(known)];
+  elements.push(...planHairpins(known));
+  if (servicePort.affinityTimeoutSeconds > 0) elements.push(...planEndpointIds(known));
+  return elements;
 }
 
 function flag(
@@ -122,19 +125,38 @@ function unserved(path: "reject" | "drop", destination: Destination): PlanElemen
   return flag(path === "reject" ? "no-endpoint" : "no-local-endpoint", destination);
 }
 
+interface ServedDestination {
+  readonly path: ServedPath;
+  readonly places: readonly Endpoint[];
+  readonly destination: Destination;
+}
+
 function planServed(
-  path: ServedPath,
-  places: readonly Endpoint[],
-  { space, family, key }: Destination,
+  { affinityTimeoutSeconds }: ServicePort,
+  { path, places, destination: { space, family, key } }: ServedDestination,
 ): PlanElement[] {
   const suffix = SUFFIX[family];
-  const value = servedValue(path, balanceClass(places.length));
-  const endpoints = places.map((endpoint, place): PlanElement => ({
-    container: `endpoints-${space}-${suffix}`,
-    key: `${key} . ${place}`,
-    value: socketText(endpoint),
-  }));
-  return [{ container: `service-${space}-${suffix}`, key, value }, ...endpoints];
+  const affine = affinityTimeoutSeconds > 0;
+  const value = servedValue({ path, classIndex: balanceClass(places.length), affine });
+  const elements: PlanElement[] = [{ container: `service-${space}-${suffix}`, key, value }];
+  places.forEach((endpoint, place) =>
+    elements.push({
+      container: `endpoints-${space}-${suffix}`,
+      key: `${key} . ${place}`,
+      value: socketText(endpoint),
+    })
+  );
+  if (!affine) return elements;
+  elements.push({ container: `sticky-${space}-${suffix}`, key, value: timeoutValue(affinityTimeoutSeconds) });
+  for (const endpoint of places) {
+    const socket = socketText(endpoint);
+    elements.push({
+      container: `affine-${space}-${suffix}`,
+      key: `${key} . ${endpointId(socket)}`,
+      value: socket,
+    });
+  }
+  return elements;
 }
 
 /** Who may connect to a LoadBalancer's address, where not everybody may. */
@@ -164,6 +186,16 @@ function planHairpins(known: ReadonlyMap<string, readonly Endpoint[]>): PlanElem
     container: address.includes(":") ? "hairpin-6" : "hairpin-4",
     key: `${address} . ${address}`,
     value: "",
+  }));
+}
+
+/** The names of endpoints whose clients are remembered. */
+function planEndpointIds(known: ReadonlyMap<string, readonly Endpoint[]>): PlanElement[] {
+  const sockets = new Set([...known.values()].flatMap((places) => places.map(socketText)));
+  return [...sockets].map((socket) => ({
+    container: socket.includes(":") ? "endpoint-ids-6" : "endpoint-ids-4",
+    key: socket,
+    value: endpointId(socket),
   }));
 }
 

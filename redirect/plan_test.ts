@@ -116,3 +116,23 @@ Deno.test("planNode() makes all addresses answer NodePorts and the first reach E
   ]);
   assertEquals(lines(planNode({ addresses: { IPv4: [], IPv6: [] }, envoyReady: true })), ["envoy-ready tcp"]);
 });
+
+Deno.test("planServicePort() names endpoints where clients keep them, and rounds the time up", () => {
+  const port = servicePort({ protocol: "UDP", nodePort: 30053, affinityTimeoutSeconds: 100 });
+  const endpoints = ["10.244.0.1 53", "10.244.0.2 53"];
+  const [first, second] = ["4df6:3c06", "5a66:94a6"];
+  const elements = lines(planServicePort(withEndpoints(port, endpoints)))
+    .filter((line) => !/^(endpoints|masquerade)/.test(line));
+  assertEquals(elements.sort(), [
+    `affine-ips-4 10.96.0.10 . udp . 80 . ${first} : 10.244.0.1 . 53`,
+    `affine-ips-4 10.96.0.10 . udp . 80 . ${second} : 10.244.0.2 . 53`,
+    `affine-nodeports-4 udp . 30053 . ${first} : 10.244.0.1 . 53`,
+    `affine-nodeports-4 udp . 30053 . ${second} : 10.244.0.2 . 53`,
+    `endpoint-ids-4 10.244.0.1 . 53 : ${first}`,
+    `endpoint-ids-4 10.244.0.2 . 53 : ${second}`,
+    "service-ips-4 10.96.0.10 . udp . 80 : 4c53:8002",
+    "service-nodeports-4 udp . 30053 : 4c53:8002",
+    "sticky-ips-4 10.96.0.10 . udp . 80 : 4c60:5",
+    "sticky-nodeports-4 udp . 30053 : 4c60:5",
+  ]);
+});

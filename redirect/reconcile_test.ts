@@ -87,7 +87,7 @@ Deno.test("a kernel that takes only small messages gets the plan in parts, refus
     (_, index) => servicePort({ name: `s${index}`, vips: [`10.97.${index >> 8}.${index & 255} 80`] }),
   ).flatMap(planServicePort);
   const nft = new FakeNft();
-  nft.longestScript = 60_000;
+  nft.longestScript = 100_000;
   nft.refusedTexts.add("10.97.3.7 . tcp . 80 : 4c51:1");
   const [first, second] = [await bring(nft, many), await bring(nft, many)];
   assertEquals(first.refused.map(({ element }) => element.key), ["10.97.3.7 . tcp . 80"]);

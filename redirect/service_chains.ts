@@ -13,12 +13,16 @@
  *   So every destination has its endpoints in the kernel, and to do without Envoy is to remove one element.
  * - `draw-…` goes to the `balance-…` of the destination's class, which draws an endpoint (`balance.ts`).
  *
+ * The whole layout has to fit into one message to the kernel, which outside of the first user namespace is limited to 212,960
+ * bytes: hence as few rules as there are.
+ *
  * To Envoy by `dnat` to an address of this node, else by `redirect`: `redirect` takes the first address of the
  * interface the packet came in by, and drops the packet when it has none, which is how Calico sets up pods.
  * @module
  */
 
 import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
+import { affineChain } from "./affinity_chains.ts";
 import { BALANCE_CLASSES, DRAWS } from "./balance.ts";
 import {
   baseChain,
@@ -34,7 +38,7 @@ import {
   spaceCondition,
 } from "./chains.ts";
 import { DESTINATION_SPACES, type DestinationSpace, type FamilySuffix } from "./containers.ts";
-import { CLASS_BITS, classPart, PATH_BITS, pathPart } from "./served_value.ts";
+import { AFFINE, AFFINE_BIT, CLASS_BITS, classPart, PATH_BITS, pathPart } from "./served_value.ts";
 
 function envoyChain(name: string, port: number): LayoutChain {
   return chain(name, [
@@ -87,6 +91,10 @@ function servedChain(space: DestinationSpace, { suffix }: FamilyExpressions): La
   const paths = (["envoy-http", "envoy-tcp"] as const).map((path) => `${pathPart(path)} : jump ${path}`);
   return chain(`served-${space}-${suffix}`, [
     { text: `meta priority and ${PATH_BITS} vmap { ${paths.join(", ")} }`, purpose: "Envoy's" },
+    {
+      text: `meta priority and ${AFFINE_BIT} vmap { ${AFFINE} : jump affine-${space}-${suffix} }`,
+      purpose: "the client's",
+    },
     // Each comes back if it has drawn a place without endpoint.
     ...Array<LayoutRule>(DRAWS).fill({ text: `jump draw-${space}-${suffix}`, purpose: "the kernel's" }),
     classRule(1, space, suffix),
@@ -112,7 +120,11 @@ export function serviceChains(ports: EnvoyPorts): LayoutChain[] {
     envoyChain("envoy-tcp", ports.tcp),
     envoyChain("envoy-http", ports.http),
     ...DESTINATION_SPACES.flatMap((space) =>
-      FAMILY_EXPRESSIONS.flatMap((family) => [...balanceChains(space, family), servedChain(space, family)])
+      FAMILY_EXPRESSIONS.flatMap((family) => [
+        ...balanceChains(space, family),
+        affineChain(space, family),
+        servedChain(space, family),
+      ])
     ),
     chain(
       "services",

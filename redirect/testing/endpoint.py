@@ -8,6 +8,7 @@ SCTP is spoken by hand, over raw sockets, since few kernels have it: one INIT ch
 """
 
 import collections
+import random
 import select
 import socket
 import struct
@@ -15,6 +16,7 @@ import sys
 import threading
 
 PATIENCE = 0.8
+FIRST_SCTP_PORT = random.randrange(10000, 60000)
 
 
 def family_of(address):
@@ -112,7 +114,8 @@ def ask_udp(host, port, source):
 
 def ask_sctp(host, port, source, number):
     family = family_of(host)
-    own_port = 20000 + number
+    # Another for each: conntrack knows the ones that were used a moment ago.
+    own_port = FIRST_SCTP_PORT + number
     with socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_SCTP) as raw:
         if source:
             raw.bind((source, 0))

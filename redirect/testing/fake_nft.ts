@@ -16,6 +16,8 @@ export interface FakeContainer {
   /** Empty for a set. */
   readonly valueTypes: readonly string[];
   readonly interval: boolean;
+  /** How many elements packets may add; undefined where they may not. */
+  readonly dynamicSize: number | undefined;
   /** Key text to value text. */
   readonly elements: Map<string, string>;
 }
@@ -53,8 +55,11 @@ const TYPE_OF: readonly (readonly [RegExp, string])[] = [
   [/^ip6 [sd]addr$/, "ipv6_addr"],
   [/^meta l4proto$/, "inet_proto"],
   [/^th dport$/, "inet_service"],
+  [/^meta priority$/, "classid"],
   [/^numgen random mod \d+$/, "integer"],
 ];
+
+const SET_BLOCK = /^\{ (type|typeof) ([^;]+);( flags interval;)?(?: flags dynamic,timeout; size (\d+);)? \}$/;
 
 function refuse(kind: NftErrorKind, line: string): never {
   const text = { "not-found": "No such file or directory", exists: "File exists" }[kind as string] ??
@@ -137,8 +142,7 @@ export class FakeNft implements Nft {
     switch (`${verb} ${object}`) {
       case "add set":
       case "add map": {
-        const [, how, type = "", flags] = /^\{ (type|typeof) ([^;]+);( flags interval;)? \}$/.exec(rest) ??
-          refuse("other", line);
+        const [, how, type = "", interval, size] = SET_BLOCK.exec(rest) ?? refuse("other", line);
         const [keyTypes = [], valueTypes = []] = type.split(" : ").map((part) =>
           part.split(" . ").map((one) => how === "type" ? one : typeOf(one) ?? refuse("other", line))
         );
@@ -146,7 +150,8 @@ export class FakeNft implements Nft {
         table.containers.set(name, {
           keyTypes,
           valueTypes,
-          interval: flags !== undefined,
+          interval: interval !== undefined,
+          dynamicSize: size === undefined ? undefined : Number(size),
           elements: new Map(),
         });
         break;
@@ -240,13 +245,17 @@ function listTable(table: FakeTable): unknown {
   const objects: unknown[] = [{ metainfo: { json_schema_version: 1 } }, {
     table: { family: "inet", name: "lightpath" },
   }];
-  for (const [name, { keyTypes, valueTypes, interval, elements }] of table.containers) {
+  for (const [name, { keyTypes, valueTypes, interval, dynamicSize, elements }] of table.containers) {
     const isSet = valueTypes.length === 0;
     const type = keyTypes.length === 1 ? keyTypes[0] : keyTypes;
     const elem = [...elements].map(([key, value]) =>
       isSet ? jsonParts(key) : [jsonParts(key), jsonParts(value)]
     );
-    const flags = interval ? { flags: ["interval"] } : {};
+    const flags = interval
+      ? { flags: ["interval"] }
+      : dynamicSize === undefined
+      ? {}
+      : { size: dynamicSize, flags: ["timeout"] };
     const found = { ...place, name, type, ...flags, ...(elem.length === 0 ? {} : { elem }) };
     objects.push(isSet ? { set: found } : { map: { ...found, map: valueTypes.join(" . ") } });
   }

@@ -50,6 +50,7 @@ export const GOLDEN_PLAN: readonly PlanElement[] = [
       name: "local",
       protocol: "SCTP",
       vips: ["10.96.0.77 77"],
+      affinityTimeoutSeconds: 10_800,
       nodePort: 30077,
       families: ["IPv4", "IPv6"],
       externalTrafficPolicy: "Local",

@@ -115,6 +115,8 @@ function keyOf(walk: Walk, text: string): string | undefined {
         return String(walk.packet.port);
       case "meta l4proto":
         return protocolOf(walk);
+      case "meta priority":
+        return walk.priority;
       case "th dport":
         return String(walk.port);
       default:
@@ -131,8 +133,10 @@ function found(walk: Walk, container: string, key: string): string | undefined {
 }
 
 const PART = String
-  .raw`(?:(?:ct original )?ip6? [ds]addr|meta l4proto|th dport|ct original proto-dst|numgen random mod \d+)`;
+  .raw`(?:(?:ct original )?ip6? [ds]addr|meta l4proto|th dport|meta priority|ct original proto-dst|numgen random mod \d+)`;
 const KEY = `(${PART}(?: \\. ${PART})*)`;
+/** A hash, by what is hashed: no two are equal here. */
+const HASH = `jhash ${KEY} mod \\d+ seed \\w+`;
 
 /** The expressions of the layout, each with its meaning. */
 const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[]) => Step])[] = [
@@ -144,6 +148,11 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
     new RegExp(`^${KEY} != @(\\S+)`),
     (walk, key = "", set = "") => holds(found(walk, set, key) === undefined),
   ],
+  [new RegExp(`^meta priority set ${HASH} map @(\\S+)`), (walk, key = "", map = "") => {
+    const value = found(walk, map, key);
+    walk.priority = value ?? walk.priority;
+    return holds(value !== undefined);
+  }],
   [new RegExp(`^meta priority set ${KEY} map @(\\S+)`), (walk, key = "", map = "") => {
     const value = found(walk, map, key);
     walk.priority = value ?? walk.priority;
@@ -167,11 +176,26 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
   [/^tcp sport \{ \d+, \d+ \}/, () => MISMATCH],
   [/^ct state (\S+)/, ({ packet }, states = "") => holds(states.split(",").includes(packet.state ?? "new"))],
   [/^ct direction original/, (walk) => holds(tracked(walk))],
+  [new RegExp(`^delete @(\\S+) \\{ ${HASH} : meta priority \\}`), (walk, map = "", key = "") => {
+    walk.table.containers.get(map)?.elements.delete(keyOf(walk, key) ?? "");
+    return MATCH;
+  }],
+  [
+    new RegExp(`^update @(\\S+) \\{ ${HASH} timeout \\d+s : meta priority \\}`),
+    (walk, map = "", key = "") => {
+      const { elements } = walk.table.containers.get(map) ?? {};
+      const client = keyOf(walk, key) ?? "";
+      // The kernel prolongs what there is, and does not replace it.
+      if (elements?.has(client) === false) elements.set(client, walk.priority);
+      return MATCH;
+    },
+  ],
   [/^oif lo/, (walk) => holds(walk.packet.from === "host" && walk.destination === sourceOf(walk))],
   [/^masquerade fully-random/, (walk) => {
     walk.masqueraded = true;
     return { kind: "end", outcome: "masquerade" };
   }],
+  [/^ct status & dnat != 0/, (walk) => holds(walk.translation !== undefined)],
   [/^ct status & dnat == 0/, (walk) => holds(tracked(walk) && walk.translation === undefined)],
   [/^jump (\S+)/, (_walk, to = "") => ({ kind: "go", to, back: true })],
   [/^goto (\S+)/, (_walk, to = "") => ({ kind: "go", to, back: false })],

@@ -74,6 +74,7 @@ export class RandomPorts {
       nodePort: takenNodePorts.has(nodePort) ? 0 : nodePort,
       families: random.pick([["IPv4"], ["IPv6"], ["IPv4", "IPv6"]]),
       carrier: random.pick(["envoy", "kernel"]),
+      affinityTimeoutSeconds: random.pick([0, 0, 100, 10_800]),
       internalTrafficPolicy: random.pick(["Cluster", "Cluster", "Local"]),
       externalTrafficPolicy: random.pick(["Cluster", "Cluster", "Local"]),
     });
