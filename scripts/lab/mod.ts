@@ -6,7 +6,9 @@
 export { connect, type ConnectOptions, type Link } from "./links.ts";
 export { Namespace, namespacesUnavailable, type Sysctls } from "./namespace.ts";
 export { LabProcess, type SpawnOptions } from "./process.ts";
-export { type Addresses, Lab, type Pod } from "./lab.ts";
+export { Cluster, type ClusterNode } from "./cluster.ts";
+export { Lab } from "./lab.ts";
+export type { Addresses, Pod } from "./pod.ts";
 export { type Answer, LoadRun, request, startEchoServerIn, startLoad } from "./load.ts";
 export type { LoadOptions } from "./load_client.ts";
 export type { LoadReport } from "./load_report.ts";

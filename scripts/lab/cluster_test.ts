@@ -1,0 +1,60 @@
+import { assertEquals } from "@std/assert/equals";
+import { Cluster } from "./cluster.ts";
+import { testInNamespace } from "./testing.ts";
+import { ask, startWhoami, whoami } from "./whoami.ts";
+
+testInNamespace(
+  "in the cluster everybody reaches a pod of either node with the own address, over each protocol and family",
+  async () => {
+    await using cluster = await Cluster.create({ prefixes: ["10.96.0.0/16", "fd00:96::/108"] });
+    const [nodeA, nodeB] = cluster.nodes;
+    const client = await cluster.addPod(nodeA, { name: "client", host: 100 });
+    const servers = [
+      await cluster.addPod(nodeA, { name: "a1", host: 11 }),
+      await cluster.addPod(nodeB, { name: "b1", host: 11 }),
+    ];
+    await Promise.all(
+      servers.map((pod) => startWhoami(pod.namespace, { name: pod.name, addresses: pod, ports: [8080] })),
+    );
+    const places = [
+      { namespace: client.namespace, own: client },
+      { namespace: cluster.outside, own: cluster.outsideAddresses },
+    ];
+    for (const { namespace, own } of places) {
+      const wanted: string[] = [];
+      const questions = servers.flatMap((server) =>
+        (["tcp", "http", "udp", "sctp"] as const).flatMap((protocol) =>
+          (["ipv4", "ipv6"] as const).map((family) => {
+            wanted.push(`${protocol} ${server.name} asked by ${own[family]}`);
+            return { protocol, host: server[family] ?? "", port: 8080, times: 1, timeoutMs: 5_000 };
+          })
+        )
+      );
+      const seen = (await ask(namespace, questions)).map(([attempt], index) => {
+        const said = attempt === undefined ? undefined : whoami(attempt);
+        return `${questions[index]?.protocol} ${said?.name} asked by ${said?.source}`;
+      });
+      assertEquals(seen, wanted);
+    }
+  },
+);
+
+testInNamespace("an attempt tells refused, unreachable and silent apart", async () => {
+  await using cluster = await Cluster.create({ prefixes: [] });
+  const [nodeA] = cluster.nodes;
+  await nodeA.namespace.ip(["route add blackhole 198.51.100.1/32"]);
+  await cluster.outside.ip([`route add 198.51.100.1/32 via ${nodeA.addresses.ipv4}`]);
+  const question = { port: 8080, times: 2, timeoutMs: 300 };
+  const results = await ask(cluster.outside, [
+    { ...question, protocol: "tcp", host: nodeA.addresses.ipv4 },
+    { ...question, protocol: "udp", host: nodeA.addresses.ipv6 },
+    { ...question, protocol: "tcp", host: "203.0.113.1" },
+    { ...question, protocol: "udp", host: "198.51.100.1" },
+  ]);
+  assertEquals(results.map((attempts) => attempts.map(({ outcome }) => outcome)), [
+    ["refused", "refused"],
+    ["refused", "refused"],
+    ["unreachable", "unreachable"],
+    ["timeout", "timeout"],
+  ]);
+});
