@@ -2,17 +2,16 @@
  * A real etcd and kube-apiserver that hold a world.
  *
  * In: a shape, changes, the two programs. Out: as every WorldHost; the objects are there before it is handed out.
- * Invariants: only loopback of the namespace this runs in; at most {@linkcode PARALLEL} requests at a time.
+ * Invariants: only loopback of the namespace this runs in.
  * @module
  */
+import { type ApiWrite, ApiWriter } from "../lab/api_writer.ts";
 import type { ControlPlane } from "../lab/control_plane.ts";
 import { startControlPlane } from "../lab/control_plane.ts";
 import type { ApiAccess } from "../lab/service_account.ts";
 import { storedWorld } from "./stored_world.ts";
 import { namespaces, type WorldShape } from "./world.ts";
 import { type Change, Generations, type ObjectWrite, type WorldHost } from "./world_host.ts";
-
-const PARALLEL = 48;
 
 /** What it needs. */
 export interface RealApiOptions {
@@ -30,12 +29,12 @@ export class RealApi implements WorldHost {
   readonly access: ApiAccess;
   readonly #shape: WorldShape;
   readonly #plane: ControlPlane;
-  readonly #writer: Writer;
+  readonly #writer: ApiWriter;
   readonly #generations = new Generations();
 
   private constructor(
     shape: WorldShape,
-    parts: { readonly plane: ControlPlane; readonly access: ApiAccess; readonly writer: Writer },
+    parts: { readonly plane: ControlPlane; readonly access: ApiAccess; readonly writer: ApiWriter },
   ) {
     this.#shape = shape;
     this.#plane = parts.plane;
@@ -64,7 +63,7 @@ export class RealApi implements WorldHost {
       token: plane.token("admin"),
       ca: await Deno.readTextFile(plane.caFile),
     };
-    const writer = made.use(new Writer(access));
+    const writer = made.use(new ApiWriter(access));
     await writer.all([
       [{
         method: "POST",
@@ -75,7 +74,7 @@ export class RealApi implements WorldHost {
           status: { addresses: [{ type: "InternalIP", address: node.address }] },
         },
       }],
-      ...namespaces(shape).map((name): Write[] => [{
+      ...namespaces(shape).map((name): ApiWrite[] => [{
         method: "POST",
         path: "/api/v1/namespaces",
         body: { metadata: { name } },
@@ -102,19 +101,13 @@ export class RealApi implements WorldHost {
   }
 }
 
-interface Write {
-  readonly method: "POST" | "PUT" | "DELETE";
-  readonly path: string;
-  readonly body?: unknown;
-}
-
-const METHODS: Readonly<Record<ObjectWrite["verb"], Write["method"]>> = {
+const METHODS: Readonly<Record<ObjectWrite["verb"], ApiWrite["method"]>> = {
   create: "POST",
   update: "PUT",
   delete: "DELETE",
 };
 
-function toWrite(verb: ObjectWrite["verb"], object: ObjectWrite["object"]): Write {
+function toWrite(verb: ObjectWrite["verb"], object: ObjectWrite["object"]): ApiWrite {
   // Managed fields and uid are the server's to give.
   const { managedFields: _managed, uid: _uid, creationTimestamp: _time, ...metadata } = object.metadata;
   const plural = object.kind === "Service" ? "services" : "endpointslices";
@@ -122,45 +115,4 @@ function toWrite(verb: ObjectWrite["verb"], object: ObjectWrite["object"]): Writ
   const collection = `${group}/namespaces/${metadata["namespace"]}/${plural}`;
   const path = verb === "create" ? collection : `${collection}/${metadata["name"]}`;
   return { method: METHODS[verb], path, ...(verb === "delete" ? {} : { body: { ...object, metadata } }) };
-}
-
-/** Sends writes over connections that are kept, unlike `ControlPlane.call`. */
-class Writer implements Disposable {
-  readonly #client: Deno.HttpClient;
-  readonly #origin: string;
-  readonly #token: string;
-
-  constructor({ host, port, token, ca }: ApiAccess) {
-    // Over HTTP/2, Deno 2.9 sends a body in pieces that wait for the server's delayed ACK: 40 ms for each slice.
-    this.#client = Deno.createHttpClient({ caCerts: [ca], http2: false });
-    this.#origin = `https://${host}:${port}`;
-    this.#token = token;
-  }
-
-  /** Each list in its order, the lists side by side. @throws {Error} With the server's words at the first refusal. */
-  async all(lists: readonly (readonly Write[])[]): Promise<void> {
-    let next = 0;
-    const worker = async (): Promise<void> => {
-      while (next < lists.length) {
-        for (const write of lists[next++]!) await this.#send(write);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(PARALLEL, lists.length) }, worker));
-  }
-
-  async #send({ method, path, body }: Write): Promise<void> {
-    const response = await fetch(`${this.#origin}${path}`, {
-      client: this.#client,
-      method,
-      headers: { Authorization: `Bearer ${this.#token}`, "Content-Type": "application/json" },
-      body: body === undefined ? null : JSON.stringify(body),
-      signal: AbortSignal.timeout(60_000),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-  }
-
-  [Symbol.dispose](): void {
-    this.#client.close();
-  }
 }

@@ -4,11 +4,12 @@ In: on standard input a JSON list of questions {"protocol": "tcp" | "http" | "ud
 "timeoutMs", "pauseMs"?, "path"?}. Questions are asked side by side, the attempts of one question one after the other, each
 over a connection (or from a port) of its own, with a pause between them if there is one.
 Out: on standard output a JSON list, a list of attempts for each question: {"outcome", "ms", "status"?, "body"?}. Outcomes:
-"answered", "refused" (a reset or ICMP port unreachable as the answer to the attempt), "reset" and "closed" (later on),
+"answered", "refused" (a reset, ICMP port or protocol unreachable as the answer to the attempt), "reset" and "closed" (later on),
 "unreachable" (another ICMP error), "timeout".
 """
 
 import asyncio
+import contextlib
 import errno
 import json
 import random
@@ -21,15 +22,19 @@ import sctp
 
 OUTCOMES = {
     errno.ECONNREFUSED: "refused",
+    # ICMP protocol unreachable, ICMPv6 unknown next header: nobody speaks SCTP there.
+    errno.ENOPROTOOPT: "refused",
+    errno.EPROTO: "refused",
     errno.ECONNRESET: "reset",
     errno.EPIPE: "reset",
     errno.EHOSTUNREACH: "unreachable",
     errno.ENETUNREACH: "unreachable",
     errno.EACCES: "unreachable",
-    # What this machine's own filter drops on its way out.
-    errno.EPERM: "timeout",
     errno.ETIMEDOUT: "timeout",
 }
+
+
+SCTP_TURNS = {}
 
 
 class Closed(Exception):
@@ -78,17 +83,24 @@ async def ask_http(question):
     return {"status": int(head.split(" ")[1]), "body": body}
 
 
+async def send(opened, packet):
+    try:
+        await asyncio.get_running_loop().sock_sendall(opened, packet)
+    except PermissionError:
+        pass  # This machine's own filter took it on its way out; whether with an answer is seen by who waits for one.
+
+
 async def ask_udp(question):
     loop = asyncio.get_running_loop()
     with await open_socket(question, socket.SOCK_DGRAM) as opened:
-        await loop.sock_sendall(opened, b"who\n")
+        await send(opened, b"who\n")
         return {"body": (await loop.sock_recv(opened, 4096)).decode()}
 
 
 async def ask_sctp(question):
     loop, source_port = asyncio.get_running_loop(), random.randint(20000, 60000)
     with await open_socket(question, "sctp") as opened:
-        await loop.sock_sendall(opened, sctp.init(source_port, question["port"]))
+        await send(opened, sctp.init(source_port, question["port"]))
         while True:  # A raw socket gets everybody's packets.
             parsed = sctp.parse(opened.family, await loop.sock_recv(opened, 4096))
             if parsed and not sctp.is_init(parsed) and parsed[1] == source_port:
@@ -99,6 +111,13 @@ ASK = {"tcp": ask_tcp, "http": ask_http, "udp": ask_udp, "sctp": ask_sctp}
 
 
 async def attempt(question):
+    # ICMP errors do not say which of a host's raw sockets they are for: one at a time.
+    turn = SCTP_TURNS.setdefault(question["host"], asyncio.Lock())
+    async with turn if question["protocol"] == "sctp" else contextlib.nullcontext():
+        return await attempt_in_turn(question)
+
+
+async def attempt_in_turn(question):
     started = time.monotonic()
     try:
         asked = ASK[question["protocol"]](question)

@@ -13,9 +13,17 @@
  * Invariant: traffic stays inside; `outside` has no way on, and says so at once.
  * @module
  */
+import {
+  type DualStack,
+  NODE_ADDRESSES,
+  type NodeAddressPlan,
+  type NodeName,
+  OUTSIDE_ADDRESSES,
+  podAddresses,
+} from "./cluster_addresses.ts";
 import { connect } from "./links.ts";
 import { Namespace } from "./namespace.ts";
-import { type Addresses, type Pod, wirePod } from "./pod.ts";
+import { type Pod, wirePod } from "./pod.ts";
 
 /** What `outside` sends to node-a, as a router would that the load balancer has told so. */
 export interface ServiceRanges {
@@ -23,30 +31,17 @@ export interface ServiceRanges {
   readonly prefixes: readonly string[];
 }
 
-/** A machine's addresses; this lab needs a kernel with IPv6. */
-export interface DualStack extends Addresses {
-  readonly ipv6: string;
-}
-
 /** A node of the cluster. */
 export interface ClusterNode {
-  readonly name: "node-a" | "node-b";
+  readonly name: NodeName;
   readonly namespace: Namespace;
-  /** Its InternalIPs. */
-  readonly addresses: DualStack;
-  /** Its further addresses. */
-  readonly secondary: DualStack;
-  /** Its address towards its pods. */
-  readonly gateway: DualStack;
-  /** All addresses of its pods are in these. */
-  readonly podPrefixes: DualStack;
+  readonly addresses: NodeAddressPlan;
 }
 
 /** Two nodes and the machine beyond; disposing it ends everything. */
 export class Cluster implements AsyncDisposable {
   readonly nodes: readonly [ClusterNode, ClusterNode];
   readonly outside: Namespace;
-  readonly outsideAddresses: DualStack = OUTSIDE;
 
   private constructor(outside: Namespace, nodes: readonly [ClusterNode, ClusterNode]) {
     this.outside = outside;
@@ -63,27 +58,13 @@ export class Cluster implements AsyncDisposable {
       await outside.ip([
         "link add switch type bridge",
         "link set switch up",
-        ...addressLines("switch", OUTSIDE),
+        ...onNetwork(OUTSIDE_ADDRESSES).map((address) => `addr add ${address} dev switch`),
       ]);
-      const nodes = [await joinNode(outside, 1), await joinNode(outside, 2)] as const;
+      const nodes = [await joinNode(outside, "node-a"), await joinNode(outside, "node-b")] as const;
       const [a, b] = nodes;
-      for (const [node, other] of [[a, b], [b, a]] as const) {
-        await node.namespace.ip([
-          ...routes([other.podPrefixes.ipv4, `${other.secondary.ipv4}/32`], other.addresses.ipv4),
-          ...routes([other.podPrefixes.ipv6, `${other.secondary.ipv6}/128`], other.addresses.ipv6),
-          ...routes(["0.0.0.0/0"], OUTSIDE.ipv4),
-          ...routes(["::/0"], OUTSIDE.ipv6),
-        ]);
-        await outside.ip([
-          ...routes([node.podPrefixes.ipv4, `${node.secondary.ipv4}/32`], node.addresses.ipv4),
-          ...routes([node.podPrefixes.ipv6, `${node.secondary.ipv6}/128`], node.addresses.ipv6),
-        ]);
-      }
-      await outside.ip(
-        ranges.prefixes.flatMap((prefix) =>
-          routes([prefix], prefix.includes(":") ? a.addresses.ipv6 : a.addresses.ipv4)
-        ),
-      );
+      await a.namespace.ip([...routesTo(b), ...routes(["0.0.0.0/0", "::/0"], OUTSIDE_ADDRESSES)]);
+      await b.namespace.ip([...routesTo(a), ...routes(["0.0.0.0/0", "::/0"], OUTSIDE_ADDRESSES)]);
+      await outside.ip([...routesTo(a), ...routesTo(b), ...routes(ranges.prefixes, a.addresses.primary)]);
       for (const { namespace } of [...nodes, { namespace: outside }]) await namespace.sysctl(ROUTER);
       return new Cluster(outside, nodes);
     } catch (error) {
@@ -95,12 +76,8 @@ export class Cluster implements AsyncDisposable {
   /** Adds a pod. @param host The last part of its addresses, 2 to 254, not yet in use on that node. */
   async addPod(node: ClusterNode, options: { readonly name: string; readonly host: number }): Promise<Pod> {
     const { name, host } = options;
-    return await wirePod(node.namespace, {
-      name,
-      ipv4: node.podPrefixes.ipv4.replace(/0\/24$/, String(host)),
-      ipv6: node.podPrefixes.ipv6.replace(/\/64$/, host.toString(16)),
-      gateway: node.gateway,
-    });
+    const { gateway } = node.addresses;
+    return await wirePod(node.namespace, { name, ...podAddresses(node.name, host), gateway });
   }
 
   /** Ends everything and waits for it. */
@@ -109,47 +86,42 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-const OUTSIDE: DualStack = { ipv4: "192.168.77.1", ipv6: "fd00:192:168:77::1" };
-
 /** Forwarding; and ICMP errors each time, not only the first few times. */
 const ROUTER = {
   "net/ipv4/ip_forward": "1",
   "net/ipv6/conf/all/forwarding": "1",
-  "net/ipv4/icmp_ratelimit": "0",
-  "net/ipv6/icmp/ratelimit": "0",
+  // Which messages are limited: none of IPv4, of IPv6 the answers to pings (none cannot be said).
+  "net/ipv4/icmp_ratemask": "0",
+  "net/ipv6/icmp/ratemask": "129",
 };
 
-async function joinNode(outside: Namespace, number: 1 | 2): Promise<ClusterNode> {
-  const name = number === 1 ? "node-a" : "node-b";
+async function joinNode(outside: Namespace, name: NodeName): Promise<ClusterNode> {
   const namespace = await outside.child({ name });
-  const at = (ipv4: string, ipv6: string, host: number): DualStack => ({
-    ipv4: `${ipv4}${host}`,
-    ipv6: `${ipv6}${host}`,
-  });
-  const addresses = at("192.168.77.", "fd00:192:168:77::", 1 + number);
-  const secondary = at("192.168.78.", "fd00:192:168:78::", 1 + number);
+  const addresses = NODE_ADDRESSES[name];
   await connect(outside, namespace, {
     a: [],
-    b: [`${addresses.ipv4}/24`, `${addresses.ipv6}/64`],
+    b: onNetwork(addresses.primary),
     interfaceA: name,
     interfaceB: "eth0",
   });
   await outside.ip([`link set ${name} master switch`]);
-  await namespace.ip([
-    `addr add ${secondary.ipv4}/32 dev lo`,
-    `addr add ${secondary.ipv6}/128 dev lo`,
-  ]);
-  return {
-    ...{ name, namespace, addresses, secondary },
-    gateway: at(`10.244.${number}.`, `fd00:10:244:${number}::`, 1),
-    podPrefixes: { ipv4: `10.244.${number}.0/24`, ipv6: `fd00:10:244:${number}::/64` },
-  };
+  await namespace.ip(alone(addresses.secondary).map((address) => `addr add ${address} dev lo`));
+  return { name, namespace, addresses };
 }
 
-function addressLines(device: string, { ipv4, ipv6 }: DualStack): string[] {
-  return [`addr add ${ipv4}/24 dev ${device}`, `addr add ${ipv6}/64 dev ${device}`];
+/** What belongs to a node. */
+function routesTo({ addresses: { primary, secondary, podPrefix } }: ClusterNode): string[] {
+  return routes([podPrefix.ipv4, podPrefix.ipv6, ...alone(secondary)], primary);
 }
 
-function routes(prefixes: readonly string[], via: string): string[] {
-  return prefixes.map((prefix) => `route add ${prefix} via ${via}`);
+function routes(prefixes: readonly string[], { ipv4, ipv6 }: DualStack): string[] {
+  return prefixes.map((prefix) => `route add ${prefix} via ${prefix.includes(":") ? ipv6 : ipv4}`);
+}
+
+function onNetwork({ ipv4, ipv6 }: DualStack): string[] {
+  return [`${ipv4}/24`, `${ipv6}/64`];
+}
+
+function alone({ ipv4, ipv6 }: DualStack): string[] {
+  return [`${ipv4}/32`, `${ipv6}/128`];
 }

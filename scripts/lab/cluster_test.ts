@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { Cluster } from "./cluster.ts";
+import { OUTSIDE_ADDRESSES } from "./cluster_addresses.ts";
 import { testInNamespace } from "./testing.ts";
 import { ask, startWhoami, whoami } from "./whoami.ts";
 
@@ -18,7 +19,7 @@ testInNamespace(
     );
     const places = [
       { namespace: client.namespace, own: client },
-      { namespace: cluster.outside, own: cluster.outsideAddresses },
+      { namespace: cluster.outside, own: OUTSIDE_ADDRESSES },
     ];
     for (const { namespace, own } of places) {
       const wanted: string[] = [];
@@ -43,11 +44,11 @@ testInNamespace("an attempt tells refused, unreachable and silent apart", async 
   await using cluster = await Cluster.create({ prefixes: [] });
   const [nodeA] = cluster.nodes;
   await nodeA.namespace.ip(["route add blackhole 198.51.100.1/32"]);
-  await cluster.outside.ip([`route add 198.51.100.1/32 via ${nodeA.addresses.ipv4}`]);
+  await cluster.outside.ip([`route add 198.51.100.1/32 via ${nodeA.addresses.primary.ipv4}`]);
   const question = { port: 8080, times: 2, timeoutMs: 300 };
   const results = await ask(cluster.outside, [
-    { ...question, protocol: "tcp", host: nodeA.addresses.ipv4 },
-    { ...question, protocol: "udp", host: nodeA.addresses.ipv6 },
+    { ...question, protocol: "tcp", host: nodeA.addresses.primary.ipv4 },
+    { ...question, protocol: "udp", host: nodeA.addresses.primary.ipv6 },
     { ...question, protocol: "tcp", host: "203.0.113.1" },
     { ...question, protocol: "udp", host: "198.51.100.1" },
   ]);

@@ -5,6 +5,7 @@
 
 export { connect, type ConnectOptions, type Link } from "./links.ts";
 export { Namespace, namespacesUnavailable, type Sysctls } from "./namespace.ts";
+export { ask, type Attempt, type Question, type Speech, startWhoami, whoami } from "./whoami.ts";
 export { LabProcess, type SpawnOptions } from "./process.ts";
 export { Cluster, type ClusterNode } from "./cluster.ts";
 export { Lab } from "./lab.ts";

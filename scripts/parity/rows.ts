@@ -1,0 +1,99 @@
+/**
+ * Expands scenarios into rows: each case over the protocols and families where it applies. Pure.
+ *
+ * In: scenarios. Out: rows with the address and port to ask, in the scenarios' order.
+ * @module
+ */
+import type { IPFamily } from "../../agent/model/mod.ts";
+import type { Speech } from "../lab/whoami.ts";
+import { NODE_ADDRESSES, type NodeName } from "../lab/cluster_addresses.ts";
+import { addressOf, type ByFamily, byFamily, serviceAddresses, UNALLOCATED } from "./addresses.ts";
+import type { Case, Row, Scenario, To } from "./case.ts";
+import { familiesOf, HEALTH_CHECK, PORTS } from "./objects.ts";
+
+const SPEECHES: readonly Speech[] = ["tcp", "http", "udp", "sctp"];
+
+/** All rows of the table. */
+export function rowsOf(scenarios: readonly Scenario[]): Row[] {
+  return scenarios.flatMap((scenario, index) =>
+    scenario.cases.flatMap((one) => expand(one, { scenario, index }))
+  );
+}
+
+function expand(one: Case, { scenario, index }: { scenario: Scenario; index: number }): Row[] {
+  const { from, to, expect, speeches, families } = one;
+  // Load balancers ask over HTTP only.
+  const spoken = to.kind === "HealthCheckNodePort" ? ["http" as const] : speeches ?? SPEECHES;
+  return spoken.flatMap((speech) =>
+    (families ?? familiesOf(scenario)).map((family): Row => ({
+      name: `${scenario.name}: ${from} to ${nameOf(to)}, ${speech}, ${family}`,
+      scenario: scenario.name,
+      ...{ from, to, speech, family, expect },
+      host: hostOf(to, { family, index, scenario }),
+      port: portOf(to, { speech, index }),
+    }))
+  );
+}
+
+/** A destination in a row's name. */
+export function nameOf(to: To): string {
+  switch (to.kind) {
+    case "NodePort":
+      return `NodePort of ${to.node}${to.address === "primary" ? "" : ` (${to.address})`}`;
+    case "HealthCheckNodePort":
+      return `health check NodePort of ${to.node}`;
+    case "UnallocatedClusterIP":
+      return "an unallocated ClusterIP";
+    default:
+      return to.port === undefined ? to.kind : `${to.kind}, another port`;
+  }
+}
+
+function hostOf(
+  to: To,
+  { family, index, scenario }: {
+    readonly family: IPFamily;
+    readonly index: number;
+    readonly scenario: Scenario;
+  },
+): string {
+  const own = serviceAddresses(index);
+  switch (to.kind) {
+    case "ClusterIP":
+      return own.clusterIPs[family];
+    case "ExternalIP":
+      return own.externalIPs[family];
+    case "LoadBalancerIP":
+      return (scenario.service.ipMode === "Proxy" ? addressOf("outside") : own.loadBalancerIPs)[family];
+    case "NodePort":
+      return nodeAddress(to.node, to.address)[family];
+    case "HealthCheckNodePort":
+      return nodeAddress(to.node, "primary")[family];
+    case "UnallocatedClusterIP":
+      return UNALLOCATED[family];
+    default:
+      throw new TypeError(`unknown destination ${to satisfies never}`);
+  }
+}
+
+function nodeAddress(
+  node: NodeName,
+  which: "primary" | "secondary" | "gateway" | "loopback",
+): ByFamily {
+  if (which === "loopback") return { IPv4: "127.0.0.1", IPv6: "::1" };
+  return byFamily(NODE_ADDRESSES[node][which]);
+}
+
+function portOf(to: To, { speech, index }: { readonly speech: Speech; readonly index: number }): number {
+  const own = serviceAddresses(index);
+  switch (to.kind) {
+    case "NodePort":
+      return own.nodePort + PORTS[speech].nodePort;
+    case "HealthCheckNodePort":
+      return own.nodePort + HEALTH_CHECK;
+    case "UnallocatedClusterIP":
+      return PORTS[speech].port;
+    default:
+      return to.port ?? PORTS[speech].port;
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Each kind of destination, from each place, without anything special.
+ * Source: Kubernetes "Virtual IPs and Service Proxies"; Service API reference.
+ * @module
+ */
+import { NOBODYS_RANGES, OUTSIDE_RANGES } from "../addresses.ts";
+import type { Scenario } from "../case.ts";
+import {
+  answered,
+  CLUSTER_IP,
+  DROPPED,
+  EXTERNAL_IP,
+  LOAD_BALANCER_IP,
+  masqueraded,
+  nodePort,
+  NOT_SCTP,
+  ready,
+  REFUSED,
+} from "./_words.ts";
+
+export const DESTINATIONS: readonly Scenario[] = [
+  {
+    name: "cluster-ip",
+    about: "A ClusterIP is served to pods, to the nodes, and to whoever outside has a route to it",
+    service: {},
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "pod-a", to: CLUSTER_IP, expect: answered(["a1", "b1"], "even") },
+      { from: "pod-b", to: CLUSTER_IP, expect: answered(["a1", "b1"]) },
+      { from: "node-a", to: CLUSTER_IP, expect: answered(["a1", "b1"]) },
+      { from: "outside", to: CLUSTER_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "pod-a", to: { kind: "ClusterIP", port: 81 }, expect: REFUSED },
+      { from: "pod-a", to: { kind: "UnallocatedClusterIP" }, expect: DROPPED },
+    ],
+  },
+  {
+    name: "three-endpoints",
+    about: "Connections are spread evenly over endpoints on all nodes",
+    service: {},
+    slices: ready("a1", "a2", "b1"),
+    cases: [{ from: "pod-a", to: CLUSTER_IP, expect: answered(["a1", "a2", "b1"], "even") }],
+  },
+  {
+    name: "node-port",
+    about: "A NodePort is served on each node, and its clients' addresses are masqueraded",
+    service: { type: "NodePort" },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "outside", to: nodePort("node-a"), expect: masqueraded(["a1", "b1"], "node-a", "even") },
+      { from: "pod-a", to: nodePort("node-a"), expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "node-a", to: nodePort("node-a"), expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "node-b", to: nodePort("node-a"), expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "pod-b", to: nodePort("node-a"), expect: masqueraded(["a1", "b1"], "node-a") },
+    ],
+  },
+  {
+    name: "node-port-addresses",
+    about:
+      "NodePorts are served at the InternalIPs only, unless --nodeport-addresses says which (node-b: its other ones)",
+    service: { type: "NodePort" },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "outside", to: nodePort("node-a", "secondary"), expect: REFUSED },
+      { from: "pod-a", to: nodePort("node-a", "gateway"), expect: REFUSED },
+      { from: "node-a", to: nodePort("node-a", "loopback"), speeches: NOT_SCTP, expect: REFUSED },
+      { from: "outside", to: nodePort("node-b"), expect: REFUSED },
+      { from: "outside", to: nodePort("node-b", "secondary"), expect: masqueraded(["a1", "b1"], "node-b") },
+    ],
+  },
+  {
+    name: "load-balancer",
+    about: "A load balancer's address is served like an external one, without leaving the node",
+    service: { type: "LoadBalancer" },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "outside", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-a", "even") },
+      { from: "pod-a", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "pod-b", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-b") },
+      { from: "node-a", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "outside", to: nodePort("node-a"), expect: masqueraded(["a1", "b1"], "node-a") },
+    ],
+  },
+  {
+    name: "load-balancer-proxy",
+    about: "ipMode Proxy: the load balancer's address is not served here, the load balancer itself answers",
+    service: { type: "LoadBalancer", ipMode: "Proxy" },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "pod-a", to: LOAD_BALANCER_IP, expect: answered(["outside"]) },
+      { from: "node-a", to: LOAD_BALANCER_IP, expect: answered(["outside"]) },
+    ],
+  },
+  {
+    name: "source-ranges",
+    about: "loadBalancerSourceRanges: whoever is not in them is not answered at the load balancer's address",
+    service: { type: "LoadBalancer", spec: { loadBalancerSourceRanges: OUTSIDE_RANGES } },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "outside", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "pod-a", to: LOAD_BALANCER_IP, expect: DROPPED },
+      { from: "node-a", to: LOAD_BALANCER_IP, expect: DROPPED },
+    ],
+  },
+  {
+    name: "source-ranges-of-nobody",
+    about: "loadBalancerSourceRanges do not restrict the ClusterIP, external IPs and NodePorts",
+    service: {
+      type: "LoadBalancer",
+      externalIPs: true,
+      spec: { loadBalancerSourceRanges: NOBODYS_RANGES },
+    },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "outside", to: LOAD_BALANCER_IP, expect: DROPPED },
+      { from: "outside", to: nodePort("node-a"), expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "outside", to: EXTERNAL_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "pod-a", to: CLUSTER_IP, expect: answered(["a1", "b1"]) },
+    ],
+  },
+  {
+    name: "external-ip",
+    about: "An external IP is served wherever it arrives",
+    service: { externalIPs: true },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "outside", to: EXTERNAL_IP, expect: masqueraded(["a1", "b1"], "node-a", "even") },
+      { from: "pod-a", to: EXTERNAL_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "node-a", to: EXTERNAL_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+    ],
+  },
+];
