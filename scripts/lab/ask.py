@@ -2,7 +2,8 @@
 
 In: on standard input a JSON list of questions {"protocol": "tcp" | "http" | "udp" | "sctp", "host", "port", "times",
 "timeoutMs", "pauseMs"?, "path"?}. Questions are asked side by side, the attempts of one question one after the other, each
-over a connection (or from a port) of its own, with a pause between them if there is one.
+over a connection (or from a port) of its own, with a pause between them if there is one. The first that is in vain is the last:
+it takes all of its time.
 Out: on standard output a JSON list, a list of attempts for each question: {"outcome", "ms", "status"?, "body"?}. Outcomes:
 "answered", "refused" (a reset, ICMP port or protocol unreachable as the answer to the attempt), "reset" and "closed" (later on),
 "unreachable" (another ICMP error), "timeout".
@@ -139,6 +140,8 @@ async def ask(question):
         if number:
             await asyncio.sleep(question.get("pauseMs", 0) / 1000)
         attempts.append(await attempt(question))
+        if attempts[-1]["outcome"] == "timeout":
+            break
     return attempts
 
 

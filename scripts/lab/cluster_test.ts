@@ -56,6 +56,6 @@ testInNamespace("an attempt tells refused, unreachable and silent apart", async 
     ["refused", "refused"],
     ["refused", "refused"],
     ["unreachable", "unreachable"],
-    ["timeout", "timeout"],
+    ["timeout"],
   ]);
 });

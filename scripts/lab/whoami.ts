@@ -17,7 +17,7 @@ const CLIENT = fromFileUrl(new URL("./ask.py", import.meta.url));
 /** What is spoken; `http` is HTTP/1.1. */
 export type Speech = "tcp" | "http" | "udp" | "sctp";
 
-/** Asked `times` times, one after the other. */
+/** Asked `times` times, one after the other, up to the first timeout. */
 export interface Question {
   readonly protocol: Speech;
   /** Without brackets. */

@@ -6,6 +6,7 @@
  * @module
  */
 import { delay } from "@std/async/delay";
+import type { Attempt } from "../lab/mod.ts";
 import type { Row, Scenario } from "./case.ts";
 import { type Departure, departureOf } from "./departures.ts";
 import { faultOf } from "./judge.ts";
@@ -53,16 +54,24 @@ export async function runTable(options: RunOptions): Promise<Verdict[]> {
   sayTime("the proxy is started");
   await programmed(stage, running, all.filter(isFirstSign));
   sayTime("everything is programmed");
-  const rows = all.filter(select).map((row) => ({ row, departure: departureOf(row, proxy) }));
-  const asked = rows.map(({ row, departure }) =>
-    departure?.kind === "different" ? { ...row, expect: departure.expect } : row
-  );
-  const attempts = await stage.ask(asked);
+  const rows = all.filter(select);
+  const attempts = await stage.ask(rows);
   sayTime(`${rows.length} rows are asked`);
-  return rows.map(({ row, departure }, index) => {
-    const fault = faultOf(asked[index]!, attempts.get(asked[index]!) ?? []);
-    return { row, departure, fault: faultWords(fault, departure), state: stateOf(fault, departure) };
-  });
+  return rows.map((row) => judge(row, departureOf(row, proxy), attempts.get(row) ?? []));
+}
+
+function judge(row: Row, departure: Departure | undefined, attempts: readonly Attempt[]): Verdict {
+  const fault = faultOf(row, attempts);
+  if (departure === undefined) {
+    return { row, departure, fault, state: fault === undefined ? "passed" : "failed" };
+  }
+  const { kind, expect, reason } = departure;
+  if (kind === "pending" && fault === undefined) {
+    return { row, departure, fault: `holds, but is called pending: ${reason}`, state: "failed" };
+  }
+  if (expect === undefined) return { row, departure, fault, state: "pending" };
+  const otherFault = faultOf({ ...row, expect }, attempts);
+  return { row, departure, fault: otherFault ?? fault, state: otherFault === undefined ? kind : "failed" };
 }
 
 /** That these answer says that a node has programmed a family: everything goes to the kernel at once. */
@@ -85,15 +94,4 @@ async function programmed(stage: Stage, proxy: RunningProxy, signs: readonly Row
     }
     await delay(200);
   }
-}
-
-function stateOf(fault: string | undefined, departure: Departure | undefined): Verdict["state"] {
-  if (departure?.kind === "pending") return fault === undefined ? "failed" : "pending";
-  if (fault !== undefined) return "failed";
-  return departure === undefined ? "passed" : "different";
-}
-
-function faultWords(fault: string | undefined, departure: Departure | undefined): string | undefined {
-  if (departure?.kind !== "pending" || fault !== undefined) return fault;
-  return `holds, but is called pending (${departure.reason})`;
 }
