@@ -70,10 +70,15 @@ export interface EndpointShape {
   readonly hints?: Readonly<Record<"forZones" | "forNodes", readonly { readonly name: string }[]>>;
 }
 
-/** Endpoints of a Service whose ports have this number; one slice per family. */
+/** A number at which servers answer. */
+export type ServerPort = 8080 | 8081;
+
+/** Endpoints of a Service whose ports have these numbers; one slice per family. */
 export interface SliceShape {
-  /** @default 8080; servers also answer at 8081 */
-  readonly port?: 8080 | 8081;
+  /** @default 8080 for all */
+  readonly ports?: Readonly<Record<Speech, ServerPort>>;
+  /** @default the Service's */
+  readonly families?: readonly IPFamily[];
   readonly endpoints: readonly EndpointShape[];
 }
 
@@ -85,6 +90,7 @@ export interface ServiceShape {
   readonly families?: readonly IPFamily[];
   /** Whether it has one of each family. @default false */
   readonly externalIPs?: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
   /** Laid over the spec. */
   readonly spec?: Readonly<Record<string, unknown>>;
   /** @default "VIP" */
@@ -114,5 +120,7 @@ export interface Row {
   /** Without brackets. */
   readonly host: string;
   readonly port: number;
+  /** At which port each server has to be asked. */
+  readonly serverPorts: ReadonlyMap<Backend, number>;
   readonly expect: Expectation;
 }

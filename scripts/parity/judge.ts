@@ -95,7 +95,7 @@ function healthFault(
 }
 
 function answerFault(
-  { from, family }: Row,
+  { from, family, serverPorts }: Row,
   { expect, attempts }: {
     readonly expect: Extract<Expectation, { kind: "answered" }>;
     readonly attempts: readonly Attempt[];
@@ -111,6 +111,7 @@ function answerFault(
     if (!sources.includes(said?.source ?? "")) {
       return `asked from ${said?.source} as ${known} saw it, wanted ${sources.join(" or ")} (${source})`;
     }
+    if (said?.port !== serverPorts.get(known)) return `${known} was asked at its port ${said?.port}`;
     counts.set(known, (counts.get(known) ?? 0) + 1);
   }
   return isSpread([...counts.values()], spread) ? undefined : `not ${spread}: ${describe(attempts)}`;

@@ -29,6 +29,14 @@ export const PORTS: Readonly<
   sctp: { protocol: "SCTP", port: 80, nodePort: 0 },
 };
 
+/** What is spoken, in the order of the Services' ports; it is also a port's name. */
+export const SPEECHES: readonly Speech[] = ["tcp", "http", "udp", "sctp"];
+
+/** Where a slice's servers are asked. */
+export function serverPort({ ports }: Pick<SliceShape, "ports">, speech: Speech): number {
+  return ports?.[speech] ?? 8080;
+}
+
 /** Added to a Service's first NodePort: where load balancers ask. */
 export const HEALTH_CHECK = 9;
 
@@ -40,22 +48,24 @@ export function familiesOf({ service }: Scenario): readonly IPFamily[] {
 /** All objects of a scenario. */
 export function objectsOf(scenario: Scenario, index: number): KubeObject[] {
   const slices = familiesOf(scenario).flatMap((family) =>
-    scenario.slices.map((shape, number) => slice(scenario, { family, shape, number }))
+    scenario.slices.flatMap((shape, number) =>
+      shape.families?.includes(family) === false ? [] : [slice(scenario, { family, shape, number })]
+    )
   );
   return [service(scenario, index), ...slices];
 }
 
 function service(scenario: Scenario, index: number): KubeObject {
-  const { name, service: { type = "ClusterIP", spec = {}, ipMode, externalIPs } } = scenario;
+  const { name, service: { type = "ClusterIP", spec = {}, labels = {}, ipMode, externalIPs } } = scenario;
   const addresses = serviceAddresses(index);
   const families = familiesOf(scenario);
   const exposed = type !== "ClusterIP";
-  const ports = Object.entries(PORTS).map(([portName, { protocol, port, nodePort }]) => ({
-    name: portName,
-    protocol,
-    port,
+  const ports = SPEECHES.map((speech) => ({
+    name: speech,
+    protocol: PORTS[speech].protocol,
+    port: PORTS[speech].port,
     targetPort: "served",
-    ...(exposed ? { nodePort: addresses.nodePort + nodePort } : {}),
+    ...(exposed ? { nodePort: addresses.nodePort + PORTS[speech].nodePort } : {}),
   }));
   const checked = type === "LoadBalancer" && spec["externalTrafficPolicy"] === "Local";
   const ingress = families.map((family) =>
@@ -66,7 +76,7 @@ function service(scenario: Scenario, index: number): KubeObject {
   return {
     apiVersion: "v1",
     kind: "Service",
-    metadata: { namespace: "default", name },
+    metadata: { namespace: "default", name, labels },
     spec: {
       type,
       clusterIP: addresses.clusterIPs[families[0] ?? "IPv4"],
@@ -86,7 +96,7 @@ function slice(
   { name }: Scenario,
   options: { readonly family: IPFamily; readonly shape: SliceShape; readonly number: number },
 ): KubeObject {
-  const { family, shape: { port = 8080, endpoints }, number } = options;
+  const { family, shape, number } = options;
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
@@ -96,8 +106,12 @@ function slice(
       labels: { "kubernetes.io/service-name": name },
     },
     addressType: family,
-    ports: Object.entries(PORTS).map(([portName, { protocol }]) => ({ name: portName, protocol, port })),
-    endpoints: endpoints.map((endpoint) => endpointOf(endpoint, family)),
+    ports: SPEECHES.map((speech) => ({
+      name: speech,
+      protocol: PORTS[speech].protocol,
+      port: serverPort(shape, speech),
+    })),
+    endpoints: shape.endpoints.map((endpoint) => endpointOf(endpoint, family)),
   };
 }
 

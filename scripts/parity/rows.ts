@@ -8,10 +8,8 @@ import type { IPFamily } from "../../agent/model/mod.ts";
 import type { Speech } from "../lab/whoami.ts";
 import { NODE_ADDRESSES, type NodeName } from "../lab/cluster_addresses.ts";
 import { addressOf, type ByFamily, byFamily, serviceAddresses, UNALLOCATED } from "./addresses.ts";
-import type { Case, Row, Scenario, To } from "./case.ts";
-import { familiesOf, HEALTH_CHECK, PORTS } from "./objects.ts";
-
-const SPEECHES: readonly Speech[] = ["tcp", "http", "udp", "sctp"];
+import type { Backend, Case, Row, Scenario, To } from "./case.ts";
+import { familiesOf, HEALTH_CHECK, PORTS, serverPort, SPEECHES } from "./objects.ts";
 
 /** All rows of the table. */
 export function rowsOf(scenarios: readonly Scenario[]): Row[] {
@@ -31,6 +29,7 @@ function expand(one: Case, { scenario, index }: { scenario: Scenario; index: num
       ...{ from, to, speech, family, expect },
       host: hostOf(to, { family, index, scenario }),
       port: portOf(to, { speech, index }),
+      serverPorts: serverPortsOf(scenario, { to, speech }),
     }))
   );
 }
@@ -96,4 +95,16 @@ function portOf(to: To, { speech, index }: { readonly speech: Speech; readonly i
     default:
       return to.port ?? PORTS[speech].port;
   }
+}
+
+function serverPortsOf(
+  { service, slices }: Scenario,
+  { to, speech }: { readonly to: To; readonly speech: Speech },
+): ReadonlyMap<Backend, number> {
+  // What a load balancer that is a proxy itself would hand on.
+  const itself = service.ipMode === "Proxy" && to.kind === "LoadBalancerIP";
+  return new Map([
+    ...slices.flatMap((slice) => slice.endpoints.map(({ at }) => [at, serverPort(slice, speech)] as const)),
+    ...(itself ? [["outside", PORTS[speech].port] as const] : []),
+  ]);
 }

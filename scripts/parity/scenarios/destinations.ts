@@ -28,6 +28,7 @@ export const DESTINATIONS: readonly Scenario[] = [
       { from: "pod-a", to: CLUSTER_IP, expect: answered(["a1", "b1"], "even") },
       { from: "pod-b", to: CLUSTER_IP, expect: answered(["a1", "b1"]) },
       { from: "node-a", to: CLUSTER_IP, expect: answered(["a1", "b1"]) },
+      { from: "node-b", to: CLUSTER_IP, expect: answered(["a1", "b1"]) },
       { from: "outside", to: CLUSTER_IP, expect: masqueraded(["a1", "b1"], "node-a") },
       { from: "pod-a", to: { kind: "ClusterIP", port: 81 }, expect: REFUSED },
       { from: "pod-a", to: { kind: "UnallocatedClusterIP" }, expect: DROPPED },
@@ -126,6 +127,16 @@ export const DESTINATIONS: readonly Scenario[] = [
       { from: "outside", to: EXTERNAL_IP, expect: masqueraded(["a1", "b1"], "node-a", "even") },
       { from: "pod-a", to: EXTERNAL_IP, expect: masqueraded(["a1", "b1"], "node-a") },
       { from: "node-a", to: EXTERNAL_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+    ],
+  },
+  {
+    name: "served-by-others",
+    about: "A Service that another proxy serves (service-proxy-name) is as if it were not there",
+    service: { type: "LoadBalancer", labels: { "service.kubernetes.io/service-proxy-name": "example.com" } },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "pod-a", to: CLUSTER_IP, expect: DROPPED },
+      { from: "outside", to: nodePort("node-a"), speeches: NOT_SCTP, expect: REFUSED },
     ],
   },
 ];

@@ -53,6 +53,13 @@ export const ENDPOINTS: readonly Scenario[] = [
     cases: [{ from: "pod-a", to: CLUSTER_IP, expect: answered(["b1"]) }],
   },
   {
+    name: "publish-not-ready-unready",
+    about: "publishNotReadyAddresses: a slice that says not ready is believed",
+    service: { spec: { publishNotReadyAddresses: true } },
+    slices: [{ endpoints: [unready("b1")] }],
+    cases: [{ from: "pod-a", to: CLUSTER_IP, expect: REFUSED }],
+  },
+  {
     name: "terminating",
     about: "Terminating endpoints get nothing as long as others are ready",
     service: {},
@@ -86,8 +93,42 @@ export const ENDPOINTS: readonly Scenario[] = [
     name: "named-ports",
     about: "A port's number is each slice's own",
     service: {},
-    slices: [{ port: 8080, endpoints: [{ at: "a1" }] }, { port: 8081, endpoints: [{ at: "b1" }] }],
+    slices: [
+      { endpoints: [{ at: "a1" }] },
+      { ports: { tcp: 8081, http: 8081, udp: 8081, sctp: 8081 }, endpoints: [{ at: "b1" }] },
+    ],
     cases: [{ from: "pod-a", to: CLUSTER_IP, expect: answered(["a1", "b1"]) }],
+  },
+  {
+    name: "same-number",
+    about: "TCP, UDP and SCTP ports of the same number are ports of their own",
+    service: { type: "NodePort" },
+    slices: [{
+      ports: { tcp: 8080, http: 8081, udp: 8081, sctp: 8080 },
+      endpoints: [{ at: "a1" }, { at: "b1" }],
+    }],
+    cases: [
+      { from: "pod-a", to: CLUSTER_IP, expect: answered(["a1", "b1"]) },
+      { from: "outside", to: nodePort("node-a"), expect: masqueraded(["a1", "b1"], "node-a") },
+    ],
+  },
+  {
+    name: "listed-twice",
+    about: "An endpoint that is in two slices counts once",
+    service: {},
+    slices: [{ endpoints: [{ at: "a1" }, { at: "b1" }] }, { endpoints: [{ at: "a1" }] }],
+    cases: [{ from: "pod-a", to: CLUSTER_IP, expect: answered(["a1", "b1"], "even") }],
+  },
+  {
+    name: "ipv6-without-endpoints",
+    about: "A dual-stack Service whose endpoints are of one family is refused in the other",
+    service: { type: "NodePort" },
+    slices: [{ families: ["IPv4"], endpoints: [{ at: "a1" }, { at: "b1" }] }],
+    cases: [
+      { from: "pod-a", to: CLUSTER_IP, families: ["IPv4"], expect: answered(["a1", "b1"]) },
+      { from: "pod-a", to: CLUSTER_IP, families: ["IPv6"], expect: REFUSED },
+      { from: "outside", to: nodePort("node-a"), families: ["IPv6"], expect: REFUSED },
+    ],
   },
   {
     name: "hairpin",
@@ -101,8 +142,18 @@ export const ENDPOINTS: readonly Scenario[] = [
     ],
   },
   {
-    name: "hairpin-among-others",
-    about: "A server among others reaches itself and the others, which see its own address",
+    name: "hairpin-local",
+    about: "The same with externalTrafficPolicy Local",
+    service: { type: "LoadBalancer", spec: { externalTrafficPolicy: "Local" } },
+    slices: ready("a1"),
+    cases: [
+      { from: "a1", to: LOAD_BALANCER_IP, expect: masqueraded(["a1"], "node-a") },
+      { from: "a1", to: nodePort("node-a"), expect: masqueraded(["a1"], "node-a") },
+    ],
+  },
+  {
+    name: "no-hairpin",
+    about: "A server that reaches another one through a Service keeps its own address",
     service: {},
     slices: ready("b1"),
     cases: [{ from: "a1", to: CLUSTER_IP, expect: answered(["b1"]) }],

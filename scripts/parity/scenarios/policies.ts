@@ -4,6 +4,7 @@
  * "IPv4/IPv6 dual-stack"; KEP-2433, KEP-3015 (hints).
  * @module
  */
+import { OUTSIDE_RANGES } from "../addresses.ts";
 import type { Scenario, To } from "../case.ts";
 import {
   answered,
@@ -117,6 +118,34 @@ export const POLICIES: readonly Scenario[] = [
     cases: [
       { from: "outside", to: LOAD_BALANCER_IP, expect: REFUSED },
       { from: "outside", to: nodePort("node-a"), expect: REFUSED },
+    ],
+  },
+  {
+    name: "source-ranges-local",
+    about: "loadBalancerSourceRanges with externalTrafficPolicy Local",
+    service: {
+      type: "LoadBalancer",
+      spec: { externalTrafficPolicy: "Local", loadBalancerSourceRanges: OUTSIDE_RANGES },
+    },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "outside", to: LOAD_BALANCER_IP, expect: answered(["a1"]) },
+      { from: "pod-a", to: LOAD_BALANCER_IP, expect: DROPPED },
+    ],
+  },
+  {
+    name: "both-local",
+    about:
+      "Both policies Local, without an endpoint here: pods are served at the load balancer's address only",
+    service: {
+      type: "LoadBalancer",
+      spec: { internalTrafficPolicy: "Local", externalTrafficPolicy: "Local" },
+    },
+    slices: ready("b1"),
+    cases: [
+      { from: "pod-a", to: CLUSTER_IP, expect: DROPPED },
+      { from: "pod-a", to: LOAD_BALANCER_IP, expect: answered(["b1"]) },
+      { from: "outside", to: LOAD_BALANCER_IP, expect: DROPPED },
     ],
   },
   {
