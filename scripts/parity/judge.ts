@@ -5,13 +5,15 @@
  * Invariant: a right answer is called wrong by chance less than once in a million rows.
  * @module
  */
-import type { Attempt, Question } from "../lab/whoami.ts";
+import type { Attempt, Question, Speech } from "../lab/whoami.ts";
 import { whoami } from "../lab/whoami.ts";
 import { sourcesOf } from "./addresses.ts";
 import type { Backend, Expectation, Row } from "./case.ts";
 
-/** For what has to be answered; a machine under load is slow. */
-const PATIENCE_MS = 5_000;
+/** For what has to be answered; a machine under load is slow, and Envoy is made to know a destination at its first connection. */
+const PATIENCE_MS = 8_000;
+/** The same where nobody stands between the client and the server, and nothing is sent again. */
+const PACKET_PATIENCE_MS = 2_500;
 /** How long silence has to last: more than a client waits before it sends a SYN again. */
 const SILENCE_MS = 1_500;
 /**
@@ -28,10 +30,15 @@ export function questionOf({ speech, host, port, expect }: Row): Question {
     protocol: speech,
     ...{ host, port },
     times: timesOf(expect),
-    timeoutMs: expect.kind === "dropped" ? SILENCE_MS : PATIENCE_MS,
+    timeoutMs: timeoutOf(speech, expect),
     ...(expect.kind === "answered" && expect.spread === "forgetful" ? { pauseMs: FORGOTTEN_MS } : {}),
     ...(expect.kind === "health" ? { path: "/healthz" } : {}),
   };
+}
+
+function timeoutOf(speech: Speech, expect: Expectation): number {
+  if (expect.kind === "dropped") return SILENCE_MS;
+  return speech === "udp" || speech === "sctp" ? PACKET_PATIENCE_MS : PATIENCE_MS;
 }
 
 function timesOf(expect: Expectation): number {
