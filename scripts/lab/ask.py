@@ -35,6 +35,8 @@ OUTCOMES = {
 }
 
 
+# Without it such sockets hear of "port unreachable" only. (linux/in.h, linux/in6.h; Python has no names for them.)
+RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 # More would be a test of how a crowd is served.
 SIDE_BY_SIDE = 32
 SCTP_TURNS = {}
@@ -52,6 +54,7 @@ async def open_socket(question, kind):
         if kind == socket.SOCK_STREAM:
             await asyncio.get_running_loop().sock_connect(opened, (question["host"], question["port"]))
         else:  # Ports are no business of a raw socket.
+            opened.setsockopt(*RECVERR[family], 1)
             opened.connect((question["host"], 0 if kind == "sctp" else question["port"]))
         return opened
     except BaseException:

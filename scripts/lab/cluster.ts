@@ -10,7 +10,8 @@
  * reach. Addresses of Services that lead from outside into the cluster are routed to node-a; the nodes' own default route
  * leads to `outside`.
  *
- * Invariant: traffic stays inside; `outside` has no way on, and says so at once.
+ * Invariant: traffic stays inside; `outside` has no way on, and says so at once, also of addresses of Services that nobody
+ * took on the way.
  * @module
  */
 import {
@@ -65,6 +66,11 @@ export class Cluster implements AsyncDisposable {
       await a.namespace.ip([...routesTo(b), ...routes(["0.0.0.0/0", "::/0"], OUTSIDE_ADDRESSES)]);
       await b.namespace.ip([...routesTo(a), ...routes(["0.0.0.0/0", "::/0"], OUTSIDE_ADDRESSES)]);
       await outside.ip([...routesTo(a), ...routesTo(b), ...routes(ranges.prefixes, a.addresses.primary)]);
+      // What node-a does not take must not go round in circles.
+      for (const prefix of ranges.prefixes) {
+        const family = prefix.includes(":") ? "-6" : "-4";
+        await outside.run(["ip", family, "rule", "add", "iif", "switch", "to", prefix, "unreachable"]);
+      }
       for (const { namespace } of [...nodes, { namespace: outside }]) await namespace.sysctl(ROUTER);
       return new Cluster(outside, nodes);
     } catch (error) {

@@ -50,11 +50,13 @@ testInNamespace("an attempt tells refused, unreachable and silent apart", async 
     { ...question, protocol: "tcp", host: nodeA.addresses.primary.ipv4 },
     { ...question, protocol: "udp", host: nodeA.addresses.primary.ipv6 },
     { ...question, protocol: "tcp", host: "203.0.113.1" },
+    { ...question, protocol: "udp", host: "203.0.113.1" },
     { ...question, protocol: "udp", host: "198.51.100.1" },
   ]);
   assertEquals(results.map((attempts) => attempts.map(({ outcome }) => outcome)), [
     ["refused", "refused"],
     ["refused", "refused"],
+    ["unreachable", "unreachable"],
     ["unreachable", "unreachable"],
     ["timeout"],
   ]);
