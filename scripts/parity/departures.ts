@@ -1,10 +1,12 @@
 /**
- * Where a proxy is to do otherwise than the table says, for a reason, and what it does not do yet. Pure.
+ * Where Lightpath is to do otherwise than the table says, for a reason, and what it does not do yet. Pure.
  *
  * In: a row, a proxy. Out: the departure, if any. docs/parity.md is written from this.
- * Invariant: a pending row that holds as the table says fails the run, so that this list is never longer than it has to be.
+ * Invariants: kube-proxy has none, it is what the table was written from; a pending row that holds as the table says fails the
+ * run, so that this list is never longer than it has to be.
  * @module
  */
+import type { NodeName } from "../lab/cluster_addresses.ts";
 import type { Expectation, Row } from "./case.ts";
 import type { ProxyName } from "./proxies.ts";
 
@@ -12,30 +14,101 @@ import type { ProxyName } from "./proxies.ts";
 export interface Departure {
   /** `different` is meant to be so; `pending` is not there yet. */
   readonly kind: "different" | "pending";
-  /** What holds instead; of a pending row, undefined says that there is nothing to hold on to. */
+  /** What holds instead; undefined says that there is nothing to hold on to. */
   readonly expect: Expectation | undefined;
   readonly reason: string;
 }
 
+/** What carries a row's connections in Lightpath. */
+export type RowCarrier = "envoy" | "kernel";
+
 /** A departure, and the rows it is about. */
 export interface DepartureRule {
   readonly kind: Departure["kind"];
-  readonly proxies: readonly ProxyName[];
+  readonly carrier: RowCarrier | "any";
   /** The scenarios whose rows these are. @default all */
   readonly scenarios?: readonly string[];
   /** Of those the rows for which this holds. @default all */
   readonly matches?: (row: Row) => boolean;
-  readonly expect?: (row: Row) => Expectation;
+  readonly expect?: (row: Row, carrier: RowCarrier) => Expectation;
   readonly reason: string;
 }
 
-/** The first that matches holds. */
-export const DEPARTURES: readonly DepartureRule[] = [];
+const HINTS_OF_THE_CONTROLLER =
+  "an endpoint without hints, in a Service that asks for trafficDistribution, counts as hinted to its own zone and node: " +
+  "what the EndpointSlice controller would write, and what manifests without a control plane need";
+const ENVOY_S_OWN_ADDRESS = "servers see the node's address where they should see the client's";
+const NEEDS_CLUSTER_CIDR =
+  "pods and the node itself get the node's own endpoints only where externalTrafficPolicy is Local, as the outside does";
+
+/** The first that is about a row holds. */
+export const DEPARTURES: readonly DepartureRule[] = [
+  {
+    kind: "different",
+    carrier: "any",
+    scenarios: ["same-zone-hint-missing"],
+    expect: (row, carrier) =>
+      seenFromNode(
+        { ...row, expect: { kind: "answered", by: ["a1"], source: "client", spread: "any" } },
+        carrier,
+      ),
+    reason: HINTS_OF_THE_CONTROLLER,
+  },
+  {
+    kind: "pending",
+    carrier: "any",
+    scenarios: ["external-local", "external-local-elsewhere", "both-local"],
+    matches: ({ from, to }) => from !== "outside" && to.kind !== "ClusterIP",
+    reason: NEEDS_CLUSTER_CIDR,
+  },
+  {
+    kind: "pending",
+    carrier: "any",
+    matches: ({ to }) => to.kind === "ClusterIP" && to.port !== undefined,
+    reason: "ports that a Service does not have are not refused at its ClusterIP",
+  },
+  {
+    kind: "pending",
+    carrier: "envoy",
+    matches: ({ expect, from }) =>
+      expect.kind === "answered" && expect.source === "client" && !from.startsWith("node-"),
+    expect: seenFromNode,
+    reason: ENVOY_S_OWN_ADDRESS,
+  },
+];
 
 /** What a proxy does otherwise in a row. */
 export function departureOf(row: Row, proxy: ProxyName): Departure | undefined {
-  const rule = DEPARTURES.find(({ proxies, scenarios, matches }) =>
-    proxies.includes(proxy) && (scenarios?.includes(row.scenario) ?? true) && (matches?.(row) ?? true)
-  );
-  return rule && { kind: rule.kind, expect: rule.expect?.(row), reason: rule.reason };
+  if (proxy === "kube-proxy") return undefined;
+  const carrier = carrierOf(proxy, row);
+  const rule = DEPARTURES.find((one) => isAbout(one, row, carrier));
+  return rule && { kind: rule.kind, expect: rule.expect?.(row, carrier), reason: rule.reason };
+}
+
+/** Whether a departure is about a row that is carried so. */
+export function isAbout(rule: DepartureRule, row: Row, carrier: RowCarrier): boolean {
+  const { scenarios, matches } = rule;
+  return (rule.carrier === "any" || rule.carrier === carrier) &&
+    (scenarios?.includes(row.scenario) ?? true) && (matches?.(row) ?? true);
+}
+
+/** Envoy carries TCP only, and that only where it is asked to. */
+export function carrierOf(
+  proxy: Exclude<ProxyName, "kube-proxy">,
+  { speech }: Pick<Row, "speech">,
+): RowCarrier {
+  return proxy === "lightpath" && (speech === "tcp" || speech === "http") ? "envoy" : "kernel";
+}
+
+/** The node whose proxy a row's connections meet first. */
+function proxyingNode({ from, to }: Row): NodeName {
+  if (to.kind === "NodePort") return to.node;
+  return from === "pod-b" || from === "node-b" ? "node-b" : "node-a";
+}
+
+/** What is expected; through Envoy, the servers are asked from the node's own address. */
+function seenFromNode(row: Row, carrier: RowCarrier): Expectation {
+  const { expect } = row;
+  if (expect.kind !== "answered" || carrier === "kernel") return expect;
+  return { ...expect, source: proxyingNode(row) };
 }

@@ -9,15 +9,17 @@ import { fromFileUrl } from "@std/path/from-file-url";
 import { namespacesUnavailable } from "../lab/mod.ts";
 import { progress } from "../tool_path.ts";
 import { PROXY_NAMES, type ProxyName } from "./proxies.ts";
+import { PARITY_FILE, renderParity } from "./reference.ts";
 import { renderVerdicts, verdictsJson } from "./report.ts";
 import { runTable, type Verdict } from "./run.ts";
 import { SCENARIOS } from "./scenarios/mod.ts";
 
-const USAGE = `deno task parity [--proxy NAME] [--case TEXT] [--json]
+const USAGE = `deno task parity [--proxy NAME] [--case TEXT] [--json] | --write
 
   --proxy NAME   ${PROXY_NAMES.join(", ")}; may be repeated (default all, one after the other)
   --case TEXT    only rows whose name contains this; may be repeated
   --json         prints one line of JSON for each row instead
+  --write        only writes docs/parity.md
 `;
 
 async function main(args: readonly string[]): Promise<number> {
@@ -29,6 +31,7 @@ async function main(args: readonly string[]): Promise<number> {
         proxy: { type: "string", multiple: true, default: [...PROXY_NAMES] },
         case: { type: "string", multiple: true, default: [] },
         json: { type: "boolean", default: false },
+        write: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
     }));
@@ -37,6 +40,10 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (values.help) {
     print(`usage: ${USAGE}`);
+    return 0;
+  }
+  if (values.write) {
+    await Deno.writeTextFile(PARITY_FILE, renderParity(SCENARIOS));
     return 0;
   }
   const unknown = values.proxy.find((name) => !PROXY_NAMES.some((known) => known === name));

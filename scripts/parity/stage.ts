@@ -34,7 +34,13 @@ export class Stage implements AsyncDisposable {
   static async create(): Promise<Stage> {
     await using made = new AsyncDisposableStack();
     const dir = await Deno.makeTempDir({ prefix: "lightpath-parity-" });
-    made.defer(() => Deno.remove(dir, { recursive: true }));
+    const removeDir = (): void => Deno.removeSync(dir, { recursive: true });
+    // Processes and namespaces end with this process, however it ends; a folder has to be removed by hand.
+    globalThis.addEventListener("unload", removeDir);
+    made.defer(() => {
+      globalThis.removeEventListener("unload", removeDir);
+      removeDir();
+    });
     const cluster = made.use(await Cluster.create({ prefixes: ROUTED_TO_NODE_A }));
     const { nodes, outside } = cluster;
     const [nodeA, nodeB] = nodes;
