@@ -30,6 +30,8 @@ import { type Pod, wirePod } from "./pod.ts";
 export interface ServiceRanges {
   /** Prefixes of both families, e.g. `10.96.0.0/16`. */
   readonly prefixes: readonly string[];
+  /** The nft program. */
+  readonly nft: string;
 }
 
 /** A node of the cluster. */
@@ -66,11 +68,7 @@ export class Cluster implements AsyncDisposable {
       await a.namespace.ip([...routesTo(b), ...routes(["0.0.0.0/0", "::/0"], OUTSIDE_ADDRESSES)]);
       await b.namespace.ip([...routesTo(a), ...routes(["0.0.0.0/0", "::/0"], OUTSIDE_ADDRESSES)]);
       await outside.ip([...routesTo(a), ...routesTo(b), ...routes(ranges.prefixes, a.addresses.primary)]);
-      // What node-a does not take must not go round in circles.
-      for (const prefix of ranges.prefixes) {
-        const family = prefix.includes(":") ? "-6" : "-4";
-        await outside.run(["ip", family, "rule", "add", "iif", "switch", "to", prefix, "unreachable"]);
-      }
+      await outside.run([ranges.nft, "-f", "-"], { stdin: nowhere(ranges.prefixes) });
       for (const { namespace } of [...nodes, { namespace: outside }]) await namespace.sysctl(ROUTER);
       return new Cluster(outside, nodes);
     } catch (error) {
@@ -122,6 +120,18 @@ function routesTo({ addresses: { primary, secondary, podPrefix } }: ClusterNode)
 
 function routes(prefixes: readonly string[], { ipv4, ipv6 }: DualStack): string[] {
   return prefixes.map((prefix) => `route add ${prefix} via ${prefix.includes(":") ? ipv6 : ipv4}`);
+}
+
+/**
+ * What node-a does not take must not go round in circles. (A route or rule that says so would do, but for such the kernel
+ * limits the rate of ICMP errors, and only the machine can change that.)
+ */
+function nowhere(prefixes: readonly string[]): string {
+  const rules = prefixes.map((prefix) =>
+    `${prefix.includes(":") ? "ip6" : "ip"} daddr ${prefix} reject with icmpx no-route`
+  );
+  const chain = ["type filter hook forward priority 0", ...rules].join("\n");
+  return `table inet nowhere {\nchain forward {\n${chain}\n}\n}\n`;
 }
 
 function onNetwork({ ipv4, ipv6 }: DualStack): string[] {

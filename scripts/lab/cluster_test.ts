@@ -1,13 +1,21 @@
 import { assertEquals } from "@std/assert/equals";
 import { Cluster } from "./cluster.ts";
 import { OUTSIDE_ADDRESSES } from "./cluster_addresses.ts";
-import { testInNamespace } from "./testing.ts";
+import { namespacesUnavailable } from "./namespace.ts";
+import { testUnless } from "./testing.ts";
 import { ask, startWhoami, whoami } from "./whoami.ts";
+import { progress } from "../tool_path.ts";
+import { ensureTool } from "../tools/mod.ts";
 
-testInNamespace(
+const nftTool = await ensureTool("nft", { onProgress: progress });
+const NFT = nftTool.path ?? "nft";
+const unavailable = [await namespacesUnavailable(), nftTool.unavailable];
+
+testUnless(
   "in the cluster everybody reaches a pod of either node with the own address, over each protocol and family",
+  { unavailable },
   async () => {
-    await using cluster = await Cluster.create({ prefixes: ["10.96.0.0/16", "fd00:96::/108"] });
+    await using cluster = await Cluster.create({ prefixes: [], nft: NFT });
     const [nodeA, nodeB] = cluster.nodes;
     const client = await cluster.addPod(nodeA, { name: "client", host: 100 });
     const servers = [
@@ -40,8 +48,8 @@ testInNamespace(
   },
 );
 
-testInNamespace("an attempt tells refused, unreachable and silent apart", async () => {
-  await using cluster = await Cluster.create({ prefixes: [] });
+testUnless("an attempt tells refused, unreachable and silent apart", { unavailable }, async () => {
+  await using cluster = await Cluster.create({ prefixes: ["203.0.113.0/24"], nft: NFT });
   const [nodeA] = cluster.nodes;
   await nodeA.namespace.ip(["route add blackhole 198.51.100.1/32"]);
   await cluster.outside.ip([`route add 198.51.100.1/32 via ${nodeA.addresses.primary.ipv4}`]);

@@ -55,6 +55,50 @@ export const DEPARTURES: readonly DepartureRule[] = [
     reason: HINTS_OF_THE_CONTROLLER,
   },
   {
+    kind: "different",
+    carrier: "envoy",
+    scenarios: ["affinity-forgotten"],
+    expect: (row) => ({
+      kind: "answered",
+      by: ["a1", "a2", "b1", "b2"],
+      source: proxyingNode(row),
+      spread: "affine",
+    }),
+    reason: "a hash of the client's address decides, without an end: nothing has to be remembered",
+  },
+  {
+    kind: "different",
+    carrier: "any",
+    scenarios: ["source-ranges-of-one-family"],
+    matches: ({ family }) => family === "IPv6",
+    expect: () => ({ kind: "dropped" }),
+    reason: "where ranges name addresses of one family, nobody of the other family may come: " +
+      "who names the networks that may come means all others not to",
+  },
+  {
+    kind: "pending",
+    carrier: "kernel",
+    scenarios: ["affinity", "affinity-local"],
+    reason: "the kernel does not keep a client on its endpoint",
+  },
+  {
+    kind: "pending",
+    carrier: "kernel",
+    scenarios: ["cluster-ip"],
+    matches: ({ from }) => from === "outside",
+    reason: "who comes from outside to a ClusterIP is not masqueraded",
+  },
+  {
+    kind: "pending",
+    carrier: "any",
+    scenarios: ["cluster-ip", "served-by-others"],
+    matches: ({ from, to, expect }) =>
+      from === "pod-a" && expect.kind === "dropped" &&
+      (to.kind === "UnallocatedClusterIP" || to.kind === "ClusterIP"),
+    reason:
+      "addresses of the service CIDR that no Service here has are not dropped, but go where the node's routes lead",
+  },
+  {
     kind: "pending",
     carrier: "any",
     scenarios: ["external-local", "external-local-elsewhere", "both-local"],
@@ -70,8 +114,9 @@ export const DEPARTURES: readonly DepartureRule[] = [
   {
     kind: "pending",
     carrier: "envoy",
-    matches: ({ expect, from }) =>
-      expect.kind === "answered" && expect.source === "client" && !from.startsWith("node-"),
+    matches: ({ expect, from, scenario }) =>
+      expect.kind === "answered" && expect.source === "client" && !from.startsWith("node-") &&
+      scenario !== "load-balancer-proxy",
     expect: seenFromNode,
     reason: ENVOY_S_OWN_ADDRESS,
   },

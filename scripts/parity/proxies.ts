@@ -40,17 +40,28 @@ export interface RunningProxy extends AsyncDisposable {
   readonly processes: readonly LabProcess[];
 }
 
+/** The programs a proxy needs. */
+export interface Tools {
+  readonly path: (tool: ToolName) => string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Finds or fetches what a proxy needs. @throws {Error} With a sentence for each thing that cannot be had */
+export async function findTools(name: ProxyName): Promise<Tools> {
+  const tools = await withTools(PROXY_TOOLS[name]);
+  if (tools.unavailable.length > 0) throw new Error(`no ${name} here: ${tools.unavailable.join("; ")}`);
+  return { path: (tool) => tools.paths.get(tool) ?? tool, env: tools.env };
+}
+
 /** Starts a proxy; that it has programmed everything is not waited for. */
 export async function startProxy(
   name: ProxyName,
-  stage: Stage,
+  { stage, tools }: { readonly stage: Stage; readonly tools: Tools },
   objects: readonly KubeObject[],
 ): Promise<RunningProxy> {
-  const tools = await withTools(PROXY_TOOLS[name]);
-  if (tools.unavailable.length > 0) throw new Error(`no ${name} here: ${tools.unavailable.join("; ")}`);
-  const path = (tool: ToolName): string => tools.paths.get(tool) ?? tool;
+  const { path } = tools;
   const { dir } = stage;
-  if (name === "kube-proxy") return await startKubeProxies(stage, { objects, path, env: tools.env });
+  if (name === "kube-proxy") return await startKubeProxies(stage, { objects, tools });
   const manifests = join(dir, `${name}-manifests`);
   await Deno.mkdir(manifests);
   await Deno.writeTextFile(
@@ -78,11 +89,7 @@ export async function startProxy(
 
 async function startKubeProxies(
   stage: Stage,
-  { objects, path, env }: {
-    readonly objects: readonly KubeObject[];
-    readonly path: (tool: ToolName) => string;
-    readonly env: Readonly<Record<string, string>>;
-  },
+  { objects, tools: { path, env } }: { readonly objects: readonly KubeObject[]; readonly tools: Tools },
 ): Promise<RunningProxy> {
   await using made = new AsyncDisposableStack();
   const dir = join(stage.dir, "control-plane");

@@ -11,7 +11,7 @@ import type { Row, Scenario } from "./case.ts";
 import { type Departure, departureOf } from "./departures.ts";
 import { faultOf } from "./judge.ts";
 import { objectsOf } from "./objects.ts";
-import { type ProxyName, type RunningProxy, startProxy } from "./proxies.ts";
+import { findTools, type ProxyName, type RunningProxy, startProxy } from "./proxies.ts";
 import { rowsOf } from "./rows.ts";
 import { Stage } from "./stage.ts";
 
@@ -48,9 +48,10 @@ export async function runTable(options: RunOptions): Promise<Verdict[]> {
   const sayTime = (what: string): void =>
     onProgress(`${proxy}: ${what} after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
   const all = rowsOf(scenarios);
-  await using stage = await Stage.create();
+  const tools = await findTools(proxy);
+  await using stage = await Stage.create({ nft: tools.path("nft") });
   sayTime("the lab is there");
-  await using running = await startProxy(proxy, stage, scenarios.flatMap(objectsOf));
+  await using running = await startProxy(proxy, { stage, tools }, scenarios.flatMap(objectsOf));
   sayTime("the proxy is started");
   await programmed(stage, running, all.filter(isFirstSign));
   sayTime("everything is programmed");

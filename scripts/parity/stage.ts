@@ -1,7 +1,7 @@
 /**
  * Where the cases play: two nodes, the servers behind the Services, and those who ask.
  *
- * In: nothing. Out: the places; disposing it ends and removes everything.
+ * In: the nft program. Out: the places; disposing it ends and removes everything.
  * Invariant: servers answer before this is handed out; no proxy runs yet.
  * @module
  */
@@ -31,7 +31,7 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Builds it. @throws {Error} When the machine allows no namespaces */
-  static async create(): Promise<Stage> {
+  static async create(options: { readonly nft: string }): Promise<Stage> {
     await using made = new AsyncDisposableStack();
     const dir = await Deno.makeTempDir({ prefix: "lightpath-parity-" });
     const removeDir = (): void => Deno.removeSync(dir, { recursive: true });
@@ -41,7 +41,7 @@ export class Stage implements AsyncDisposable {
       globalThis.removeEventListener("unload", removeDir);
       removeDir();
     });
-    const cluster = made.use(await Cluster.create({ prefixes: ROUTED_TO_NODE_A }));
+    const cluster = made.use(await Cluster.create({ prefixes: ROUTED_TO_NODE_A, nft: options.nft }));
     const { nodes, outside } = cluster;
     const [nodeA, nodeB] = nodes;
     const pods = await Promise.all([

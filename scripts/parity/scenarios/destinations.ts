@@ -119,6 +119,13 @@ export const DESTINATIONS: readonly Scenario[] = [
     ],
   },
   {
+    name: "source-ranges-of-one-family",
+    about: "loadBalancerSourceRanges of one family do not restrict the other",
+    service: { type: "LoadBalancer", spec: { loadBalancerSourceRanges: OUTSIDE_RANGES.slice(0, 1) } },
+    slices: ready("a1", "b1"),
+    cases: [{ from: "outside", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-a") }],
+  },
+  {
     name: "external-ip",
     about: "An external IP is served wherever it arrives",
     service: { externalIPs: true },
