@@ -1,9 +1,8 @@
 """Asks whoami servers with real connections, and tells how each attempt ended.
 
 In: on standard input a JSON list of questions {"protocol": "tcp" | "http" | "udp" | "sctp", "host", "port", "times",
-"timeoutMs", "pauseMs"?, "path"?}. Some questions are asked side by side, the attempts of one question one after the other, each
-over a connection (or from a port) of its own, with a pause between them if there is one. The first that is in vain is the last:
-it takes all of its time.
+"timeoutMs", "pauseMs"?, "path"?}. Questions are asked side by side, the attempts of one question one after the other, each over
+a connection (or from a port) of its own, with a pause between them if there is one. A timeout ends a question.
 Out: on standard output a JSON list, a list of attempts for each question: {"outcome", "ms", "status"?, "body"?}. Outcomes:
 "answered", "refused" (a reset, ICMP port or protocol unreachable as the answer to the attempt), "reset" and "closed" (later on),
 "unreachable" (another ICMP error), "timeout".
@@ -33,11 +32,9 @@ OUTCOMES = {
     errno.EACCES: "unreachable",
     errno.ETIMEDOUT: "timeout",
 }
-
-
 # Without it such sockets hear of "port unreachable" only. (linux/in.h, linux/in6.h; Python has no names for them.)
 RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
-# More would be a test of how a crowd is served.
+# How many questions at once. More would be a test of how a crowd is served.
 SIDE_BY_SIDE = 32
 SCTP_TURNS = {}
 
@@ -140,18 +137,14 @@ async def attempt_in_turn(question):
 
 
 async def ask(question, free):
-    async with free:
-        return await ask_at_last(question)
-
-
-async def ask_at_last(question):
     attempts = []
-    for number in range(question["times"]):
-        if number:
-            await asyncio.sleep(question.get("pauseMs", 0) / 1000)
-        attempts.append(await attempt(question))
-        if attempts[-1]["outcome"] == "timeout":
-            break
+    async with free:
+        for number in range(question["times"]):
+            if number:
+                await asyncio.sleep(question.get("pauseMs", 0) / 1000)
+            attempts.append(await attempt(question))
+            if attempts[-1]["outcome"] == "timeout":
+                break
     return attempts
 
 

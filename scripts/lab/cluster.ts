@@ -11,7 +11,7 @@
  * leads to `outside`.
  *
  * Invariant: traffic stays inside; `outside` has no way on, and says so at once, also of addresses of Services that nobody
- * took on the way.
+ * took on the way. (It does not tell itself: what comes back to it with its own address as the source is dropped.)
  * @module
  */
 import {
@@ -26,9 +26,9 @@ import { connect } from "./links.ts";
 import { Namespace } from "./namespace.ts";
 import { type Pod, wirePod } from "./pod.ts";
 
-/** What `outside` sends to node-a, as a router would that the load balancer has told so. */
-export interface ServiceRanges {
-  /** Prefixes of both families, e.g. `10.96.0.0/16`. */
+/** What a cluster is built with. */
+export interface ClusterOptions {
+  /** What `outside` sends to node-a, as a router would that a load balancer has told so: `10.96.0.0/16`, `fd00:96::/108`. */
   readonly prefixes: readonly string[];
   /** The nft program. */
   readonly nft: string;
@@ -55,7 +55,7 @@ export class Cluster implements AsyncDisposable {
    * Two nodes without pods.
    * @throws {Error} When the machine allows no namespaces; see `namespacesUnavailable`.
    */
-  static async create(ranges: ServiceRanges): Promise<Cluster> {
+  static async create({ prefixes, nft }: ClusterOptions): Promise<Cluster> {
     const outside = await Namespace.create({ name: "outside" });
     try {
       await outside.ip([
@@ -67,8 +67,8 @@ export class Cluster implements AsyncDisposable {
       const [a, b] = nodes;
       await a.namespace.ip([...routesTo(b), ...routes(["0.0.0.0/0", "::/0"], OUTSIDE_ADDRESSES)]);
       await b.namespace.ip([...routesTo(a), ...routes(["0.0.0.0/0", "::/0"], OUTSIDE_ADDRESSES)]);
-      await outside.ip([...routesTo(a), ...routesTo(b), ...routes(ranges.prefixes, a.addresses.primary)]);
-      await outside.run([ranges.nft, "-f", "-"], { stdin: nowhere(ranges.prefixes) });
+      await outside.ip([...routesTo(a), ...routesTo(b), ...routes(prefixes, a.addresses.primary)]);
+      await outside.run([nft, "-f", "-"], { stdin: nowhere(prefixes) });
       for (const { namespace } of [...nodes, { namespace: outside }]) await namespace.sysctl(ROUTER);
       return new Cluster(outside, nodes);
     } catch (error) {

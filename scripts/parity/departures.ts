@@ -35,8 +35,8 @@ export interface DepartureRule {
 }
 
 const HINTS_OF_THE_CONTROLLER =
-  "an endpoint without hints, in a Service that asks for trafficDistribution, counts as hinted to its own zone and node: " +
-  "what the EndpointSlice controller would write, and what manifests without a control plane need";
+  "where no endpoint of a Service that asks for trafficDistribution has hints, those hold that the EndpointSlice controller " +
+  "would write: manifests without a control plane need it";
 const ENVOY_S_OWN_ADDRESS = "servers see the node's address where they should see the client's";
 const NEEDS_CLUSTER_CIDR =
   "pods and the node itself get the node's own endpoints only where externalTrafficPolicy is Local, as the outside does";
@@ -46,7 +46,7 @@ export const DEPARTURES: readonly DepartureRule[] = [
   {
     kind: "different",
     carrier: "any",
-    scenarios: ["same-zone-hint-missing"],
+    scenarios: ["same-zone-unhinted"],
     expect: (row, carrier) =>
       seenFromNode(
         { ...row, expect: { kind: "answered", by: ["a1"], source: "client", spread: "any" } },

@@ -33,6 +33,8 @@ Meant to be so:
 
 ${departures(rows, "different")}
 
+Some more than the table can show: [ARCHITECTURE.md](../ARCHITECTURE.md#where-the-model-is-not-kube-proxys).
+
 Not there yet (a row that begins to hold fails the run until it is struck off here):
 
 ${departures(rows, "pending")}

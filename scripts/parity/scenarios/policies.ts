@@ -213,6 +213,13 @@ export const POLICIES: readonly Scenario[] = [
     cases: [{ from: "pod-a", to: CLUSTER_IP, expect: answered(["a1", "b1"]) }],
   },
   {
+    name: "same-zone-unhinted",
+    about: "PreferSameZone where no endpoint has a hint: all endpoints",
+    service: { spec: { trafficDistribution: "PreferSameZone" } },
+    slices: ready("a1", "b1"),
+    cases: [{ from: "pod-a", to: CLUSTER_IP, expect: answered(["a1", "b1"]) }],
+  },
+  {
     name: "zone-hints",
     about: "Topology Aware Routing: hints that give an endpoint elsewhere to the node's zone are followed",
     service: {},
