@@ -98,7 +98,7 @@ testUnless("lightpath explain tells what Envoy does", { unavailable: fixtureUnav
     const text = await explain();
     assertMatch(
       text,
-      /10\.244\.0\.100:8080 +no zone +used: ready; LEFT OUT by Envoy for a while, because it fails\n/,
+      /10\.244\.0\.100:8080 +no zone +not here +used: ready; LEFT OUT by Envoy for a while, because it fails\n/,
     );
     assertMatch(text, /10\.244\.0\.11:8080 +no zone +used: ready\n/);
   });

@@ -185,10 +185,11 @@ testUnless("a restart with Listeners of their own", { unavailable: fixtureUnavai
   await t.step("of Envoy: it has them before it listens", async () => {
     await writeIdle(fixture, "1s");
     await until("the Listeners", () => listenersSent(agent), { wanted: (sent) => sent === 2 * all });
+    const serving = (): Promise<number> => agent.metric("lightpath_envoy_serving");
     await envoy.kill("SIGKILL");
-    await envoy.status;
+    await until("Envoy's end", serving, { wanted: (value) => value === 0 });
     await fixture.startEnvoy();
-    await until("an answer", () => pod.who(`${IDLE}:80`), { wanted: (who) => who.startsWith("backend-") });
+    await until("Envoy's return", serving, { wanted: (value) => value === 1 });
     assertEquals(await endOfSilence(pod, `${IDLE}:9000`), "closed");
   });
   assertEquals(await agent.stop(), 0);
