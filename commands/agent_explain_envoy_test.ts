@@ -100,7 +100,7 @@ testUnless("lightpath explain tells what Envoy does", { unavailable: fixtureUnav
       text,
       /10\.244\.0\.100:8080 +no zone +not here +used: ready; LEFT OUT by Envoy for a while, because it fails\n/,
     );
-    assertMatch(text, /10\.244\.0\.11:8080 +no zone +used: ready\n/);
+    assertMatch(text, /10\.244\.0\.11:8080 +no zone +not here +used: ready\n/);
   });
 
   await t.step("it is there, but does not answer questions: that is said, and the rest", async () => {

@@ -57,6 +57,7 @@ const FAMILY_CONTAINERS = [
 export type ElementContainer =
   | "envoy-ready"
   | "envoy-alone"
+  | "envoy-gone"
   | `${typeof FAMILY_CONTAINERS[number]}-${FamilySuffix}`
   | `${typeof DESTINATION_CONTAINERS[number]}-${DestinationSpace}-${FamilySuffix}`;
 
@@ -153,6 +154,8 @@ export const CONTAINERS: readonly LayoutContainer[] = [
   { name: "envoy-ready", keyTypes: ["inet_proto"], valueTypes: [] },
   // Holds `tcp` while nobody tells Envoy of Clusters: then it carries what it holds, and no more.
   { name: "envoy-alone", keyTypes: ["inet_proto"], valueTypes: [] },
+  // Holds `tcp` for a while after the kernel found nobody at Envoy's ports, whoever else may know or not.
+  { name: "envoy-gone", keyTypes: ["inet_proto"], valueTypes: [], dynamicSize: 16 },
   ...FAMILIES.flatMap(nodeContainers),
   ...DESTINATION_SPACES.flatMap((space) => FAMILIES.flatMap((words) => destinationContainers(space, words))),
   ...FAMILIES.flatMap(sourceContainers),

@@ -10,8 +10,9 @@
  *   what has none only by its traffic policy dropped.
  * - `tidy-prerouting` and `tidy-output` set the priority back to what it was before the translation used it.
  * - `guard-input` refuses whoever connects to Envoy's ports without having been sent there: no open proxy. Who was sent there
- *   while nobody listens, because Envoy died and the kernel does not know it yet, is dropped and not refused: such a client
- *   tries again after a second, and is then sent to an endpoint. (A program of the node itself is sent to Envoy again: conntrack
+ *   while nobody listens, because Envoy died and the kernel was not told, is dropped and not refused: such a client
+ *   tries again after a second, and is then sent to an endpoint, as is everybody else at once: the kernel notes that nobody was there
+ *   (`envoy-gone`), and needs no agent for it. (A program of the node itself is sent to Envoy again: conntrack
  *   confirms a connection when it leaves, before it comes in by `lo`. It waits until Envoy is back.)
  * - `guard-output` drops what conntrack gave up on. Such a packet would leave untranslated, with Envoy's own address
  *   and port, and the client would answer it with a reset that kills its connection (kube-proxy: issue 74839).
@@ -84,6 +85,9 @@ function tidying(): LayoutChain[] {
   ];
 }
 
+/** How long nobody is sent to Envoy's ports after somebody found nobody there; then the next one tries. */
+const GONE_SECONDS = 30;
+
 function guards(ports: EnvoyPorts): LayoutChain[] {
   const envoyPorts = `{ ${ports.tcp}, ${ports.http} }`;
   return [
@@ -105,7 +109,8 @@ function guards(ports: EnvoyPorts): LayoutChain[] {
         purpose: "Envoy listens",
       },
       {
-        text: `tcp dport ${envoyPorts} ct direction original ct state new drop`,
+        text: `tcp dport ${envoyPorts} ct direction original ct state new ` +
+          `add @envoy-gone { meta l4proto timeout ${GONE_SECONDS}s } drop`,
         purpose: "Envoy has just gone",
       },
     ]),

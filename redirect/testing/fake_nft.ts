@@ -138,7 +138,7 @@ export class FakeNft implements Nft {
 
   #statement(table: FakeTable, line: string): void {
     const [, verb = "", object = "", name = "", rest = ""] =
-      /^(add|delete) (set|map|chain|rule|element) inet lightpath (\S+)(?: (.*))?$/.exec(line) ?? [];
+      /^(add|delete|flush) (set|map|chain|rule|element) inet lightpath (\S+)(?: (.*))?$/.exec(line) ?? [];
     switch (`${verb} ${object}`) {
       case "add set":
       case "add map": {
@@ -156,6 +156,9 @@ export class FakeNft implements Nft {
         });
         break;
       }
+      case "flush set":
+        (table.containers.get(name) ?? refuse("not-found", line)).elements.clear();
+        break;
       case "add chain":
         table.chains.set(name, { hook: parseHook(rest, line), rules: [] });
         break;

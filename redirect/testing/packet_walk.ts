@@ -190,6 +190,10 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
       return MATCH;
     },
   ],
+  [/^add @envoy-gone \{ meta l4proto timeout \d+s \}/, (walk) => {
+    walk.table.containers.get("envoy-gone")?.elements.set(protocolOf(walk), "");
+    return MATCH;
+  }],
   [/^oif lo/, (walk) => holds(walk.packet.from === "host" && walk.destination === sourceOf(walk))],
   [/^masquerade fully-random/, (walk) => {
     walk.masqueraded = true;
