@@ -17,7 +17,8 @@ export function equalServicePorts(a: ServicePort, b: ServicePort): boolean {
     IP_FAMILIES.every((family) =>
       equalLists(a.loadBalancerSourceRanges[family], b.loadBalancerSourceRanges[family], Object.is) &&
       equalEndpoints(a.endpoints[family], b.endpoints[family]) &&
-      equalEndpoints(a.localEndpoints[family], b.localEndpoints[family])
+      equalEndpoints(a.localEndpoints[family], b.localEndpoints[family]) &&
+      equalEndpoints(a.terminatingEndpoints[family], b.terminatingEndpoints[family])
     );
 }
 

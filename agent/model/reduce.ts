@@ -50,6 +50,7 @@ import type {
   ModelDelta,
   ModelView,
   Problem,
+  Protocol,
   ServicePort,
   ServicePortChange,
   ServicePortKey,
@@ -58,6 +59,7 @@ import type {
 import {
   type PortedEndpoint,
   prefersNear,
+  terminatingEndpoints,
   usableEndpoints,
   usableLocalEndpoints,
 } from "./usable_endpoints.ts";
@@ -126,13 +128,13 @@ export class ServiceModel implements ModelView {
     }
   }
 
-  vipOwner(address: string, port: number): ServicePort | undefined {
-    const owner = this.#claims.ownerOf(vipClaim(address, port, "TCP"));
+  vipOwner(address: string, port: number, protocol: Protocol = "TCP"): ServicePort | undefined {
+    const owner = this.#claims.ownerOf(vipClaim(address, port, protocol));
     return owner && this.#build(owner);
   }
 
-  nodePortOwner(family: IPFamily, port: number): ServicePort | undefined {
-    const owner = this.#claims.ownerOf(nodePortClaim(port, "TCP"));
+  nodePortOwner(family: IPFamily, port: number, protocol: Protocol = "TCP"): ServicePort | undefined {
+    const owner = this.#claims.ownerOf(nodePortClaim(port, protocol));
     return owner?.service.families.includes(family) ? this.#build(owner) : undefined;
   }
 
@@ -381,7 +383,10 @@ export class ServiceModel implements ModelView {
       },
       localEndpoints: isLocal
         ? { IPv4: usableLocalEndpoints(v4), IPv6: usableLocalEndpoints(v6) }
-        : NO_LOCAL_ENDPOINTS,
+        : NO_ENDPOINTS,
+      terminatingEndpoints: name.protocol === "UDP"
+        ? { IPv4: terminatingEndpoints(v4), IPv6: terminatingEndpoints(v6) }
+        : NO_ENDPOINTS,
     };
   }
 
@@ -434,7 +439,7 @@ function conflict(wanted: WantedPort, owner: WantedPort, { kind, what }: Dispute
 }
 
 const NO_CANDIDATES: readonly PortedEndpoint[] = [];
-const NO_LOCAL_ENDPOINTS: Readonly<Record<IPFamily, readonly Endpoint[]>> = { IPv4: [], IPv6: [] };
+const NO_ENDPOINTS: Readonly<Record<IPFamily, readonly Endpoint[]>> = { IPv4: [], IPv6: [] };
 
 /** The endpoints a port may have in one family, usable or not, from all slices of its Service. */
 function joinCandidates(

@@ -455,6 +455,32 @@ Deno.test("reduce() decides this node's endpoints for themselves (KEP-1669), whe
   ]);
 });
 
+Deno.test("reduce() knows of UDP which endpoints end what began with them, and who owns a destination", () => {
+  const model = newModel();
+  const ports = (["TCP", "UDP"] as const).map((protocol) => portSpec({ protocol, nodePort: 30080 }));
+  const going = { ready: false, terminating: true };
+  const [ready, ending] = [endpoint("10.244.0.5"), endpoint("10.244.0.6", going)];
+  const withEndpoints = (...endpoints: readonly SliceEndpoint[]): KubeObject =>
+    slice({ ports: ports.map(({ name, protocol }) => ({ name, protocol, port: 8080 })), endpoints });
+  const known = (key: string): unknown => {
+    const { endpoints, terminatingEndpoints } = model.servicePort(key) ?? {};
+    return [endpoints, terminatingEndpoints].map((lists) => lists?.IPv4.map(({ address }) => address));
+  };
+  const udp = KEY.replace("TCP", "UDP");
+  model.reduce(apply(service({ type: "NodePort", ports }), withEndpoints(ready, ending)));
+  assertEquals(known(KEY), [["10.244.0.5"], []]);
+  assertEquals(known(udp), [["10.244.0.5"], ["10.244.0.6"]]);
+  assertEquals(model.vipOwner("10.96.0.10", 80, "UDP")?.key, udp);
+  assertEquals(model.nodePortOwner("IPv4", 30080, "UDP")?.key, udp);
+  assertEquals(model.nodePortOwner("IPv6", 30080, "UDP"), undefined);
+
+  const { changes } = model.reduce(apply(withEndpoints(ready, { ...ending, serving: false })));
+  assertEquals([...changes.keys()], [udp]);
+  assertEquals(known(udp), [["10.244.0.5"], []]);
+  model.reduce(apply(withEndpoints(ending)));
+  assertEquals(known(udp), [["10.244.0.6"], ["10.244.0.6"]]);
+});
+
 Deno.test("reduce() names a port of which any rule of its traffic changes, or where an endpoint is and for whom", () => {
   const type = "NodePort";
   const before = service({ type, internalTrafficPolicy: "Local", trafficDistribution: "PreferSameZone" });

@@ -117,6 +117,11 @@ export interface ServicePort {
   readonly endpoints: Readonly<Record<IPFamily, readonly Endpoint[]>>;
   /** The same for the policy `Local`: usable endpoints of this node. Empty lists where neither policy is `Local`. */
   readonly localEndpoints: Readonly<Record<IPFamily, readonly Endpoint[]>>;
+  /**
+   * Endpoints that terminate but still serve, by family, also where others are used: what began with them may end there. Of
+   * UDP only, whose flows the kernel goes on with for as long as somebody sends; empty lists otherwise.
+   */
+  readonly terminatingEndpoints: Readonly<Record<IPFamily, readonly Endpoint[]>>;
 }
 
 /** What a change did to one ServicePort. At least one side is present. */
@@ -191,8 +196,8 @@ export interface ModelView {
   servicePort(key: ServicePortKey): ServicePort | undefined;
   /** All ServicePorts; for start and resync only, never on a per-change path. */
   servicePorts(): Iterable<ServicePort>;
-  /** The ServicePort that owns a TCP VIP (canonical address, port), or undefined. */
-  vipOwner(address: string, port: number): ServicePort | undefined;
-  /** The ServicePort that owns a TCP NodePort for a family, or undefined. */
-  nodePortOwner(family: IPFamily, port: number): ServicePort | undefined;
+  /** The ServicePort that owns a VIP (canonical address, port; TCP unless said otherwise), or undefined. */
+  vipOwner(address: string, port: number, protocol?: Protocol): ServicePort | undefined;
+  /** The ServicePort that owns a NodePort (TCP unless said otherwise) for a family, or undefined. */
+  nodePortOwner(family: IPFamily, port: number, protocol?: Protocol): ServicePort | undefined;
 }

@@ -3,7 +3,8 @@
  *
  * In: the judged endpoints of one ServicePort and family, from all its slices; which distribution its Service asks for. Out:
  * the addresses to balance over, sorted, without duplicates; empty only if nothing is ready and nothing terminating still
- * serves, of this node for the second list.
+ * serves, of this node for the second list. Beside them those that terminate but still serve: whoever began with them may
+ * end there.
  *
  * Ready endpoints are usable; if there is none, those that terminate but still serve. The two lists are decided apart: the last
  * endpoint of a node goes on serving there while it terminates, although other nodes have ready ones. Endpoints
@@ -51,6 +52,11 @@ export function prefersNear(
 
 const NO_TIERS: readonly number[] = [];
 
+/** Those that terminate but still serve, whether or not they are usable; all in one tier. */
+export function terminatingEndpoints(candidates: readonly PortedEndpoint[]): readonly Endpoint[] {
+  return byZone(distinct(candidates.filter(isServingToItsEnd)).map((candidate) => translate(candidate, 0)));
+}
+
 /** Whether an endpoint runs on this node. */
 export function isLocal({ place }: JudgedEndpoint): boolean {
   return place.node === "here";
@@ -59,7 +65,11 @@ export function isLocal({ place }: JudgedEndpoint): boolean {
 function readyElseServing(candidates: readonly PortedEndpoint[]): readonly PortedEndpoint[] {
   const ready = candidates.filter(({ endpoint }) => endpoint.ready);
   if (ready.length > 0) return ready;
-  return candidates.filter(({ endpoint }) => endpoint.serving && endpoint.terminating);
+  return candidates.filter(isServingToItsEnd);
+}
+
+function isServingToItsEnd({ endpoint }: PortedEndpoint): boolean {
+  return endpoint.serving && endpoint.terminating;
 }
 
 /** Each address and port once, in their order. */

@@ -65,6 +65,7 @@ export function servicePort(sketch: ServicePortSketch = {}): ServicePort {
     affinityTimeoutSeconds: sketch.affinityTimeoutSeconds ?? 0,
     loadBalancerSourceRanges: { IPv4: [], IPv6: [] },
     localEndpoints: { IPv4: [], IPv6: [] },
+    terminatingEndpoints: { IPv4: [], IPv6: [] },
     endpoints: {
       IPv4: withEndpoints.includes("IPv4") ? [{ ...endpoint, address: "10.244.0.5" }] : [],
       IPv6: withEndpoints.includes("IPv6") ? [{ ...endpoint, address: "fd00:244::5" }] : [],
