@@ -3,6 +3,8 @@
 serve PROTOCOL PORT ADDRESS...       answers on each address "ADDRESS asked by SOURCE"; PROTOCOL is tcp, udp or sctp
 ask PROTOCOL HOST PORT [COUNT [SOURCE]]  asks so many times, each from a port of its own, and prints the answers with how often
                                      each came; "refused", "not permitted" and "silence" are answers
+talk udp HOST PORT                   keeps asking every 20 ms from one port, and prints who answers whenever that changes,
+                                     "1 ADDRESS", "2 ADDRESS" and so on; "refused" is an answer, silence is not
 
 SCTP is spoken by hand, over raw sockets, since few kernels have it: one INIT chunk is a question, and the answer is an INIT ACK.
 """
@@ -14,6 +16,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 PATIENCE = 0.8
 FIRST_SCTP_PORT = random.randrange(10000, 60000)
@@ -153,8 +156,37 @@ def ask(protocol, host, port, count=1, source=""):
         print("%s\t%d" % (answer, times))
 
 
+def talk(host, port):
+    said, changes = None, 0
+    with socket.socket(family_of(host), socket.SOCK_DGRAM) as connection:
+        connection.connect((host, port))
+        while True:
+            try:
+                # Answers to questions that were given up belong to the past.
+                connection.settimeout(0)
+                while connection.recv(2048):
+                    pass
+            except (BlockingIOError, ConnectionRefusedError):
+                pass
+            try:
+                connection.settimeout(0.2)
+                connection.send(b"?")
+                answer = connection.recv(2048).decode().split()[0]
+            except ConnectionRefusedError:
+                answer = "refused"
+            except socket.timeout:
+                continue
+            if answer != said:
+                changes += 1
+                print("%d %s" % (changes, answer), flush=True)
+            said = answer
+            time.sleep(0.02)
+
+
 verb, protocol, *rest = sys.argv[1:]
 if verb == "serve":
     serve(protocol, int(rest[0]), rest[1:])
+elif verb == "talk":
+    talk(rest[0], int(rest[1]))
 else:
     ask(protocol, rest[0], int(rest[1]), int(rest[2]) if len(rest) > 2 else 1, rest[3] if len(rest) > 3 else "")
