@@ -65,6 +65,8 @@ export interface Config {
   readonly resyncIntervalMs: number;
   /** The `nft` program: a path, or a name to be found on the PATH. */
   readonly nftBin: string;
+  /** The `conntrack` program: a path, or a name to be found on the PATH. */
+  readonly conntrackBin: string;
   /** Where a fetched Envoy is kept. */
   readonly cacheDir: string;
   /** Where /healthz, /livez and /readyz are served; undefined: nowhere. */

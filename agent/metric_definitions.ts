@@ -120,6 +120,21 @@ export class MetricDefinitions {
     "Cumulative failures to program the kernel",
     "ip_family",
   );
+  readonly conntrackDuration: Histogram<"ip_family"> = this.#histogram(
+    "kubeproxy_conntrack_reconciler_sync_duration_seconds",
+    "Duration of one look for UDP flows that lead to endpoints which are gone, in seconds",
+    SYNC_BUCKETS,
+    "ip_family",
+  );
+  readonly conntrackDeleted: Counter<"ip_family"> = this.#counter(
+    "kubeproxy_conntrack_reconciler_deleted_entries_total",
+    "Cumulative UDP flows deleted because they led to endpoints which are gone",
+    "ip_family",
+  );
+  readonly conntrackFailures: Counter = this.#counter(
+    "lightpath_conntrack_failures_total",
+    "Failures to look for such flows or to delete them",
+  );
   readonly envoys: Gauge = this.#gauge(
     "lightpath_connected_envoys",
     "Envoys that are connected to this agent",
@@ -264,6 +279,7 @@ export class MetricDefinitions {
     }
     for (const ip_family of families) {
       this.nftablesFailures.inc({ ip_family }, 0);
+      this.conntrackDeleted.inc({ ip_family }, 0);
       for (const path of Object.keys(PATHS)) {
         this.servicePorts.set({ path, ip_family }, 0);
         this.endpoints.set({ path, ip_family }, 0);

@@ -59,6 +59,8 @@ export interface Metrics {
   readonly xds: XdsMetrics;
   /** Observer of the kernel's redirect. */
   readonly redirect: RedirectMetrics;
+  /** Observer of the deletion of stale UDP flows. */
+  readonly flows: FlowMetrics;
   /** Observer of the API server's watches. */
   readonly source: SourceMetrics;
   /** What became of an Event that a problem was to be told by. */
@@ -96,6 +98,14 @@ export interface RedirectMetrics {
   }): void;
   onError(kind: string): void;
   onDrift(differences: number): void;
+}
+
+/** Takes the events of the deletion of stale UDP flows. */
+export interface FlowMetrics {
+  onCleaned(
+    cleaned: { readonly family: IPFamily; readonly deleted: number; readonly durationMs: number },
+  ): void;
+  onFailed(): void;
 }
 
 /** Takes the events of the API server's watches. `kind` is `Service` or `EndpointSlice`. */
@@ -190,6 +200,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
       onDrift: (differences) => metrics.drift.inc(differences),
     },
     eventSettled: (result) => metrics.events.inc({ result }),
+    flows: {
+      onCleaned: ({ family: ip_family, deleted, durationMs }) => {
+        metrics.conntrackDuration.observe({ ip_family }, durationMs / 1000);
+        metrics.conntrackDeleted.inc({ ip_family }, deleted);
+      },
+      onFailed: () => metrics.conntrackFailures.inc(),
+    },
     source: {
       onRelist: (kind) => metrics.relists.inc({ kind }),
       onWatchError: (kind) => metrics.watchErrors.inc({ kind }),

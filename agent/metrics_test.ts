@@ -45,6 +45,7 @@ Deno.test("names, types and labels are what dashboards were built on", async () 
       elementsDeleted: 0,
     });
   }
+  metrics.flows.onCleaned({ family: "IPv4", deleted: 0, durationMs: 1 });
   const text = await metrics.render();
   const found = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => {
     const labels = new Set<string>();
@@ -114,6 +115,23 @@ Deno.test("a round of the redirect is full or partial, applied or failed", async
   assertEquals(series.get('lightpath_nft_elements_total{action="added"}'), 15);
   assertEquals(series.get('lightpath_nft_elements_total{action="deleted"}'), 6);
   assertEquals(series.get("lightpath_nft_drift_total"), 3);
+});
+
+Deno.test("stale UDP flows: how many by family, how long it took, how often it failed", async () => {
+  const metrics = metricsAt(0);
+  metrics.flows.onCleaned({ family: "IPv6", deleted: 3, durationMs: 250 });
+  metrics.flows.onFailed();
+  const series = await seriesOf(metrics);
+  const deleted = "kubeproxy_conntrack_reconciler_deleted_entries_total";
+  assertEquals([series.get(`${deleted}{ip_family="IPv4"}`), series.get(`${deleted}{ip_family="IPv6"}`)], [
+    0,
+    3,
+  ]);
+  assertEquals(
+    series.get('kubeproxy_conntrack_reconciler_sync_duration_seconds_sum{ip_family="IPv6"}'),
+    0.25,
+  );
+  assertEquals(series.get("lightpath_conntrack_failures_total"), 1);
 });
 
 Deno.test("what is sent to Envoy, taken, refused and asked for", async () => {

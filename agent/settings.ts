@@ -270,6 +270,13 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     default: "nft",
     help: "the nft program",
   },
+  conntrackBin: {
+    flag: "conntrack-bin",
+    kind: text("PATH"),
+    commands: AGENT,
+    default: "conntrack",
+    help: "the conntrack program, which deletes UDP flows to endpoints that are gone",
+  },
   cacheDir: {
     flag: "cache-dir",
     kind: text("PATH"),

@@ -31,8 +31,10 @@ import { createReadiness, type Readiness, renderReadiness } from "../agent/readi
 import { ServiceHealth } from "../agent/service_health.ts";
 import { VERSION } from "../agent/version.ts";
 import {
+  createConntrack,
   createNftSession,
   createRedirector,
+  FlowCleaner,
   holdTable,
   type Nft,
   probeNft,
@@ -117,10 +119,19 @@ export async function runAgent(context: CommandContext): Promise<void> {
     problems,
     logger,
   });
+  const flows = redirector && new FlowCleaner({
+    conntrack: createConntrack({ conntrackPath: config.conntrackBin }),
+    view: model,
+    families,
+    flushed: () => redirector.flushed(),
+    logger,
+    observer: metrics.flows,
+  });
   using path = new DataPath({
     model,
     store,
     redirector,
+    flows,
     nodeAddresses,
     hasTaken: (clusters) => ads.hasTaken(clusters),
     problems: {
@@ -199,6 +210,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
       return watchNodeAddresses({ ...addressSelection, onChange, logger }, signal);
     },
     ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal)]),
+    ...(flows === undefined ? [] : [(signal: AbortSignal) => flows.run(signal)]),
     ...(config.mode === "eager" ? [] : [(signal: AbortSignal) => {
       const onUsed = (statisticsNames: ReadonlySet<string>): void =>
         workingSet.refresh((name) => statisticsNames.has(store.statisticsName(name) ?? ""));

@@ -3,6 +3,7 @@
  *
  *     ObjectSource --ObjectEvent[]--> ServiceModel --ModelDelta--> ResourceStore --> ADS server --> Envoy
  *                                                             \--> OpeningGate --> Redirector --> nft --> kernel
+ *                                                             \--> FlowCleaner, when the kernel has it --> conntrack
  *
  * In: what a source says, the node's addresses, word from Envoy. Out: calls of the store and the redirector, and of who
  * counts and reports. Decides nothing but the order.
@@ -19,7 +20,7 @@ import type { NodeAddresses, ServiceModel, ServicePortChange } from "../agent/mo
 import type { ProblemReporter } from "../agent/problems.ts";
 import type { ProxyHealthTracker } from "../agent/proxy_health.ts";
 import type { ServiceHealth } from "../agent/service_health.ts";
-import type { Redirector } from "../redirect/mod.ts";
+import type { FlowCleaner, Redirector } from "../redirect/mod.ts";
 import { clusterName, type ResourceStore } from "../xds/mod.ts";
 import { OpeningGate } from "./opening_gate.ts";
 import { openings } from "./openings.ts";
@@ -37,6 +38,8 @@ export interface DataPathOptions {
   readonly problems: Pick<ProblemReporter, "report">;
   readonly metrics: Pick<Metrics, "modelChanged" | "openingReleased" | "changesQueued" | "changesProgrammed">;
   readonly health: ProxyHealthTracker;
+  /** Deletes stale UDP flows; undefined when the kernel is left alone. */
+  readonly flows: Pick<FlowCleaner, "start" | "update" | "setNodeAddresses"> | undefined;
   /** Answers load balancers. */
   readonly serviceHealth: Pick<ServiceHealth, "update" | "setNodeAddresses">;
   readonly logger: Logger;
@@ -67,7 +70,7 @@ export class DataPath implements ObjectSink, Disposable {
   }
 
   take(events: readonly ObjectEvent[]): void {
-    const { model, store, problems, metrics, serviceHealth } = this.#options;
+    const { model, store, flows, problems, metrics, serviceHealth } = this.#options;
     if (!store.ready) {
       // A part of the state: both sides get the whole when it is complete.
       model.load(events);
@@ -78,16 +81,18 @@ export class DataPath implements ObjectSink, Disposable {
     metrics.modelChanged(delta.changes.values());
     store.update(delta.changes);
     this.#gate?.update(delta.changes);
+    flows?.update(delta.changes);
     serviceHealth.update(delta.healthChecks);
     this.#programming.handedOver(events, delta);
   }
 
   synced(): void {
-    const { model, store, redirector, problems, metrics, serviceHealth, onSynced } = this.#options;
+    const { model, store, redirector, flows, problems, metrics, serviceHealth, onSynced } = this.#options;
     problems.report(model.loaded());
     metrics.modelChanged(everythingOf(model));
     store.markReady();
     if (this.#gate !== undefined) redirector?.start(this.#gate, this.#nodeAddresses);
+    flows?.start(this.#nodeAddresses);
     serviceHealth.update(new Map(model.healthChecks()));
     onSynced();
     this.#programming.synced();
@@ -95,11 +100,13 @@ export class DataPath implements ObjectSink, Disposable {
 
   /** This node has these addresses now. */
   setNodeAddresses(nodeAddresses: NodeAddresses): void {
-    const { store, redirector, serviceHealth } = this.#options;
+    const { store, redirector, flows, serviceHealth } = this.#options;
     this.#nodeAddresses = nodeAddresses;
     store.setNodeAddresses(nodeAddresses);
     serviceHealth.setNodeAddresses(nodeAddresses);
-    if (store.ready) redirector?.setNodeAddresses(nodeAddresses);
+    if (!store.ready) return;
+    redirector?.setNodeAddresses(nodeAddresses);
+    flows?.setNodeAddresses(nodeAddresses);
   }
 
   /** An Envoy has answered or has gone: what waits for it may go on. */

@@ -7,8 +7,10 @@ import { ServiceModel, type ServicePort } from "../agent/model/mod.ts";
 import { endpoint, portSpec, service, slice } from "../agent/model/testing/objects.ts";
 import { createProblemReporter } from "../agent/problems.ts";
 import { createProxyHealthTracker } from "../agent/proxy_health.ts";
-import { createRedirector, type Redirector } from "../redirect/mod.ts";
+import { createRedirector, FlowCleaner, type Redirector } from "../redirect/mod.ts";
+import { FakeConntrack } from "../redirect/testing/fake_conntrack.ts";
 import { FakeNft } from "../redirect/testing/fake_nft.ts";
+import { ManualTimers } from "../redirect/testing/manual_timers.ts";
 import { type AdsServer, createAdsServer, ResourceStore } from "../xds/mod.ts";
 import { DeltaClient } from "../xds/testing/delta_client.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
@@ -28,9 +30,20 @@ interface Cost {
   walked: number;
   /** Listings of the kernel's table. */
   listings: number;
+  /** Readings of the connections it tracks. */
+  readings: number;
 }
 
-const NO_COST: Cost = { translated: 0, sent: 0, bytes: 0, added: 0, deleted: 0, walked: 0, listings: 0 };
+const NO_COST: Cost = {
+  translated: 0,
+  sent: 0,
+  bytes: 0,
+  added: 0,
+  deleted: 0,
+  walked: 0,
+  listings: 0,
+  readings: 0,
+};
 const NODE = { IPv4: ["192.0.2.10"], IPv6: [] } as const;
 const USED = 10;
 /** The names the test itself asks for begin like this. */
@@ -64,6 +77,21 @@ function sliceAt(index: number, ...addresses: readonly string[]): KubeObject {
   });
 }
 
+const DNS = service({
+  name: "dns",
+  clusterIPs: ["10.97.0.53"],
+  ports: [portSpec({ protocol: "UDP", port: 53 })],
+});
+
+function dnsSlice(...addresses: readonly string[]): KubeObject {
+  return slice({
+    name: "dns-1",
+    serviceName: "dns",
+    ports: [{ name: "http", protocol: "UDP", port: 5353 }],
+    endpoints: addresses.map((address) => endpoint(address)),
+  });
+}
+
 function apply(...objects: readonly KubeObject[]): ObjectEvent[] {
   return objects.map((object) => ({ type: "apply", object }));
 }
@@ -72,6 +100,8 @@ function apply(...objects: readonly KubeObject[]): ObjectEvent[] {
 class CountedNode implements AsyncDisposable {
   readonly #model = new CountingModel({ serviceProxyName: "", families: ["IPv4"] });
   readonly #nft = new FakeNft();
+  readonly #conntrack = new FakeConntrack();
+  readonly #cleaning = new ManualTimers();
   readonly #end = new AbortController();
   readonly #disposing = new AsyncDisposableStack();
   #cost: Cost = { ...NO_COST };
@@ -92,9 +122,15 @@ class CountedNode implements AsyncDisposable {
     this.#cost = { ...NO_COST };
     this.#model.walked = 0;
     const { listings } = this.#nft;
+    const { readings } = this.#conntrack;
     this.#path.take(events);
     await this.#settle();
-    return { ...this.#cost, walked: this.#model.walked, listings: this.#nft.listings - listings };
+    return {
+      ...this.#cost,
+      walked: this.#model.walked,
+      listings: this.#nft.listings - listings,
+      readings: this.#conntrack.readings - readings,
+    };
   }
 
   async #start(services: number): Promise<void> {
@@ -118,10 +154,19 @@ class CountedNode implements AsyncDisposable {
         },
       },
     });
+    const flows = new FlowCleaner({
+      conntrack: this.#conntrack,
+      view: this.#model,
+      families,
+      flushed: () => this.#redirector.flushed(),
+      logger: silentLogger,
+      timers: this.#cleaning,
+    });
     this.#path = new DataPath({
       model: this.#model,
       store,
       redirector: this.#redirector,
+      flows,
       nodeAddresses: NODE,
       hasTaken: (clusters) => this.#ads.hasTaken(clusters),
       problems: createProblemReporter({ logger: silentLogger, counter: metrics }),
@@ -145,11 +190,12 @@ class CountedNode implements AsyncDisposable {
         onProgress: () => this.#path.envoyProgressed(),
       }),
     });
-    const running = this.#redirector.run(this.#end.signal);
-    this.#disposing.defer(() => running);
+    const running = Promise.all([this.#redirector.run(this.#end.signal), flows.run(this.#end.signal)]);
+    this.#disposing.defer(async () => void await running);
     for (let index = 0; index < services; index++) {
       this.#path.take(apply(serviceAt(index), sliceAt(index, "10.244.0.5", "10.244.0.6")));
     }
+    this.#path.take(apply(DNS, dnsSlice("10.244.0.5", "10.244.0.6")));
     this.#path.synced();
     this.#envoy = DeltaClient.connect(address);
     const used = Array.from({ length: USED }, (_, index) => index);
@@ -167,6 +213,8 @@ class CountedNode implements AsyncDisposable {
     await this.#drain();
     await this.#drain();
     await this.#redirector.flushed();
+    // Longer than the cleaner pauses between two passes.
+    await this.#cleaning.advance(1_000);
   }
 
   /**
@@ -220,6 +268,8 @@ const CHANGES: readonly (readonly [what: string, events: readonly ObjectEvent[]]
       }),
     ),
   ],
+  ["an endpoint of a UDP Service comes", apply(dnsSlice("10.244.0.5", "10.244.0.6", "10.244.0.7"))],
+  ["an endpoint of a UDP Service goes", apply(dnsSlice("10.244.0.5", "10.244.0.6"))],
   ["nothing that is served", apply(sliceAt(7, "10.244.0.6", "10.244.0.5"))],
 ];
 
@@ -247,6 +297,9 @@ Deno.test("what a change costs does not depend on the number of Services", async
     "a used Service comes back": { ...COUNT, translated: 2, sent: 2, added: 3 },
     "a NodePort comes": { ...COUNT, added: 4 },
     "another Service asks for a VIP that is taken": { ...COUNT, added: 1 },
+    // The endpoint, the class of the destination, and a place that falls to another.
+    "an endpoint of a UDP Service comes": { ...COUNT, added: 3, deleted: 2 },
+    "an endpoint of a UDP Service goes": { ...COUNT, added: 2, deleted: 3, readings: 1 },
     "nothing that is served": COUNT,
   });
 });

@@ -2,6 +2,7 @@
  * The redirect side: ServicePorts in, the nftables table `inet lightpath` out.
  * @module
  */
+export { FlowCleaner, type FlowCleanerOptions } from "./flow_cleaner.ts";
 export type { EnvoyPorts } from "./chains.ts";
 export { type Nft, NftError, type NftErrorKind, type NftErrorOptions } from "./nft.ts";
 export { createNftSession, type NftSession, type NftSessionOptions } from "./nft_session.ts";
@@ -10,5 +11,6 @@ export { Pause, systemTimers, type Timers } from "./pause.ts";
 export type { Socket } from "./plan.ts";
 export { cleanup, probeNft } from "./reconcile.ts";
 export { createRedirector, type Redirector, type RedirectorOptions } from "./redirector.ts";
+export { type ConntrackOptions, createConntrack } from "./run_conntrack.ts";
 export { createNft, type NftOptions } from "./run_nft.ts";
 export { holdTable, type TableHold, TableInUseError } from "./table_lock.ts";
