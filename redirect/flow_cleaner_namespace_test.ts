@@ -15,8 +15,9 @@ import { ensureTool } from "../scripts/tools/mod.ts";
 import { FlowCleaner } from "./flow_cleaner.ts";
 import { createConntrack } from "./run_conntrack.ts";
 import { endpointAt, withEndpoints } from "./testing/endpoints.ts";
-import { type LabAgent, labUnavailable, NODE, NodeLab, type UdpTalk } from "./testing/node_lab.ts";
+import { type LabAgent, labUnavailable, NODE, NodeLab } from "./testing/node_lab.ts";
 import { changes } from "./testing/random_ports.ts";
+import { UdpTalk } from "./testing/udp_talk.ts";
 
 const conntrackTool = await ensureTool("conntrack", {
   onProgress: (line) => Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`)),
@@ -133,13 +134,13 @@ testInLab("a client that keeps its port is answered by another endpoint when its
   await using lab = await createLab();
   await using node = await CleanedNode.start(lab, port([A, A6]));
   const talks: readonly (readonly [string, UdpTalk, string, string])[] = [
-    ["ClusterIP", lab.talkUdp(lab.barePod, "10.96.0.40", 80), A, B],
-    ["ClusterIP, IPv6", lab.talkUdp(lab.barePod, "fd00:96::40", 80), A6, B6],
-    ["from the node", lab.talkUdp(lab.node, "10.96.0.40", 80), A, B],
-    ["external IP", lab.talkUdp(lab.barePod, "192.0.2.40", 80), A, B],
-    ["NodePort", lab.talkUdp(lab.outside, "192.168.77.2", 30040), A, B],
-    ["NodePort at another address", lab.talkUdp(lab.barePod, "10.244.0.1", 30040), A, B],
-    ["NodePort, IPv6", lab.talkUdp(lab.outside, "2001:db8:77::2", 30040), A6, B6],
+    ["ClusterIP", UdpTalk.start(lab.barePod, "10.96.0.40", 80), A, B],
+    ["ClusterIP, IPv6", UdpTalk.start(lab.barePod, "fd00:96::40", 80), A6, B6],
+    ["from the node", UdpTalk.start(lab.node, "10.96.0.40", 80), A, B],
+    ["external IP", UdpTalk.start(lab.barePod, "192.0.2.40", 80), A, B],
+    ["NodePort", UdpTalk.start(lab.outside, "192.168.77.2", 30040), A, B],
+    ["NodePort at another address", UdpTalk.start(lab.barePod, "10.244.0.1", 30040), A, B],
+    ["NodePort, IPv6", UdpTalk.start(lab.outside, "2001:db8:77::2", 30040), A6, B6],
   ];
   for (const [, talk, first] of talks) assertEquals(await talk.nextAnswer(), first);
   await node.set(port([B, B6]));
@@ -156,8 +157,8 @@ testInLab("flows to endpoints that stay, and all of TCP, are not touched", async
   const tcp = (...endpoints: readonly string[]): ServicePort =>
     port(endpoints, { protocol: "TCP", carrier: "kernel", nodePort: 0 });
   await using node = await CleanedNode.start(lab, port([A]), tcp(A));
-  const staying = lab.talkUdp(lab.barePod, "10.96.0.40", 80);
-  const direct = lab.talkUdp(lab.barePod, C, 8080);
+  const staying = UdpTalk.start(lab.barePod, "10.96.0.40", 80);
+  const direct = UdpTalk.start(lab.barePod, C, 8080);
   const connection = lab.talk(lab.barePod, "10.96.0.40", 80);
   assertEquals(await staying.nextAnswer(), A);
   assertEquals(await direct.nextAnswer(), C);
@@ -183,7 +184,7 @@ testInLab(
   async () => {
     await using lab = await createLab();
     await using node = await CleanedNode.start(lab, port([A]));
-    const talk = lab.talkUdp(lab.barePod, "10.96.0.40", 80);
+    const talk = UdpTalk.start(lab.barePod, "10.96.0.40", 80);
     assertEquals(await talk.nextAnswer(), A);
     await node.set(port([]));
     assertEquals(await talk.nextAnswer(), "refused");
@@ -201,7 +202,7 @@ testInLab(
     await lab.outside.ip([`addr add ${elsewhere}/32 dev lo`]);
     await lab.serve(lab.outside, { protocol: "udp", port: 80, addresses: [elsewhere] });
     await using node = await CleanedNode.start(lab);
-    const talk = lab.talkUdp(lab.barePod, "10.96.0.40", 80);
+    const talk = UdpTalk.start(lab.barePod, "10.96.0.40", 80);
     assertEquals(await talk.nextAnswer(), elsewhere);
     await node.set(port([A]));
     assertEquals(await talk.nextAnswer(), A);
@@ -213,7 +214,7 @@ testInLab(
 testInLab("an endpoint that terminates keeps its clients until it serves no more", async () => {
   await using lab = await createLab();
   await using node = await CleanedNode.start(lab, port([A]));
-  const talk = lab.talkUdp(lab.barePod, "10.96.0.40", 80);
+  const talk = UdpTalk.start(lab.barePod, "10.96.0.40", 80);
   assertEquals(await talk.nextAnswer(), A);
   const before = await entries(lab, "udp", "10.96.0.40");
   const terminatingEndpoints = { IPv4: [endpointAt(`${A} 8080`)], IPv6: [] };
@@ -232,8 +233,8 @@ testInLab("a restart deletes what has become stale meanwhile, and nothing else",
   const other = port([C], { name: "other", vips: ["10.96.0.41 80"], nodePort: 0 });
   const first = await CleanedNode.start(lab, port([A]), other);
   const [stale, healthy] = [
-    lab.talkUdp(lab.barePod, "10.96.0.40", 80),
-    lab.talkUdp(lab.barePod, "10.96.0.41", 80),
+    UdpTalk.start(lab.barePod, "10.96.0.40", 80),
+    UdpTalk.start(lab.barePod, "10.96.0.41", 80),
   ];
   assertEquals(await stale.nextAnswer(), A);
   assertEquals(await healthy.nextAnswer(), C);

@@ -21,18 +21,21 @@ import { ManifestFolder } from "./manifests.ts";
 import { VantagePoint } from "./vantage_point.ts";
 
 const nftTool = await ensureTool("nft", { onProgress: progress });
+const conntrackTool = await ensureTool("conntrack", { onProgress: progress });
 const envoyTool = await ensureTool("envoy", { onProgress: progress });
 
 /** Why these tests cannot run here; all undefined when they can. */
 export const fixtureUnavailable: readonly (string | undefined)[] = [
   await namespacesUnavailable(),
   nftTool.unavailable,
+  conntrackTool.unavailable,
   envoyTool.unavailable,
   await Deno.stat("/proc/net/if_inet6").then(() => undefined, () => "this kernel has no IPv6"),
 ];
 
 /** Paths of the programs, for flags. */
 export const NFT: string = nftTool.path ?? "nft";
+export const CONNTRACK: string = conntrackTool.path ?? "conntrack";
 export const ENVOY: string = envoyTool.path ?? "envoy";
 
 /** In the lab's own /run, so that tests leave the machine's /var/lib alone. */
@@ -102,6 +105,7 @@ export class NodeFixture implements AsyncDisposable {
       `--manifests=${this.manifests.path}`,
       "--node-name=node-1",
       `--nft-bin=${NFT}`,
+      `--conntrack-bin=${CONNTRACK}`,
       `--state-dir=${STATE_DIR}`,
       `--envoy-bin=${ENVOY}`,
       "--envoy-concurrency=2",

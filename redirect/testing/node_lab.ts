@@ -15,10 +15,9 @@ import { createNftSession } from "../nft_session.ts";
 import type { Applied } from "../observer.ts";
 import { createRedirector, type Redirector } from "../redirector.ts";
 import { createNft } from "../run_nft.ts";
+import { ENDPOINT_SCRIPT } from "./udp_talk.ts";
 
 const SCRIPT = fromFileUrl(new URL("./original_destination.py", import.meta.url));
-
-const ENDPOINT_SCRIPT = fromFileUrl(new URL("./endpoint.py", import.meta.url));
 
 const nftTool = await ensureTool("nft", {
   onProgress: (line) => Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`)),
@@ -187,11 +186,6 @@ export class NodeLab implements AsyncDisposable {
     );
   }
 
-  /** A UDP client that keeps its port and goes on asking. */
-  talkUdp(from: Namespace, host: string, port: number): UdpTalk {
-    return new UdpTalk(from.spawn(["python3", ENDPOINT_SCRIPT, "talk", "udp", host, String(port)]));
-  }
-
   /** Runs nft on the node by hand. */
   async nftByHand(...args: readonly string[]): Promise<string> {
     return await this.node.run([this.nftPath, ...args]);
@@ -222,27 +216,6 @@ export class Conversation {
     const answered = this.#client.recentOutput().match(/^ping \d+$/gm)?.length ?? 0;
     const last = Number(/ping (\d+)(?![\s\S]*ping)/.exec(this.#client.recentOutput())?.[1] ?? answered);
     await this.#client.waitForLine(new RegExp(`^ping ${last + 5}$`));
-  }
-}
-
-/** A UDP flow that is talked over. */
-export class UdpTalk {
-  readonly #client: LabProcess;
-  #told = 0;
-
-  constructor(client: LabProcess) {
-    this.#client = client;
-  }
-
-  /** Who answered first, or next after the one told before: an address, or `refused`. Waits for it. */
-  async nextAnswer(): Promise<string> {
-    const line = await this.#client.waitForLine(new RegExp(`^${++this.#told} `));
-    return line.split(" ")[1] ?? "";
-  }
-
-  /** How often it was another one who answered. */
-  get changes(): number {
-    return this.#client.recentOutput().split("\n").length - 1;
   }
 }
 
