@@ -92,9 +92,12 @@ export async function runAgent(context: CommandContext): Promise<void> {
   await using nft = config.redirect === "none"
     ? undefined
     : createNftSession({ nftPath: config.nftBin, logger });
-  const redirector = nft === undefined
-    ? undefined
-    : await prepareRedirector(context, { nft, metrics, readiness });
+  const redirector = nft === undefined ? undefined : await prepareRedirector(context, {
+    nft,
+    metrics,
+    readiness,
+    onDrift: () => flows?.lookEverywhere(),
+  });
   const addressSelection = { ranges: config.nodeportAddresses, nodeIPs: config.nodeIPs, families };
   const nodeAddresses = selectNodeAddresses(readNodeNetwork(), addressSelection);
 
@@ -289,10 +292,12 @@ async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise
 /** Asks the kernel once before anything else happens: no nft or no right to use it must end the agent at once. */
 async function prepareRedirector(
   { config, logger }: CommandContext,
-  { nft, metrics, readiness }: {
+  { nft, metrics, readiness, onDrift }: {
     readonly nft: Nft;
     readonly metrics: Metrics;
     readonly readiness: Readiness;
+    /** Somebody else had changed the table; it is mended. */
+    readonly onDrift: () => void;
   },
 ): Promise<Redirector> {
   await probeNft(nft);
@@ -310,7 +315,10 @@ async function prepareRedirector(
         metrics.redirect.onError(kind);
         readiness.unmet("planApplied", error.message);
       },
-      onDrift: (differences) => metrics.redirect.onDrift(differences),
+      onDrift: (differences) => {
+        metrics.redirect.onDrift(differences);
+        onDrift();
+      },
     },
   });
 }

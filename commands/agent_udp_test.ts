@@ -91,5 +91,35 @@ testUnless("the agent with a UDP Service", { unavailable: fixtureUnavailable }, 
     await Deno.writeTextFile(missing, `#!/bin/sh\nexec ${CONNTRACK} "$@"\n`, { mode: 0o755 });
     await next.logged(/are deleted again/);
     assertEquals(await answers(), byFirst);
+    await next.process.stop();
   });
+
+  await t.step(
+    "a flow that began while somebody had removed the table is translated when it is back",
+    async () => {
+      // The kernel tracks connections for as long as some table asks for it: on a node one always does.
+      const commands = [
+        "add table inet other",
+        "add chain inet other tracking { type filter hook prerouting priority 0; }",
+        "add rule inet other tracking ct state new accept",
+      ];
+      for (const command of commands) await fixture.nftByHand(command);
+      const next = await fixture.startAgent("--resync-interval=1s").ready();
+      // So that it does not mend the table at once.
+      await next.process.kill("SIGSTOP");
+      let talk: UdpTalk;
+      try {
+        await fixture.nftByHand("delete", "table", "inet", "lightpath");
+        talk = UdpTalk.start(client.namespace, VIPS[0] ?? "", 53);
+        const untranslated = ["-L", "-p", "udp", "--orig-dst", VIPS[0] ?? "", "--reply-src", VIPS[0] ?? ""];
+        await until("an untranslated flow", () => lab.node.run([CONNTRACK, ...untranslated]), {
+          wanted: (lines) => lines !== "",
+        });
+      } finally {
+        await next.process.kill("SIGCONT");
+      }
+      assertEquals(await talk.nextAnswer(), first.ipv4);
+      await next.process.stop();
+    },
+  );
 });

@@ -9,8 +9,8 @@
  *   again.
  * - Most changes cause no pass. Those that come during one merge into the next. Passes begin a second apart at least, and take
  *   half of the time at most.
- * - After a start all that is served is looked at, so that what changed meanwhile is found. What may go on is never deleted,
- *   TCP and SCTP are not looked at.
+ * - After a start, and when somebody else had changed the table, all that is served is looked at, so that what changed meanwhile is
+ *   found. What may go on is never deleted, TCP and SCTP are not looked at.
  * - A pass that fails is repeated with growing delays, with what has come since. The agent goes on without.
  * - Of the table nothing is kept but groups of stale flows: one for each destination and endpoint.
  * @module
@@ -77,7 +77,7 @@ export class FlowCleaner {
 
   /** The first state is complete. */
   start(nodeAddresses: NodeAddresses): void {
-    this.#lookEverywhere(nodeAddresses);
+    this.setNodeAddresses(nodeAddresses);
   }
 
   /** Hands over changes, after they were handed to whoever writes them into the kernel. */
@@ -91,7 +91,14 @@ export class FlowCleaner {
 
   /** Replaces this node's addresses: at a new one there may be flows that were not translated. */
   setNodeAddresses(nodeAddresses: NodeAddresses): void {
-    this.#lookEverywhere(nodeAddresses);
+    this.#nodeAddresses = nodeAddresses;
+    this.lookEverywhere();
+  }
+
+  /** To be called when the kernel may have had another table for a while: by what that said, flows would go on. */
+  lookEverywhere(): void {
+    this.#everywhere = true;
+    this.#pause.wake();
   }
 
   /** Cleans until the signal aborts. */
@@ -109,12 +116,6 @@ export class FlowCleaner {
       const pauseMs = isDone ? Math.max(SHORTEST_INTERVAL_MS - tookMs, tookMs) : this.#retryDelayMs();
       await this.#pause.sleep(pauseMs, signal);
     }
-  }
-
-  #lookEverywhere(nodeAddresses: NodeAddresses): void {
-    this.#nodeAddresses = nodeAddresses;
-    this.#everywhere = true;
-    this.#pause.wake();
   }
 
   get #isDue(): boolean {
