@@ -14,8 +14,8 @@
  * - A flow that was not translated is stale where there is an endpoint for it. Not in a zone: there somebody tracks, beside the
  *   translation, what they filter by.
  *
- * Source: kube-proxy's `pkg/proxy/conntrack/cleanup.go`, v1.36, which judges by the endpoint's address alone and keeps flows of
- * Services that are gone or have no endpoint.
+ * Source: kube-proxy's `pkg/proxy/conntrack/cleanup.go`. It judges by the endpoint's address alone, takes any destination at the
+ * number of a NodePort for that NodePort, and keeps flows of Services that are gone or have no endpoint.
  * @module
  */
 
