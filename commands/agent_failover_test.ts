@@ -47,27 +47,32 @@ testUnless("new connections outlive Envoy", { unavailable: fixtureUnavailable },
   const agent = await fixture.startAgent().ready();
   await untilThroughEnvoy(fixture);
 
-  await t.step("killed under load: what was in flight is lost, nothing else; one element each way", async () => {
-    const loads = [
-      startLoad(fixture.client.namespace, { url: `http://${VIP}/`, newConnections: true, pauseMs: 2 }),
-      startLoad(fixture.client.namespace, { url: `http://[${VIP6}]/`, newConnections: true, pauseMs: 2 }),
-      startLoad(fixture.client.namespace, { url: `tcp://${VIP}:9000`, newConnections: true, pauseMs: 2 }),
-    ];
-    await Promise.all(loads.map((load) => load.started()));
-    const before = await agent.metric("lightpath_nft_elements_total");
-    await fixture.lab.node.run(KILL_ENVOY);
-    await until("Envoy's return", () => agent.metric("lightpath_envoy_serving"), { wanted: (is) => is === 1 });
-    await untilThroughEnvoy(fixture);
-    for (const load of loads) {
-      const { failed, errors, requests } = await load.stop();
-      const what = `${failed} of ${requests} requests failed: ${JSON.stringify(errors)}`;
-      // Under way through Envoy; or begun while it was dying, when its sockets still answered. None was refused or in vain.
-      assert(failed <= 3, what);
-      assert(Object.keys(errors).every((error) => /reset|closed|ended/i.test(error)), what);
-    }
-    assertEquals(await agent.metric("lightpath_nft_elements_total"), before + 2);
-    assertEquals(await agent.metric("lightpath_envoy_failovers_total"), 1);
-  });
+  await t.step(
+    "killed under load: what was in flight is lost, nothing else; one element each way",
+    async () => {
+      const loads = [
+        startLoad(fixture.client.namespace, { url: `http://${VIP}/`, newConnections: true, pauseMs: 2 }),
+        startLoad(fixture.client.namespace, { url: `http://[${VIP6}]/`, newConnections: true, pauseMs: 2 }),
+        startLoad(fixture.client.namespace, { url: `tcp://${VIP}:9000`, newConnections: true, pauseMs: 2 }),
+      ];
+      await Promise.all(loads.map((load) => load.started()));
+      const before = await agent.metric("lightpath_nft_elements_total");
+      await fixture.lab.node.run(KILL_ENVOY);
+      await until("Envoy's return", () => agent.metric("lightpath_envoy_serving"), {
+        wanted: (is) => is === 1,
+      });
+      await untilThroughEnvoy(fixture);
+      for (const load of loads) {
+        const { failed, errors, requests } = await load.stop();
+        const what = `${failed} of ${requests} requests failed: ${JSON.stringify(errors)}`;
+        // Under way through Envoy; or begun while it was dying, when its sockets still answered. None was refused or in vain.
+        assert(failed <= 3, what);
+        assert(Object.keys(errors).every((error) => /reset|closed|ended/i.test(error)), what);
+      }
+      assertEquals(await agent.metric("lightpath_nft_elements_total"), before + 2);
+      assertEquals(await agent.metric("lightpath_envoy_failovers_total"), 1);
+    },
+  );
 
   await t.step("ended with the agent: the kernel goes on alone", async () => {
     assertEquals(await agent.stop(), 0);
@@ -80,8 +85,14 @@ testUnless("new connections outlive Envoy", { unavailable: fixtureUnavailable },
     await untilThroughEnvoy(fixture);
     await next.kill();
     // What has ended but was not waited for has a name, but no command line.
-    const envoys = ["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[e]nvoy-bootstrap.json'; true"];
-    await until("Envoy's end", () => fixture.lab.node.run(envoys), { wanted: (count) => count.trim() === "0" });
+    const envoys = [
+      "sh",
+      "-c",
+      "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[e]nvoy-bootstrap.json'; true",
+    ];
+    await until("Envoy's end", () => fixture.lab.node.run(envoys), {
+      wanted: (count) => count.trim() === "0",
+    });
     for (const host of [VIP, VIP6]) assertEquals(await isThroughEnvoy(fixture, host), false);
   });
 });

@@ -45,7 +45,9 @@ function envoyChain(name: string, port: number): LayoutChain {
     { text: "meta l4proto != @envoy-ready return", purpose: "the kernel's turn" },
     { text: "meta l4proto @envoy-gone return", purpose: "nobody listened a moment ago" },
     ...FAMILY_EXPRESSIONS.map((family) => ({
-      text: `meta l4proto @envoy-alone ${destinationKey("ips", family)} != @envoy-holds-${family.suffix} return`,
+      text: `meta l4proto @envoy-alone ${
+        destinationKey("ips", family)
+      } != @envoy-holds-${family.suffix} return`,
       purpose: "Envoy could not ask for it",
     })),
     {

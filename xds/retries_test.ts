@@ -79,27 +79,34 @@ for (const method of ["GET", "PUT", "DELETE"]) {
   });
 }
 
+/** Without a retry policy of their own, and with one. */
+const WITH_AND_WITHOUT_POLICY: readonly Readonly<Record<string, string>>[] = [{}, { "num-retries": "3" }];
+
 envoyTest("a POST reaches one endpoint, once", async () => {
-  await using bad = fails();
-  await using good = works();
-  const answers = await askService({}, [bad, good], "POST");
-  assertEquals(sum([bad, good]), REQUESTS);
-  assertEquals(answers["503 fails"], bad.requests);
-  assert(bad.requests > 0);
+  for (const settings of WITH_AND_WITHOUT_POLICY) {
+    await using bad = fails();
+    await using good = works();
+    const answers = await askService(settings, [bad, good], "POST");
+    assertEquals(sum([bad, good]), REQUESTS, JSON.stringify(settings));
+    assertEquals(answers["503 fails"], bad.requests);
+    assert(bad.requests > 0);
+  }
 });
 
 envoyTest(
   "server-sent events are like other requests: asked for by GET, tried again; by POST, not",
   async () => {
     const headers = { accept: "application/json, text/event-stream" };
-    await using bad = fails();
-    await using good = works();
-    const answers = await askService({}, [bad, good], "GET", headers);
-    assertEquals(answers, { "200 works": REQUESTS });
-    await using badToPosts = fails();
-    await using goodToPosts = works();
-    await askService({}, [badToPosts, goodToPosts], "POST", headers);
-    assertEquals(sum([badToPosts, goodToPosts]), REQUESTS);
+    for (const settings of WITH_AND_WITHOUT_POLICY) {
+      await using bad = fails();
+      await using good = works();
+      const answers = await askService(settings, [bad, good], "GET", headers);
+      assertEquals(answers, { "200 works": REQUESTS });
+      await using badToPosts = fails();
+      await using goodToPosts = works();
+      await askService(settings, [badToPosts, goodToPosts], "POST", headers);
+      assertEquals(sum([badToPosts, goodToPosts]), REQUESTS, JSON.stringify(settings));
+    }
   },
 );
 
@@ -177,10 +184,14 @@ envoyTest("a gRPC call is tried again by its status, where the Service says so",
   await using fixture = await EnvoyFixture.start([]);
   const slices = slicesFor("one", "h2c", [bad, good]);
   const call = (): Promise<string> => callGrpc("127.0.0.11", fixture.httpPort);
-  fixture.apply(configured(fixture, "one", 11, {}, "h2c"), ...slices);
-  const untouched = new Set<string>();
-  for (let request = 0; request < REQUESTS; request++) untouched.add(await call());
-  assertEquals([...untouched].sort(), ["0", "14"]);
+  fixture.apply(...slices);
+  for (const settings of [...WITH_AND_WITHOUT_POLICY, { "retry-on": "unavailable" }]) {
+    fixture.apply(configured(fixture, "one", 11, settings, "h2c"));
+    await fixture.settled();
+    const untouched = new Set<string>();
+    for (let request = 0; request < REQUESTS; request++) untouched.add(await call());
+    assertEquals([...untouched].sort(), ["0", "14"], JSON.stringify(settings));
+  }
   const settings = { "retry-on": "unavailable", "retry-methods": "all" };
   fixture.apply(configured(fixture, "one", 11, settings, "h2c"));
   await fixture.settled();

@@ -84,12 +84,21 @@ const GRPC_WEB: RequestInit = {
 const CONNECT_STREAM: RequestInit = { ...GRPC, headers: { "content-type": "application/connect+proto" } };
 const CONNECT_UNARY: RequestInit = { ...GRPC, headers: { "content-type": "application/proto" } };
 const EVENTS: RequestInit = { headers: { accept: "text/event-stream" } };
+const EVENTS_AMONG_OTHERS: RequestInit = { headers: { accept: "text/html, TEXT/event-stream;q=0.5" } };
+const GET_JSON: RequestInit = {
+  headers: { accept: "application/json", "content-type": "application/json" },
+};
+const GET_GRPC: RequestInit = { headers: { "content-type": "application/grpc" } };
 
 envoyTest(
   "by default one try of a repeatable request has 5 s, any other request 15 s, a stream no end",
   async () => {
     assertEquals(await inForce({}, [GET, DELETE, POST, CONNECT_UNARY]), ["5000", "5000", "15000", "15000"]);
-    assertEquals(await inForce({}, [GRPC, GRPC_WEB, CONNECT_STREAM, EVENTS]), [null, null, null, null]);
+    assertEquals(await inForce({}, [GET_JSON]), ["5000"]);
+    const streams = [GRPC, GRPC_WEB, CONNECT_STREAM, EVENTS, EVENTS_AMONG_OTHERS, GET_GRPC];
+    assertEquals(await inForce({}, streams), streams.map(() => null));
+    // Retries of its own leave the times as they are.
+    assertEquals(await inForce({ "num-retries": "3" }, [GET, POST, GRPC]), ["5000", "15000", null]);
     const upgrades: (string | null)[] = [];
     await using backend = webSocketEcho((request) => void upgrades.push(request.headers.get(IN_FORCE)));
     await using fixture = await serve({}, [backend]);

@@ -13,7 +13,8 @@ import { parseCount } from "./options.ts";
 import { describeMachine, RESULTS_FOLDER, writeResult } from "./results.ts";
 
 /** What it says about itself. */
-export const FAILOVER_USAGE = `deno task bench failover [--repetitions R] [--services N] [--results F] [--json]
+export const FAILOVER_USAGE =
+  `deno task bench failover [--repetitions R] [--services N] [--results F] [--json]
 
   --repetitions R   how often each fault is made (default 5)
   --services N      Services of the node, of which two are asked (default 1000)

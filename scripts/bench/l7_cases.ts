@@ -77,10 +77,11 @@ export const PAIRS: readonly (readonly [CaseName, CaseName])[] = CASE_NAMES.flat
 /** A case of Lightpath is reached at this address, whichever its Service. */
 export const VIP = "10.96.0.10";
 
-/** What the route of a static Envoy says; the Cluster's retries are added to it. */
+/** What the route of a static Envoy says. */
 export interface StaticRoute {
   readonly timeoutMs: number;
   readonly tryTimeoutMs: number;
+  /** What is tried again besides what the Cluster's policy says, where it has one. */
   readonly retryOn: readonly string[];
   readonly isLogged: boolean;
 }
@@ -90,7 +91,7 @@ const DEFAULT_ROUTE: StaticRoute = {
   // Of the whole exchange there is no limit (routes.ts).
   timeoutMs: 0,
   tryTimeoutMs: DEFAULTS["upstream-request-timeout"],
-  retryOn: DEFAULTS["retry-on"],
+  retryOn: [],
   isLogged: true,
 };
 

@@ -6,12 +6,13 @@
  * One listener for each case, on a port of its own; the Cluster is named in the configuration, one route, nothing comes over
  * xDS, no metadata is looked up. What a connection and a request meet besides is the same as Lightpath's, and taken from
  * there: the options of the connection manager (`xds/listeners.ts`), fields of the access log, statistics, and the Cluster with
- * its limits, outlier detection and balancing. Retries are moved from the Cluster to the route.
+ * its limits, outlier detection and balancing. Retries are on the route: those of Lightpath's, or of the Cluster where it has some.
  * @module
  */
 import { type FilterChains, httpFilterChains, type Json, tcpFilterChains } from "../../xds/listeners.ts";
 import { HTTP_IDLE_TIMEOUT_MS } from "../../agent/model/mod.ts";
 import { STATISTICS } from "../../xds/statistics.ts";
+import { defaultRetryPolicy } from "../../xds/translate/retries.ts";
 import { type CaseName, CASES, ENDPOINT_PORT, STATIC_ROUTES, type StaticRoute, VIP } from "./l7_cases.ts";
 
 /** An object of Envoy's configuration. */
@@ -45,7 +46,7 @@ export function staticBootstrap({ clusters, endpoints }: StaticEnvoyOptions): Js
   ) {
     const route = STATIC_ROUTES[twin as keyof typeof STATIC_ROUTES];
     if (twin === undefined || route === undefined) continue;
-    const retries = retriesOf(take(lightpathCase, twin));
+    const retries = retriesOf(take(lightpathCase, twin), route);
     listeners.push(listener(twin, staticHttpFilterChains(twin, route, retries)));
   }
   return { static_resources: { listeners, clusters: made }, ...STATISTICS };
@@ -76,11 +77,7 @@ function staticHttpFilterChains(cluster: CaseName, own: StaticRoute, retries: Js
   const route = {
     cluster,
     timeout: seconds(own.timeoutMs),
-    retry_policy: {
-      ...retries,
-      retry_on: [retries["retry_on"], ...own.retryOn].join(),
-      per_try_timeout: seconds(own.tryTimeoutMs),
-    },
+    retry_policy: { ...retries, per_try_timeout: seconds(own.tryTimeoutMs) },
   };
   const typed_config = {
     ...options,
@@ -121,9 +118,12 @@ function withoutXds(cluster: JsonObject): JsonObject {
   return { ...rest, type: "STATIC", typed_extension_protocol_options: { ...options, [HTTP_OPTIONS]: http } };
 }
 
-function retriesOf(cluster: JsonObject): JsonObject {
+/** Of requests that may be repeated. */
+function retriesOf(cluster: JsonObject, { retryOn }: StaticRoute): JsonObject {
   const options = (cluster["typed_extension_protocol_options"] as JsonObject)[HTTP_OPTIONS] as JsonObject;
-  return options["retry_policy"] as JsonObject;
+  const ofCluster = options["retry_policy"] as JsonObject | undefined;
+  if (ofCluster === undefined) return defaultRetryPolicy(true);
+  return { ...ofCluster, retry_on: [ofCluster["retry_on"], ...retryOn].join() };
 }
 
 function clusterOf(name: CaseName, cluster: JsonObject, endpoints: readonly string[]): Json {

@@ -112,6 +112,6 @@ function httpProtocolOptions(servicePort: ServicePort): HttpProtocolOptions {
       },
     }),
     hashPolicy: hashPolicy(servicePort),
-    ...(isHttp(appProtocol) ? { retryPolicy: retryPolicy(servicePort) } : {}),
+    retryPolicy: isHttp(appProtocol) ? retryPolicy(servicePort) : undefined,
   });
 }

@@ -1,12 +1,12 @@
 /**
  * What the constant listeners look up in a Cluster: `Cluster.metadata.filter_metadata.lightpath`.
  *
- * In: a ServicePort. Out: Metadata with a key for each value that differs from the route's own (`routes.ts`), and one where
+ * In: a ServicePort. Out: Metadata with a key for each value that differs from the routes' own (`routes.ts`), and one where
  * requests are not to be logged (`access_log.ts`). A Service without annotations has no key. But it has the part that is ours,
  * by which the log knows that there is a Cluster.
  *
  * Why metadata: Envoy takes these values from the route and from headers, but not from the Cluster
- * (`retry_policy.per_try_timeout` there is ignored), and the routes are the same for all Services. A filter on the route
+ * (`retry_policy.per_try_timeout` there is ignored), and the routes are the same for all Services. A filter before the router
  * writes the headers, with values from here; a change reaches the next request on connections that are open.
  *
  * Values are strings, as they stand in the header.
@@ -20,34 +20,33 @@
  *   no limit unless one is written.
  * @module
  */
-import { DEFAULT_SETTINGS, isHttp, type PortSettings, type ServicePort } from "../../agent/model/mod.ts";
+import { DEFAULT_SETTINGS, isHttp, type ServicePort } from "../../agent/model/mod.ts";
 import type { Metadata } from "../../protos/mod.ts";
+import { retryOnOfRepeatable } from "./retries.ts";
 
 /** The part of the metadata that is ours. */
 export const METADATA_NAMESPACE = "lightpath";
 
-/** Its keys. Values are absent where the route's own hold. */
+/** Its keys. Values are absent where the routes' own hold. */
 export type MetadataKey =
-  /** Per try, of a request that may not be repeated. Milliseconds, like all below; 0: none. */
+  /** Per try, of requests that come along the route `others`. Milliseconds, like all below; 0: none. */
   | "only-try-timeout"
   /** Of the whole exchange. */
   | "request-timeout"
-  /** Which answers to a repeatable request are tried again. */
+  /** Which answers to a repeatable request are tried again, besides what the Cluster's policy says. */
   | "retry-on"
-  /** Per try, of streams. */
-  | "stream-try-timeout"
-  /** Per try, of a repeatable request. */
+  /** Per try, of any request, streams included. */
   | "try-timeout"
   /** There where nothing is to be logged. */
   | "unlogged";
 
-/** Means nothing: each Cluster retries it anyway (`retries.ts`). An empty value would leave the route's in force. */
-const NO_FURTHER_RETRIES = "reset-before-request";
+const DEFAULT_REQUEST_TIMEOUT_MS = DEFAULT_SETTINGS.values["request-timeout"];
 
 /** The metadata of a port's Clusters. */
-export function clusterMetadata({ appProtocol, settings }: ServicePort): Metadata {
+export function clusterMetadata(servicePort: ServicePort): Metadata {
+  const { appProtocol, settings } = servicePort;
   const all: readonly (readonly [MetadataKey, string | undefined])[] = [
-    ...(isHttp(appProtocol) ? requestMetadata(settings) : []),
+    ...(isHttp(appProtocol) ? requestMetadata(servicePort) : []),
     ["unlogged", unless(settings.values["access-log"], "true")],
   ];
   const present = all.filter(([, value]) => value !== undefined);
@@ -62,20 +61,18 @@ export const NOBODYS_METADATA: Metadata = {
 
 /** Sorted by key, so that equal settings give equal bytes. */
 function requestMetadata(
-  { values, origins }: PortSettings,
+  servicePort: ServicePort,
 ): readonly (readonly [MetadataKey, string | undefined])[] {
-  const defaults = DEFAULT_SETTINGS.values;
+  const { values, origins } = servicePort.settings;
   const whole = values["request-timeout"];
   const once = values["upstream-request-timeout"];
   const isOnceAsked = origins.has("upstream-request-timeout");
-  const onlyTry = isOnceAsked || values["retry-methods"] === "all" ? once : whole;
-  const retryOn = values["retry-enabled"] ? values["retry-on"].join() : NO_FURTHER_RETRIES;
+  const onlyTry = values["retry-methods"] === "all" ? once : whole;
   return [
-    ["only-try-timeout", unless(onlyTry === defaults["request-timeout"], onlyTry)],
+    ["only-try-timeout", unless(isOnceAsked || onlyTry === DEFAULT_REQUEST_TIMEOUT_MS, onlyTry)],
     ["request-timeout", unless(!origins.has("request-timeout"), whole)],
-    ["retry-on", unless(retryOn === defaults["retry-on"].join(), retryOn)],
-    ["stream-try-timeout", unless(!isOnceAsked, once)],
-    ["try-timeout", unless(once === defaults["upstream-request-timeout"], once)],
+    ["retry-on", retryOnOfRepeatable(servicePort)],
+    ["try-timeout", unless(!isOnceAsked, once)],
   ];
 }
 

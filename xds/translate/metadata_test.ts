@@ -26,12 +26,12 @@ const CASES: readonly {
   {
     what: "a written time for each try is everybody's, streams and the only try of a POST included",
     settings: { "upstream-request-timeout": "2s" },
-    metadata: { "only-try-timeout": "2000", "stream-try-timeout": "2000", "try-timeout": "2000" },
+    metadata: { "try-timeout": "2000" },
   },
   {
     what: "one that is the default, too",
     settings: { "upstream-request-timeout": "5s" },
-    metadata: { "only-try-timeout": "5000", "stream-try-timeout": "5000" },
+    metadata: { "try-timeout": "5000" },
   },
   {
     what: "a written whole time is a limit of its own, and of a POST's only try",
@@ -46,22 +46,12 @@ const CASES: readonly {
   {
     what: "both",
     settings: { "request-timeout": "1m", "upstream-request-timeout": "20s" },
-    metadata: {
-      "only-try-timeout": "20000",
-      "request-timeout": "60000",
-      "stream-try-timeout": "20000",
-      "try-timeout": "20000",
-    },
+    metadata: { "request-timeout": "60000", "try-timeout": "20000" },
   },
   {
     what: "0 switches off",
     settings: { "request-timeout": "0", "upstream-request-timeout": "0" },
-    metadata: {
-      "only-try-timeout": "0",
-      "request-timeout": "0",
-      "stream-try-timeout": "0",
-      "try-timeout": "0",
-    },
+    metadata: { "request-timeout": "0", "try-timeout": "0" },
   },
   {
     what: "the longest is written out",
@@ -74,15 +64,21 @@ const CASES: readonly {
     metadata: { "only-try-timeout": "5000" },
   },
   {
-    what: "other conditions replace the route's",
+    what: "other conditions are those of requests that may be repeated",
     settings: { "retry-on": "reset,gateway-error" },
     metadata: { "retry-on": "reset,gateway-error" },
   },
   {
-    what: "without retries the route's conditions are replaced by none",
-    settings: { "retry-enabled": "false" },
-    metadata: { "retry-on": "reset-before-request" },
+    what: "where the Cluster has a policy for another reason, the default ones are",
+    settings: { "num-retries": "3" },
+    metadata: { "retry-on": "5xx,reset,retriable-headers" },
   },
+  {
+    what: "conditions that hold for all requests are left to the Cluster's policy",
+    settings: { "retry-on": "reset", "retry-methods": "all" },
+    metadata: { "only-try-timeout": "5000" },
+  },
+  { what: "without retries there are none", settings: { "retry-enabled": "false" }, metadata: {} },
 ];
 
 for (const { what, settings, metadata } of CASES) {
@@ -99,7 +95,7 @@ Deno.test("clusterMetadata(): keys are sorted, so that equal settings give equal
     "access-log": "false",
   }));
   assertEquals(keys, keys.toSorted());
-  assertEquals(keys.length, 6);
+  assertEquals(keys.length, 4);
 });
 
 Deno.test("clusterMetadata() of a TCP port says only where it is not logged", () => {

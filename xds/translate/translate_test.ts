@@ -133,5 +133,5 @@ Deno.test("equal input gives equal bytes", () => {
       .finish();
   const bytes = encode();
   assertEquals(bytes, encode());
-  assert(bytes.length < 700, `a Cluster takes ${bytes.length} bytes`);
+  assert(bytes.length < 500, `a Cluster takes ${bytes.length} bytes`);
 });
