@@ -125,5 +125,10 @@ function count(
       else inFlight += times;
     }
   }
-  return { requests, failed, inFlight, longestMs: Math.max(...reports.map(({ latencyMs }) => latencyMs.max)) };
+  return {
+    requests,
+    failed,
+    inFlight,
+    longestMs: Math.max(...reports.map(({ latencyMs }) => latencyMs.max)),
+  };
 }
