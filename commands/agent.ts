@@ -59,6 +59,7 @@ import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
 import { abortAfter, type CommandContext, runTogether } from "./context.ts";
 import { DataPath } from "./data_path.ts";
 import { EnvoyPresence } from "./envoy_presence.ts";
+import { EnvoyReadiness } from "./envoy_readiness.ts";
 import { explainLive, type LiveSources } from "./explain/live.ts";
 import { serveExplanations } from "./explain/local_socket.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
@@ -104,11 +105,15 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const { serviceProxyName, nodeName, zone, tcpPath } = config;
   const selection = { serviceProxyName, families };
   const model = new ServiceModel(selection, { nodeName, zone, tcpPath });
-  using presence = redirector && new EnvoyPresence({
+  const envoyReadiness = new EnvoyReadiness(readiness, redirector === undefined);
+  using presence: EnvoyPresence | undefined = redirector && new EnvoyPresence({
     askLiveness: (signal) => askLiveness(config.envoyAdminSocket, signal),
     onServing: (serving) => {
       metrics.envoyServing(serving);
       redirector.setEnvoyReady(serving);
+      if (!serving) return envoyReadiness.sendsConnections(false);
+      // If the agent ends first, nobody asks any more.
+      redirector.flushed().then(() => envoyReadiness.sendsConnections(presence?.serving === true), () => {});
     },
     logger,
   });
@@ -162,7 +167,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   }
   const envoys = observeEnvoys({
     metrics: metrics.xds,
-    readiness,
+    readiness: envoyReadiness,
     workingSet,
     logger,
     adsAddress: renderAdsAddress(config),
@@ -229,7 +234,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
         logger: logger.with({ process: "envoy" }),
         onState: (state) => {
           if (state.kind === "exited") presence?.away("its process ended");
-          noteEnvoyState(state, { metrics, readiness });
+          noteEnvoyState(state, { metrics, readiness: envoyReadiness });
         },
       }, signal);
       await removeSocket(config.envoyAdminSocket);
@@ -330,7 +335,7 @@ function heldDestinations(clusters: Iterable<string>): readonly Destination[] {
 
 function noteEnvoyState(
   state: EnvoyState,
-  { metrics, readiness }: { readonly metrics: Metrics; readonly readiness: Readiness },
+  { metrics, readiness }: { readonly metrics: Metrics; readonly readiness: Pick<Readiness, "unmet"> },
 ): void {
   if (state.kind !== "exited") return;
   metrics.envoyExited();

@@ -22,7 +22,7 @@ import {
 /** What `observeEnvoys` needs. */
 export interface ObserveEnvoysOptions {
   readonly metrics: XdsMetrics;
-  readonly readiness: Readiness;
+  readonly readiness: Pick<Readiness, "met" | "unmet">;
   readonly workingSet: Pick<WorkingSetFile, "used" | "held">;
   readonly logger: Logger;
   /** Where an Envoy would connect, for the reason that is given while none is. */
