@@ -155,8 +155,10 @@ export async function agentRestart(stage: Stage, narrator: Narrator): Promise<vo
     `Envoy is connected again, resources sent again: ${resent}`,
   );
   narrator.claim(
-    sumOf(metrics, "lightpath_nft_elements_total") === 0 && await stage.ruleset() === rules,
-    "the kernel's table was read and found right: nothing was written to it",
+    sumOf(metrics, "lightpath_nft_elements_total", { action: "added" }) === 0 &&
+      await stage.ruleset() === rules,
+    "the kernel's table was read and found right: only the note was taken back that the last agent left at its end, of what Envoy " +
+      "could carry alone",
   );
 }
 
