@@ -3,7 +3,7 @@
 serve PROTOCOL PORT ADDRESS...       answers on each address "ADDRESS asked by SOURCE"; PROTOCOL is tcp, udp or sctp
 ask PROTOCOL HOST PORT [COUNT [SOURCE]]  asks so many times, each from a port of its own, and prints the answers with how often
                                      each came; "refused", "not permitted" and "silence" are answers
-talk udp HOST PORT                   keeps asking every 20 ms from one port, and prints who answers whenever that changes,
+talk udp HOST PORT                   keeps asking every 100 ms from one port, and prints who answers whenever that changes,
                                      "1 ADDRESS", "2 ADDRESS" and so on; "refused" is an answer, silence is not
 
 SCTP is spoken by hand, over raw sockets, since few kernels have it: one INIT chunk is a question, and the answer is an INIT ACK.
@@ -180,7 +180,7 @@ def talk(host, port):
                 changes += 1
                 print("%d %s" % (changes, answer), flush=True)
             said = answer
-            time.sleep(0.02)
+            time.sleep(0.1)
 
 
 verb, protocol, *rest = sys.argv[1:]
