@@ -206,7 +206,10 @@ export async function runAgent(context: CommandContext): Promise<void> {
   async function handOver(): Promise<void> {
     if (redirector === undefined || presence?.serving !== true) return;
     if (config.envoy === "run") presence.away("the agent that runs it ends");
-    else redirector.setEnvoyAlone(heldDestinations(ads.heldClusters()));
+    else {
+      redirector.setEnvoyAlone(heldDestinations(ads.heldClusters()));
+      presence[Symbol.dispose]();
+    }
     await redirector.flushed();
   }
 

@@ -42,6 +42,7 @@ export class EnvoyPresence implements Disposable {
   readonly #timers: Timers;
   #serving: boolean | undefined;
   #awaySinceMs = 0;
+  #isOver = false;
   /** Ends whatever still waits to be confirmed. */
   #waiting = new AbortController();
 
@@ -81,7 +82,7 @@ export class EnvoyPresence implements Disposable {
   /** No Envoy is there that is fed. */
   away(why: string): void {
     this.#waiting.abort();
-    if (this.#serving !== true) return;
+    if (this.#isOver || this.#serving !== true) return;
     this.#awaySinceMs = this.#timers.now();
     this.#options.logger.warn(
       "Envoy is away: new TCP connections are balanced by the kernel, without what Envoy adds",
@@ -90,7 +91,9 @@ export class EnvoyPresence implements Disposable {
     this.#tell(false);
   }
 
+  /** What becomes of Envoy from here on is nobody's concern: the agent ends. */
   [Symbol.dispose](): void {
+    this.#isOver = true;
     this.#waiting.abort();
   }
 

@@ -91,6 +91,14 @@ Deno.test("EnvoyPresence: an Envoy from before the agent serves on, and has thre
   assertEquals(other.told, [true, false]);
 });
 
+Deno.test("EnvoyPresence: when the agent ends, streams that it closes itself are no news", async () => {
+  const s = stage("live");
+  await s.presence.begin(true);
+  s.presence[Symbol.dispose]();
+  s.presence.away("its stream ended");
+  assertEquals(s.told, [true]);
+});
+
 Deno.test("EnvoyPresence: an Envoy of the agent's own is not there before the agent has started it", async () => {
   const s = stage("live");
   using presence = s.presence;
