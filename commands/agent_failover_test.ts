@@ -9,11 +9,13 @@ import { startLoad } from "../scripts/lab/mod.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import type { RunningAgent } from "./testing/lightpath_process.ts";
 import { service, slice } from "./testing/manifests.ts";
-import { fixtureUnavailable, NodeFixture } from "./testing/node_fixture.ts";
+import { ENVOY_COMMAND, fixtureUnavailable, NodeFixture } from "./testing/node_fixture.ts";
 import { until } from "./testing/until.ts";
 
 const VIP = "10.96.0.10";
 const VIP6 = "fd00:10:96::10";
+const HTTP = `${VIP}:80`;
+const HTTP6 = `[${VIP6}]:80`;
 /** A Service nobody has connected to before. */
 const COLD_VIP = "10.96.0.20";
 
@@ -29,16 +31,8 @@ async function writeServices(fixture: NodeFixture): Promise<void> {
   ]);
 }
 
-/** Envoy adds a header to answers. Where there is none, what happened instead. */
-async function isThroughEnvoy(fixture: NodeFixture, host: string): Promise<boolean | string> {
-  const { outcome, headers } = await fixture.pod.http(host.includes(":") ? `[${host}]:80` : `${host}:80`);
-  return outcome !== "answered" ? outcome : headers["x-envoy-upstream-service-time"] !== undefined;
-}
-
-const KILL_ENVOY = ["sh", "-c", "kill -9 $(grep -lx envoy /proc/[0-9]*/comm | cut -d/ -f3)"];
-
 async function untilThroughEnvoy(fixture: NodeFixture, expected = true): Promise<void> {
-  await until("the way", () => isThroughEnvoy(fixture, VIP), { wanted: (is) => is === expected });
+  await until("the way", () => fixture.pod.isThroughEnvoy(HTTP), { wanted: (is) => is === expected });
 }
 
 testUnless("new connections outlive Envoy", { unavailable: fixtureUnavailable }, async (t) => {
@@ -57,7 +51,7 @@ testUnless("new connections outlive Envoy", { unavailable: fixtureUnavailable },
       ];
       await Promise.all(loads.map((load) => load.started()));
       const before = await agent.metric("lightpath_nft_elements_total");
-      await fixture.lab.node.run(KILL_ENVOY);
+      await fixture.killEnvoy();
       await until("Envoy's return", () => agent.metric("lightpath_envoy_serving"), {
         wanted: (is) => is === 1,
       });
@@ -76,7 +70,7 @@ testUnless("new connections outlive Envoy", { unavailable: fixtureUnavailable },
 
   await t.step("ended with the agent: the kernel goes on alone", async () => {
     assertEquals(await agent.stop(), 0);
-    for (const host of [VIP, VIP6]) assertEquals(await isThroughEnvoy(fixture, host), false);
+    for (const target of [HTTP, HTTP6]) assertEquals(await fixture.pod.isThroughEnvoy(target), false);
     assertMatch(await fixture.outside.who(`${fixture.lab.nodeAddresses.ipv4}:30080`), /^backend-/);
   });
 
@@ -84,16 +78,8 @@ testUnless("new connections outlive Envoy", { unavailable: fixtureUnavailable },
     const next = await fixture.startAgent().ready();
     await untilThroughEnvoy(fixture);
     await next.kill();
-    // What has ended but was not waited for has a name, but no command line.
-    const envoys = [
-      "sh",
-      "-c",
-      "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[e]nvoy-bootstrap.json'; true",
-    ];
-    await until("Envoy's end", () => fixture.lab.node.run(envoys), {
-      wanted: (count) => count.trim() === "0",
-    });
-    for (const host of [VIP, VIP6]) assertEquals(await isThroughEnvoy(fixture, host), false);
+    await until("Envoy's end", () => fixture.processes(ENVOY_COMMAND), { wanted: (count) => count === 0 });
+    for (const target of [HTTP, HTTP6]) assertEquals(await fixture.pod.isThroughEnvoy(target), false);
   });
 });
 
@@ -114,13 +100,13 @@ testUnless("new connections outlive the agent", { unavailable: fixtureUnavailabl
     await agent.ready();
     await untilThroughEnvoy(fixture);
     assertEquals(await agent.stop(), 0);
-    assertEquals(await isThroughEnvoy(fixture, VIP), true);
-    assertEquals(await isThroughEnvoy(fixture, COLD_VIP), false);
+    assertEquals(await fixture.pod.isThroughEnvoy(HTTP), true);
+    assertEquals(await fixture.pod.isThroughEnvoy(`${COLD_VIP}:80`), false);
   });
 
   await t.step("the next one takes it back", async () => {
     agent = await fixture.startAgent("--envoy=external").ready();
-    assertEquals(await isThroughEnvoy(fixture, VIP), true);
-    assertEquals(await isThroughEnvoy(fixture, COLD_VIP), true);
+    assertEquals(await fixture.pod.isThroughEnvoy(HTTP), true);
+    assertEquals(await fixture.pod.isThroughEnvoy(`${COLD_VIP}:80`), true);
   });
 });

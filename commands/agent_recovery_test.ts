@@ -136,7 +136,7 @@ testUnless("the agent says what is missing, and recovers", { unavailable: fixtur
   });
 
   assertEquals(await agent.stop(), 0);
-  await fixture.lab.node.run(["sh", "-c", "kill -9 $(grep -lx envoy /proc/[0-9]*/comm | cut -d/ -f3)"]);
+  await fixture.killEnvoy();
 
   await t.step(
     "an Envoy that cannot start: the reason is told in one line, and it is tried again",

@@ -128,7 +128,7 @@ for (const mode of ["on-demand", "eager"] as const) {
     });
 
     await t.step("Envoy dies: the next one has all of it before it listens", async () => {
-      await lab.node.run(["sh", "-c", "kill -9 $(grep -lx envoy /proc/[0-9]*/comm | cut -d/ -f3)"]);
+      await fixture.killEnvoy();
       await until("Envoy's end", () => agent.metric("lightpath_envoy_exits_total"), {
         wanted: (count) => count === 1,
       });

@@ -9,7 +9,7 @@ import { type Namespace, startLoad } from "../scripts/lab/mod.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import { operatorSentence, runLightpath, type RunningAgent } from "./testing/lightpath_process.ts";
 import { service, slice } from "./testing/manifests.ts";
-import { fixtureUnavailable, NFT, NodeFixture } from "./testing/node_fixture.ts";
+import { ENVOY_COMMAND, fixtureUnavailable, NFT, NodeFixture } from "./testing/node_fixture.ts";
 import { until } from "./testing/until.ts";
 
 const VIP = "10.96.0.10";
@@ -42,21 +42,7 @@ async function whileClientsLoop(from: Namespace, happening: () => Promise<void>)
   }
 }
 
-const ENVOY_COMMAND = "[e]nvoy-bootstrap.json";
 const KEPT_NFT_COMMAND = "[n]ft -i ";
-
-/**
- * How many processes run whose command line matches, which is to be written so that it does not match itself; one that
- * has ended but was not waited for has no command line.
- */
-async function processesOn(node: Namespace, commandLine: string): Promise<number> {
-  const { stdout } = await node.exec([
-    "sh",
-    "-c",
-    `cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '${commandLine}' | wc -l`,
-  ]);
-  return Number(stdout.trim());
-}
 
 testUnless("an agent that is restarted disturbs nothing", { unavailable: fixtureUnavailable }, async (t) => {
   await using fixture = await NodeFixture.create();
@@ -109,14 +95,14 @@ testUnless("an agent that is restarted disturbs nothing", { unavailable: fixture
   });
 
   await t.step("the nft it keeps goes with it, also when it is killed", async () => {
-    assertEquals(await processesOn(fixture.lab.node, KEPT_NFT_COMMAND), 1);
+    assertEquals(await fixture.processes(KEPT_NFT_COMMAND), 1);
     await running.kill();
-    await until("nft's end", () => processesOn(fixture.lab.node, KEPT_NFT_COMMAND), {
+    await until("nft's end", () => fixture.processes(KEPT_NFT_COMMAND), {
       wanted: (count) => count === 0,
     });
     running = await fixture.startAgent("--envoy=external").ready();
     await fixture.manifests.remove("empty-slice.yaml");
-    await until("nft's start", () => processesOn(fixture.lab.node, KEPT_NFT_COMMAND), {
+    await until("nft's start", () => fixture.processes(KEPT_NFT_COMMAND), {
       wanted: (count) => count === 1,
     });
   });
@@ -126,7 +112,7 @@ testUnless("an agent that is restarted disturbs nothing", { unavailable: fixture
     async () => {
       await fixture.nftByHand("add table inet stranger");
       assertEquals(await running.stop(), 0);
-      assertEquals(await processesOn(fixture.lab.node, KEPT_NFT_COMMAND), 0);
+      assertEquals(await fixture.processes(KEPT_NFT_COMMAND), 0);
       assertMatch(await fixture.ruleset(), /table inet lightpath/);
       for (let times = 0; times < 2; times++) {
         const { code, stderr } = await runLightpath(fixture.lab.node, ["cleanup", `--nft-bin=${NFT}`]);
@@ -143,7 +129,7 @@ testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnav
   await writeServices(fixture);
   const agent = await fixture.startAgent().ready();
   const { node } = fixture.lab;
-  assertEquals(await processesOn(node, ENVOY_COMMAND), 1);
+  assertEquals(await fixture.processes(ENVOY_COMMAND), 1);
 
   await t.step(
     "a second agent ends with a sentence, whatever it does not share; the first is unharmed",
@@ -191,7 +177,7 @@ testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnav
   });
 
   await t.step("an Envoy that dies is started again, and traffic comes back", async () => {
-    await node.run(["sh", "-c", "kill -9 $(grep -lx envoy /proc/[0-9]*/comm | cut -d/ -f3)"]);
+    await fixture.killEnvoy();
     await until("traffic", () => fixture.pod.who(`${VIP}:80`), {
       wanted: (who) => who.startsWith("backend-"),
     });
@@ -201,7 +187,7 @@ testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnav
 
   await t.step("SIGTERM ends both, and the sockets go", async () => {
     assertEquals(await agent.stop(), 0);
-    assertEquals(await processesOn(node, ENVOY_COMMAND), 0);
+    assertEquals(await fixture.processes(ENVOY_COMMAND), 0);
     assertMatch(await fixture.ruleset(), /table inet lightpath/);
     assertEquals(await node.run(["sh", "-c", "ls /run/lightpath | grep sock; true"]), "");
     // The kernel goes on without either.
@@ -212,9 +198,9 @@ testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnav
     const killed = await fixture.startAgent().ready();
     await killed.kill();
     const next = await fixture.startAgent().ready();
-    assertEquals(await processesOn(node, ENVOY_COMMAND), 1);
+    assertEquals(await fixture.processes(ENVOY_COMMAND), 1);
     assertMatch(await fixture.pod.who(`${VIP}:80`), /^backend-/);
     assertEquals(await next.stop(), 0);
-    assertEquals(await processesOn(node, ENVOY_COMMAND), 0);
+    assertEquals(await fixture.processes(ENVOY_COMMAND), 0);
   });
 });

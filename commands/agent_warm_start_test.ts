@@ -59,7 +59,7 @@ testUnless(
     });
 
     await t.step("Envoy dies: the next one has what was used, and asks for the rest", async () => {
-      await node.run(["sh", "-c", "kill -9 $(grep -lx envoy /proc/[0-9]*/comm | cut -d/ -f3)"]);
+      await fixture.killEnvoy();
       await until("Envoy's end", () => agent.metric("lightpath_envoy_exits_total"), {
         wanted: (count) => count === 1,
       });

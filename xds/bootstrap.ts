@@ -55,8 +55,8 @@ export function bootstrap(options: BootstrapOptions): Json {
           },
         }],
       },
-      // Makes Envoy introduce itself when it connects, and wait for the agent before it listens: until then connections
-      // are refused at once instead of waiting for Clusters that nobody sends.
+      // Makes Envoy introduce itself when it connects, and wait for the agent before it listens: until then nobody
+      // connects to it, instead of waiting for Clusters that nobody sends: the kernel serves in its place.
       cds_config: ADS_FOR_START,
       // Listeners of the few Services that need one of their own (translate/listener.ts), besides the constant ones.
       lds_config: ADS_FOR_START,

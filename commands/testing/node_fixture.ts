@@ -41,6 +41,9 @@ export const ENVOY: string = envoyTool.path ?? "envoy";
 /** In the lab's own /run, so that tests leave the machine's /var/lib alone. */
 export const STATE_DIR = "/run/lightpath-state";
 
+/** An Envoy that an agent runs, for `processes`. */
+export const ENVOY_COMMAND = "[e]nvoy-bootstrap.json";
+
 /** See the module's comment. */
 export class NodeFixture implements AsyncDisposable {
   readonly lab: Lab;
@@ -127,6 +130,24 @@ export class NodeFixture implements AsyncDisposable {
     return this.lab.node.spawn(
       [ENVOY, "-c", config, "-l", "warning", "--concurrency", "2", "--disable-hot-restart", ...flags],
     );
+  }
+
+  /** Kills the node's Envoy, whoever started it. */
+  async killEnvoy(): Promise<void> {
+    await this.lab.node.run(["sh", "-c", "kill -9 $(grep -lx envoy /proc/[0-9]*/comm | cut -d/ -f3)"]);
+  }
+
+  /**
+   * How many processes of the node have a command line that matches, which is to be written so that it does not match itself;
+   * one that has ended but was not waited for has no command line.
+   */
+  async processes(commandLine: string): Promise<number> {
+    const { stdout } = await this.lab.node.exec([
+      "sh",
+      "-c",
+      `cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o '${commandLine}' | wc -l`,
+    ]);
+    return Number(stdout.trim());
   }
 
   /** What Envoy's admin interface answers. */

@@ -60,6 +60,12 @@ export class VantagePoint {
     return summary(await this.#probe({ protocol, ...parseTarget(target) }));
   }
 
+  /** Whether an HTTP request went through Envoy, which adds a header to the answer. Where none came, what happened instead. */
+  async isThroughEnvoy(target: string): Promise<boolean | ProbeResult["outcome"]> {
+    const { outcome, headers } = await this.http(target);
+    return outcome === "answered" ? headers["x-envoy-upstream-service-time"] !== undefined : outcome;
+  }
+
   async #probe(probe: Probe): Promise<ProbeResult> {
     using connection = await Deno.connect({ transport: "unix", path: this.#socket });
     await connection.write(new TextEncoder().encode(`${JSON.stringify(probe)}\n`));

@@ -13,7 +13,6 @@ import type { FailoverFigure, Fault } from "./failover.ts";
 import type { Figures } from "./figures.ts";
 
 const VIP = "10.96.0.10";
-const KILL_ENVOY = ["sh", "-c", "kill -9 $(grep -lx envoy /proc/[0-9]*/comm | cut -d/ -f3)"];
 /** Before the fault, and after the last recovery. */
 const CALM_MS = 500;
 const NOBODY_IS_THERE_MS = 2_000;
@@ -48,7 +47,7 @@ export class FailoverStage implements AsyncDisposable {
     }
     await fixture.manifests.write("services.yaml", objects);
     const stage = new FailoverStage(fixture, await fixture.startAgent().ready());
-    await stage.#until(() => stage.#goesThroughEnvoy(), true);
+    await stage.#until(true);
     made.move();
     return stage;
   }
@@ -62,10 +61,10 @@ export class FailoverStage implements AsyncDisposable {
     await delay(CALM_MS);
     const startMs = performance.now();
     await this.#make(fault);
-    const takeoverMs = await this.#until(() => this.#goesThroughEnvoy(), false) - startMs;
+    const takeoverMs = await this.#until(false) - startMs;
     if (fault === "both") await delay(NOBODY_IS_THERE_MS);
     if (fault !== "envoy") this.#agent = this.#fixture.startAgent();
-    const backMs = await this.#until(() => this.#goesThroughEnvoy(), true) - startMs;
+    const backMs = await this.#until(true) - startMs;
     await delay(CALM_MS);
     const reports = await Promise.all(runs.map((run) => run.stop()));
     return { ...count(reports), takeoverMs, backMs };
@@ -79,7 +78,7 @@ export class FailoverStage implements AsyncDisposable {
   async #make(fault: Fault): Promise<void> {
     switch (fault) {
       case "envoy":
-        await this.#fixture.lab.node.run(KILL_ENVOY);
+        await this.#fixture.killEnvoy();
         return;
       case "agentEnds":
         await this.#agent.stop();
@@ -92,16 +91,10 @@ export class FailoverStage implements AsyncDisposable {
     }
   }
 
-  /** Envoy adds a header to what it answers; undefined while nobody answers. */
-  async #goesThroughEnvoy(): Promise<boolean | undefined> {
-    const { outcome, headers } = await this.#fixture.pod.http(`${VIP}:80`);
-    return outcome === "answered" ? headers["x-envoy-upstream-service-time"] !== undefined : undefined;
-  }
-
-  /** Asks until the answer is the one wanted. Returns when that was. */
-  async #until(ask: () => Promise<boolean | undefined>, wanted: boolean): Promise<number> {
+  /** Asks until connections go through Envoy, or do not. Returns when that was. */
+  async #until(throughEnvoy: boolean): Promise<number> {
     const startMs = performance.now();
-    while (await ask() !== wanted) {
+    while (await this.#fixture.pod.isThroughEnvoy(`${VIP}:80`) !== throughEnvoy) {
       if (performance.now() - startMs > LONGEST_MS) {
         throw new Error(`the node does not recover:\n${this.#agent.process.recentOutput()}`);
       }
