@@ -60,7 +60,7 @@ function testInLab(
   name: string,
   fn: (create: (...ports: readonly number[]) => Promise<NodeLab>) => Promise<void>,
 ): void {
-  for (const how of ["started", "kept"] as const) {
+  for (const how of ["started", "kept", "kept newer"] as const) {
     testUnless(
       `kernel, nft ${how}: ${name}`,
       { unavailable: labUnavailable },

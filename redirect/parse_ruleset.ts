@@ -4,7 +4,8 @@
  * In: decoded JSON. Out: a KernelTable: the layout's fingerprint and the elements, comparable with what `layout.ts`
  * and `plan.ts` want. Pure. Whatever cannot be an element of ours becomes a line of the fingerprint, which then differs, so
  * that the table is replaced: nothing unknown survives in it.
- * Source: libnftables-json(5). nft prints a protocol by name, or by number where /etc/protocols is missing.
+ * Source: libnftables-json(5). nft prints a protocol by name, or by number where /etc/protocols is missing; the type of a key
+ * that was declared by `typeof` as a data type up to 1.0.6, as the expressions it was declared with from 1.1 on.
  * @module
  */
 
@@ -39,6 +40,41 @@ function text(value: unknown): string {
 
 function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.map(text) : [text(value)];
+}
+
+/** Data types of the expressions of `typeof`, by protocol and field, or by key. */
+const TYPE_OF: Readonly<Record<string, string>> = {
+  "ip saddr": "ipv4_addr",
+  "ip daddr": "ipv4_addr",
+  "ip6 saddr": "ipv6_addr",
+  "ip6 daddr": "ipv6_addr",
+  "th dport": "inet_service",
+  "l4proto": "inet_proto",
+  "priority": "classid",
+};
+
+/** The data type of an expression; its own text, which no type of ours equals, when it is none that we declare. */
+function typeOfExpression(expression: unknown): string {
+  if (isObject(expression)) {
+    const { payload, meta, numgen } = expression;
+    const name = isObject(payload)
+      ? `${text(payload["protocol"])} ${text(payload["field"])}`
+      : isObject(meta)
+      ? text(meta["key"])
+      : "";
+    const type = isObject(numgen) ? "integer" : TYPE_OF[name];
+    if (type !== undefined) return type;
+  }
+  return text(expression);
+}
+
+/** The data types of a key or value: named, or by expressions. */
+function dataTypes(found: unknown): string[] {
+  const expression = isObject(found) ? found["typeof"] : undefined;
+  // A map's is printed as one text by 1.0.6, `ipv4_addr . inet_service`.
+  if (expression === undefined) return texts(found).join(" . ").split(" . ");
+  const concatenated = isObject(expression) ? expression["concat"] : undefined;
+  return (Array.isArray(concatenated) ? concatenated : [expression]).map(typeOfExpression);
 }
 
 /** The C library prints `::10.0.0.1` where RFC 5952 has `::a00:1`. */
@@ -99,9 +135,8 @@ function parseElement(found: unknown, container: LayoutContainer): PlanElement |
 
 function parseContainer(found: JsonObject, layout: string[], elements: PlanElement[]): void {
   const name = text(found["name"]);
-  const keyTypes = texts(found["type"]);
-  // Printed as one text, `ipv4_addr . inet_service`.
-  const valueTypes = found["map"] === undefined ? [] : texts(found["map"]).join(" . ").split(" . ");
+  const keyTypes = dataTypes(found["type"]);
+  const valueTypes = found["map"] === undefined ? [] : dataTypes(found["map"]);
   // Flags (interval, timeout …), sizes and the like are not ours: they make the line differ.
   const flags = ["flags", "size", "timeout", "policy"].flatMap((flag) =>
     found[flag] === undefined ? [] : texts(found[flag])

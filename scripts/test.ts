@@ -20,6 +20,7 @@ const TOOLS: readonly ToolName[] = [
   "unshare",
   "nsenter",
   "nft",
+  "nft-trixie",
   "envoy",
   "etcd",
   "kube-apiserver",

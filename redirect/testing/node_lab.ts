@@ -19,14 +19,15 @@ import { ENDPOINT_SCRIPT } from "./udp_talk.ts";
 
 const SCRIPT = fromFileUrl(new URL("./original_destination.py", import.meta.url));
 
-const nftTool = await ensureTool("nft", {
-  onProgress: (line) => Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`)),
-});
+const onProgress = (line: string): void => void Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
+const nftTool = await ensureTool("nft", { onProgress });
+const newerNftTool = await ensureTool("nft-trixie", { onProgress });
 
 /** Why these tests cannot run here; all undefined when they can. */
 export const labUnavailable: readonly (string | undefined)[] = [
   await namespacesUnavailable(),
   nftTool.unavailable,
+  newerNftTool.unavailable,
 ];
 
 /** Addresses of the node: one on the way out, one towards the pod. */
@@ -35,8 +36,8 @@ export const NODE: NodeAddresses = {
   IPv6: ["2001:db8:77::2", "fd00:244::1"],
 };
 
-/** How the lab's `Nft` works: a program for each call, or one that is kept running. */
-export type LabNft = "started" | "kept";
+/** How the lab's `Nft` works: a program for each call, or one that is kept running, of a newer version too. */
+export type LabNft = "started" | "kept" | "kept newer";
 
 /** What endpoints speak. */
 export type LabProtocol = "tcp" | "udp" | "sctp";
@@ -63,7 +64,7 @@ export class NodeLab implements AsyncDisposable {
   readonly outside: Namespace;
   readonly nft: CountingNft;
   /** The program itself. */
-  readonly nftPath = nftTool.path ?? "nft";
+  readonly nftPath: string;
 
   readonly #made = new AsyncDisposableStack();
 
@@ -76,6 +77,7 @@ export class NodeLab implements AsyncDisposable {
     this.barePod = namespaces.barePod;
     this.outside = namespaces.outside;
     this.#made.use(this.node);
+    this.nftPath = (labNft === "kept newer" ? newerNftTool : nftTool).path ?? "nft";
     const options = { nftPath: this.nftPath, argvPrefix: this.node.enter([]) };
     this.nft = new CountingNft(
       labNft === "started"

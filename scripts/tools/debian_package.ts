@@ -2,9 +2,10 @@
  * Makes a program of a Debian package usable without installing the package and without root.
  *
  * apt works on lists of its own in the cache, tells which packages are missing for the program, downloads and verifies
- * them; they are unpacked side by side, and a wrapper starts the program with the libraries beside it.
+ * them; they are unpacked side by side, and a wrapper starts the program with the libraries beside it. A program of a later
+ * release comes with that release's C library as well, and is started by its loader.
  * In: a package, and the program's path in it. Out: the wrapper's path. A complete program appears by one rename.
- * Source: apt.conf(5), dpkg-deb(1).
+ * Source: apt.conf(5), sources.list(5), apt-get(8) on `indextargets`, dpkg-deb(1), ld.so(8).
  * @module
  */
 
@@ -35,8 +36,8 @@ export async function fetchDebianProgram(source: DebianSource, options: FetchOpt
   if (await findProgram("apt-get") === undefined || await findProgram("dpkg-deb") === undefined) {
     throw new ProgramError(`install the package ${source.package} (no apt here to fetch it from)`);
   }
-  const release = parseOsRelease(await Deno.readTextFile("/etc/os-release"));
-  const cache = join(options.cacheDir, `${release}-${Deno.build.arch}`);
+  const running = parseOsRelease(await Deno.readTextFile("/etc/os-release"));
+  const cache = join(options.cacheDir, `${source.release ?? running}-${Deno.build.arch}`);
   const name = basename(source.path);
   const places: Places = { cache, name, directory: join(cache, name) };
   const wrapper = join(places.directory, "bin", name);
@@ -69,7 +70,7 @@ async function fetchProgram(source: DebianSource, places: Places, options: Fetch
     const root = join(complete, "root");
     await Deno.mkdir(debs);
     await Deno.mkdir(root, { recursive: true });
-    await download(source.package, { debs, apt: join(places.cache, "apt") }, options.signal);
+    await download(source, { debs, apt: join(places.cache, "apt") }, options.signal);
     for await (const { name } of Deno.readDir(debs)) {
       await runProgram("dpkg-deb", ["-x", join(debs, name), root], { signal: options.signal });
     }
@@ -84,7 +85,7 @@ async function fetchProgram(source: DebianSource, places: Places, options: Fetch
 }
 
 async function download(
-  name: string,
+  { package: name, release }: DebianSource,
   places: { readonly debs: string; readonly apt: string },
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -92,8 +93,12 @@ async function download(
   const archives = join(places.apt, "cache");
   await Deno.mkdir(join(lists, "partial"), { recursive: true });
   await Deno.mkdir(join(archives, "archives", "partial"), { recursive: true });
+  const state = [
+    ...privateState(lists, archives),
+    ...(release === undefined ? [] : await otherRelease(release, places.apt)),
+  ];
   const apt = (...args: string[]): Promise<string> =>
-    runProgram("apt-get", [...privateState(lists, archives), ...args], {
+    runProgram("apt-get", [...state, ...args], {
       cwd: places.debs,
       env: { LC_ALL: "C" },
       signal,
@@ -127,6 +132,33 @@ function privateState(lists: string, archives: string): string[] {
   ];
 }
 
+/** Options that let apt see another release of the same archive, on a machine where nothing is installed. */
+async function otherRelease(release: string, folder: string): Promise<string[]> {
+  const running = await Deno.readTextFile("/etc/os-release");
+  const codename = running.match(/^VERSION_CODENAME="?(\w+)"?$/m)?.[1];
+  const targets = await runProgram("apt-get", [
+    "indextargets",
+    "--format",
+    "$(RELEASE) $(COMPONENT) $(REPO_URI)",
+  ]);
+  const archive = codename && targets.split("\n")
+    .find((line) => line.startsWith(`${codename} main `))?.split(" ")[2];
+  if (!archive) throw new ProgramError(`no archive that would have the release ${release}`);
+  const sources = join(folder, "sources.list");
+  const status = join(folder, "status");
+  await Deno.writeTextFile(sources, `deb [signed-by=${ARCHIVE_KEYS}] ${archive} ${release} main\n`);
+  await Deno.writeTextFile(status, "");
+  // deno-fmt-ignore
+  return [
+    "-o", `Dir::Etc::sourcelist=${sources}`,
+    "-o", "Dir::Etc::sourceparts=/dev/null",
+    "-o", `Dir::State::status=${status}`,
+  ];
+}
+
+/** Where Debian machines have the keys of all its releases that are still signed for. */
+const ARCHIVE_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
 /** The wrapper for a program unpacked in `root`, which will be moved to `finalRoot`. */
 async function wrapperText(source: DebianSource, root: string, finalRoot: string): Promise<string> {
   // A release may have merged /bin into /usr/bin since.
@@ -140,10 +172,30 @@ async function wrapperText(source: DebianSource, root: string, finalRoot: string
   const environment = Object.entries(source.directories ?? {}).map((
     [name, inner],
   ) => [name, searchPath(inner)]);
-  return renderWrapper(join(finalRoot, program), {
+  if (source.release !== undefined) {
+    // The loader of this machine may be older than the libraries.
+    const loader = join(finalRoot, await loaderPath(root));
+    const command = [loader, "--library-path", searchPath(""), join(finalRoot, program)];
+    return renderWrapper(command, Object.fromEntries(environment));
+  }
+  return renderWrapper([join(finalRoot, program)], {
     LD_LIBRARY_PATH: searchPath(""),
     ...Object.fromEntries(environment),
   });
+}
+
+/** The loader among unpacked packages, e.g. `usr/lib64/ld-linux-x86-64.so.2`. */
+async function loaderPath(root: string): Promise<string> {
+  for (const parent of ["usr/lib64", "usr/lib", "lib64", "lib"]) {
+    try {
+      for await (const { name } of Deno.readDir(join(root, parent))) {
+        if (name.startsWith("ld-linux-")) return `${parent}/${name}`;
+      }
+    } catch (error) {
+      ignoreNotFound(error);
+    }
+  }
+  throw new ProgramError("the release's C library has no loader");
 }
 
 /** Directories for libraries of this architecture (`usr/lib/x86_64-linux-gnu`) in unpacked packages. */
@@ -161,12 +213,15 @@ async function libraryDirectories(root: string): Promise<string[]> {
   return found;
 }
 
-/** A shell script that runs `program` with more environment. Each variable replaces the caller's. */
-export function renderWrapper(program: string, environment: Readonly<Record<string, string>>): string {
+/** A shell script that runs `command` with more environment. Each variable replaces the caller's. */
+export function renderWrapper(
+  command: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): string {
   const settings = Object.entries(environment)
     .filter(([, value]) => value !== "")
     .map(([name, value]) => `${name}=${quote(value)}\nexport ${name}\n`);
-  return `#!/bin/sh\n${settings.join("")}exec ${quote(program)} "$@"\n`;
+  return `#!/bin/sh\n${settings.join("")}exec ${command.map(quote).join(" ")} "$@"\n`;
 }
 
 /** The packages that `apt-get --simulate install` would install or upgrade, in its order. */

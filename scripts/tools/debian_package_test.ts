@@ -30,7 +30,7 @@ Deno.test("a wrapper passes arguments and code on, sets its variables, and bears
     const program = join(directory, "program");
     await Deno.writeTextFile(program, `#!/bin/sh\necho "$0|$#|$2|$LD_LIBRARY_PATH"\n`);
     const wrapper = join(directory, "wrapper");
-    await Deno.writeTextFile(wrapper, renderWrapper(program, { LD_LIBRARY_PATH: `${directory}/lib` }));
+    await Deno.writeTextFile(wrapper, renderWrapper([program], { LD_LIBRARY_PATH: `${directory}/lib` }));
     await Promise.all([program, wrapper].map((path) => Deno.chmod(path, 0o755)));
     assertEquals(await runProgram(wrapper, ["a", "b c"]), `${program}|2|b c|${directory}/lib\n`);
   } finally {

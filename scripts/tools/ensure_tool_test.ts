@@ -19,6 +19,12 @@ Deno.test("ensureTool() makes a working nft available without installing it", as
   assertMatch(await runProgram(tool.path ?? "", ["--version"]), /^nftables v\d+\.\d+/);
 });
 
+Deno.test("ensureTool() makes the nft of a later release work beside this one's libraries", async () => {
+  const tool = await ensureTool("nft-trixie", { onProgress: () => {} });
+  assertEquals(tool.unavailable, undefined);
+  assertMatch(await runProgram(tool.path ?? "", ["--version"]), /^nftables v1\.1\./);
+});
+
 Deno.test("ensureTool() rejects with the signal's reason, not with a tool that is unavailable", async () => {
   const signal = AbortSignal.abort(new Error("enough"));
   await assertRejects(() => ensureTool("fortio", { onProgress: () => {}, signal }), Error, "enough");

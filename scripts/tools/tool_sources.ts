@@ -9,10 +9,12 @@ import { FORTIO_VERSION } from "./versions.ts";
 export type ToolSource =
   /** The wheel pinned in `xds/envoy_version.ts`. */
   | { readonly kind: "envoy" }
-  /** Debian's package of the running release, unpacked into the cache. */
+  /** Debian's package, unpacked into the cache. */
   | {
     readonly kind: "debian";
     readonly package: string;
+    /** Of this release, with all it needs; undefined: of the running one, with what is missing here. */
+    readonly release?: string;
     /** The program inside the package. */
     readonly path: string;
     /** Environment variables that hold directories inside the package. */
@@ -37,6 +39,7 @@ export type ToolName =
   | "kube-controller-manager"
   | "kube-proxy"
   | "nft"
+  | "nft-trixie"
   | "nsenter"
   | "redis-cli"
   | "redis-server"
@@ -56,6 +59,8 @@ export const TOOL_SOURCES: Readonly<Record<ToolName, ToolSource>> = {
   "kube-controller-manager": { kind: "kubernetes" },
   "kube-proxy": { kind: "kubernetes" },
   "nft": { kind: "debian", package: "nftables", path: "usr/sbin/nft" },
+  // The nft of newer nodes and images prints other JSON.
+  "nft-trixie": { kind: "debian", package: "nftables", path: "usr/sbin/nft", release: "trixie" },
   "nsenter": { kind: "debian", package: "util-linux", path: "usr/bin/nsenter" },
   "redis-cli": { kind: "debian", package: "redis-tools", path: "usr/bin/redis-cli" },
   "redis-server": { kind: "debian", package: "redis-server", path: "usr/bin/redis-server" },
