@@ -31,8 +31,10 @@ export interface Config {
   readonly tcpPath: "envoy" | "kernel";
   /** How traffic reaches Envoy. */
   readonly redirect: "nftables" | "none";
-  /** Who starts Envoy: the agent, or somebody else (another container). */
-  readonly envoy: "run" | "external";
+  /** Who runs Envoy: the agent, another container of its pod, which ends after it, or somebody else, whatever becomes of the agent. */
+  readonly envoy: "run" | "sidecar" | "external";
+  /** How long an Envoy that ends with the agent may finish what is under way. */
+  readonly drainTimeMs: number;
   /** Envoy's binary; empty: on the PATH, else fetched once into `cacheDir`. */
   readonly envoyBin: string;
   /** Worker threads of Envoy; 0: one per processor. */

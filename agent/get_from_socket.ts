@@ -1,5 +1,5 @@
 /**
- * Asks an HTTP server that listens on a Unix socket: Envoy's admin interface, a running agent.
+ * Asks an HTTP server that listens on a Unix socket, or tells it something: Envoy's admin interface, a running agent.
  *
  * `fetch` knows no Unix sockets. Nothing is kept: each question has a connection of its own.
  * @module
@@ -21,8 +21,26 @@ export function getFromSocket(
   path: string,
   signal?: AbortSignal,
 ): Promise<SocketAnswer> {
+  return send("GET", socketPath, path, signal);
+}
+
+/**
+ * Sends a POST without a body.
+ * @throws {Error} as `getFromSocket` does
+ */
+export function postToSocket(socketPath: string, path: string, signal?: AbortSignal): Promise<SocketAnswer> {
+  return send("POST", socketPath, path, signal);
+}
+
+function send(
+  method: "GET" | "POST",
+  socketPath: string,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<SocketAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<SocketAnswer>();
-  const outgoing = request({ socketPath, path, agent: false, ...(signal && { signal }) }, (incoming) => {
+  const options = { method, socketPath, path, agent: false, ...(signal && { signal }) };
+  const outgoing = request(options, (incoming) => {
     let body = "";
     incoming.setEncoding("utf8");
     incoming.on("data", (chunk: string) => body += chunk);

@@ -144,10 +144,19 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   },
   envoy: {
     flag: "envoy",
-    kind: choice("run", "external"),
+    kind: choice("run", "sidecar", "external"),
     commands: AGENT,
     default: "run",
-    help: "whether the agent runs Envoy itself, or somebody else does (another container)",
+    help:
+      "who runs Envoy: the agent; another container of its pod, which ends after it; somebody else, and it stays when " +
+      "the agent ends",
+  },
+  drainTimeMs: {
+    flag: "drain-time",
+    kind: durationMs({ minMs: 0 }),
+    commands: AGENT,
+    default: "5s",
+    help: "how long an Envoy that ends with the agent may finish what is under way",
   },
   envoyBin: {
     flag: "envoy-bin",

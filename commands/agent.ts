@@ -21,6 +21,7 @@ import {
   resolveRoot,
   selectorsFor,
 } from "../agent/kube/mod.ts";
+import type { Logger } from "../agent/log.ts";
 import { createMetrics, type Metrics } from "../agent/metrics.ts";
 import { type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
 import { selectNodeAddresses, watchNodeAddresses } from "../agent/node_addresses.ts";
@@ -44,6 +45,8 @@ import {
   askLiveness,
   createAdsServer,
   type Destination,
+  drainEnvoy,
+  endDrain,
   ENVOY_VERSION,
   type EnvoyBinary,
   type EnvoyState,
@@ -117,7 +120,8 @@ export async function runAgent(context: CommandContext): Promise<void> {
     },
     logger,
   });
-  await presence?.begin(config.envoy === "external");
+  if (config.envoy === "sidecar") await takeBack(config.envoyAdminSocket, logger);
+  await presence?.begin(config.envoy !== "run");
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
   const problems = createProblemReporter({ logger, counter: metrics });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
@@ -202,15 +206,23 @@ export async function runAgent(context: CommandContext): Promise<void> {
     }),
   );
 
-  /** Nobody tells Envoy of Clusters any more, or there is no Envoy any more: what it cannot carry then is the kernel's. */
+  /**
+   * Nobody tells Envoy of Clusters any more: what it cannot carry then is the kernel's. Or it ends as well: then all new connections
+   * are, and Envoy finishes what is under way.
+   */
   async function handOver(): Promise<void> {
     if (redirector === undefined || presence?.serving !== true) return;
-    if (config.envoy === "run") presence.away("the agent that runs it ends");
-    else {
+    if (config.envoy === "external") {
       redirector.setEnvoyAlone(heldDestinations(ads.heldClusters()));
       presence[Symbol.dispose]();
+      return await redirector.flushed();
     }
+    presence.away("it ends with the agent");
+    presence[Symbol.dispose]();
     await redirector.flushed();
+    const left = await drainEnvoy({ adminSocket, longestMs: config.drainTimeMs });
+    // Idle ones too: Envoy cannot ask their clients to go.
+    if (left > 0) logger.info("Envoy ends with connections that are still open", { connections: left });
   }
 
   await runTogether([
@@ -244,7 +256,10 @@ export async function runAgent(context: CommandContext): Promise<void> {
     }]),
   ], {
     // Traffic is handed over while the kernel can still be programmed and Envoy, where the agent runs it, still serves.
-    signal: abortAfter(context.signal, handOver, { longestMs: LONGEST_HAND_OVER_MS, logger }),
+    signal: abortAfter(context.signal, handOver, {
+      longestMs: LONGEST_HAND_OVER_MS + config.drainTimeMs,
+      logger,
+    }),
     logger,
   });
   logger.info("ended as asked; the kernel's table stays, so that the next agent finds it");
@@ -328,6 +343,16 @@ async function prepareRedirector(
       },
     },
   });
+}
+
+/** An agent before this one may have drained the Envoy of their pod, and then only its own container was started anew. */
+async function takeBack(adminSocket: string, logger: Logger): Promise<void> {
+  try {
+    await endDrain(adminSocket);
+  } catch (error) {
+    // It has not begun yet.
+    logger.debug("there is no Envoy yet", { error: String(error) });
+  }
 }
 
 function heldDestinations(clusters: Iterable<string>): readonly Destination[] {

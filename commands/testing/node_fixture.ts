@@ -112,6 +112,8 @@ export class NodeFixture implements AsyncDisposable {
       `--state-dir=${STATE_DIR}`,
       `--envoy-bin=${ENVOY}`,
       "--envoy-concurrency=2",
+      // The fixture's own clients keep connections that are idle.
+      "--drain-time=300ms",
       ...flags,
     ]);
   }
