@@ -38,6 +38,7 @@ import {
   createRedirector,
   FlowCleaner,
   holdTable,
+  openNetlinkElements,
   type RedirectBackend,
   type Redirector,
 } from "../redirect/mod.ts";
@@ -96,8 +97,13 @@ export async function runAgent(context: CommandContext): Promise<void> {
   await using nft = config.redirect === "none"
     ? undefined
     : createNftSession({ nftPath: config.nftBin, logger });
+  using netlink = nft && await openNetlinkElements(logger);
   const redirector = nft === undefined ? undefined : await prepareRedirector(context, {
-    backend: createNftablesBackend({ nft, ports: { tcp: config.tcpPort, http: config.httpPort } }),
+    backend: createNftablesBackend({
+      nft,
+      elements: netlink && { writer: netlink, logger },
+      ports: { tcp: config.tcpPort, http: config.httpPort },
+    }),
     metrics,
     readiness,
     onDrift: () => flows?.lookEverywhere(),

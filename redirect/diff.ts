@@ -9,7 +9,7 @@
  */
 
 import type { ServicePortChange, ServicePortKey } from "../agent/model/mod.ts";
-import { CONTAINER_ORDER, isShared } from "./containers.ts";
+import { CONTAINER_ORDER, type ElementContainer, isShared } from "./containers.ts";
 import { type PlanElement, planServicePort } from "./plan.ts";
 import type { SharedElements } from "./shared_elements.ts";
 
@@ -95,4 +95,10 @@ export function mergeChanges(
 /** True when there is nothing to do. */
 export function isEmptyDelta(delta: PlanDelta): boolean {
   return delta.delete.length === 0 && delta.add.length === 0;
+}
+
+/** The sets that lose what the kernel itself has put into them, in the same transaction after all else. */
+export function emptiedBy(delta: PlanDelta): readonly ElementContainer[] {
+  // Who says that Envoy is ready knows better than a packet that found nobody.
+  return delta.add.some(({ container }) => container === "envoy-ready") ? ["envoy-gone"] : [];
 }

@@ -8,6 +8,7 @@ export type { BackendName, RedirectBackend } from "./backend.ts";
 export type { Nft } from "./nft.ts";
 export { createNftablesBackend, type NftablesBackendOptions } from "./nftables_backend.ts";
 export { RedirectError, type RedirectErrorKind, type RedirectErrorOptions } from "./redirect_error.ts";
+export { type NetlinkElements, openNetlinkElements } from "./netlink/netlink_elements.ts";
 export { createNftSession, type NftSession, type NftSessionOptions } from "./nft_session.ts";
 export type { Applied, ApplyKind, RedirectObserver } from "./observer.ts";
 export { Pause, systemTimers, type Timers } from "./pause.ts";

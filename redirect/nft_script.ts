@@ -8,8 +8,8 @@
  */
 
 import type { LayoutChain } from "./chains.ts";
-import type { ElementContainer, LayoutContainer } from "./containers.ts";
-import type { PlanDelta } from "./diff.ts";
+import type { LayoutContainer } from "./containers.ts";
+import { emptiedBy, type PlanDelta } from "./diff.ts";
 import { type Layout, TABLE } from "./layout.ts";
 import type { PlanElement } from "./plan.ts";
 
@@ -78,13 +78,11 @@ function script(lines: readonly string[]): string {
 
 /** Element differences only; empty text when there are none. */
 export function renderDelta(delta: PlanDelta): string {
-  // Who says that Envoy is ready knows better than a packet that found nobody.
-  const isBack = delta.add.some(({ container }) => container === "envoy-ready");
   // Deletions first: within one transaction the kernel then accepts the same key again with another value.
   return script([
     ...renderElements("delete", delta.delete),
     ...renderElements("add", delta.add),
-    ...(isBack ? [`flush set ${TABLE} ${"envoy-gone" satisfies ElementContainer}`] : []),
+    ...emptiedBy(delta).map((container) => `flush set ${TABLE} ${container}`),
   ]);
 }
 

@@ -8,8 +8,8 @@
 import type { Reconciliation, RedirectBackend } from "./backend.ts";
 import type { EnvoyPorts } from "./chains.ts";
 import type { PlanDelta } from "./diff.ts";
+import { ElementRoute, type PreferredWriter } from "./element_route.ts";
 import { createLayout, type Layout } from "./layout.ts";
-import { renderDelta } from "./nft_script.ts";
 import type { Nft } from "./nft.ts";
 import type { KernelTable } from "./parse_ruleset.ts";
 import type { PlanElement } from "./plan.ts";
@@ -20,6 +20,8 @@ import { RedirectError } from "./redirect_error.ts";
 export interface NftablesBackendOptions {
   /** Remains the caller's, to be disposed of where it can be. */
   readonly nft: Nft;
+  /** What is better at changes of elements, if there is anything. */
+  readonly elements?: PreferredWriter | undefined;
   readonly ports: EnvoyPorts;
 }
 
@@ -34,11 +36,13 @@ export function createNftablesBackend(options: NftablesBackendOptions): Redirect
 class NftablesBackend implements RedirectBackend {
   readonly name = "nftables";
   readonly #nft: Nft;
+  readonly #elements: ElementRoute;
   readonly #layout: Layout;
   #readAhead: Promise<KernelTable | undefined> | undefined;
 
-  constructor({ nft, ports }: NftablesBackendOptions) {
+  constructor({ nft, elements, ports }: NftablesBackendOptions) {
     this.#nft = nft;
+    this.#elements = new ElementRoute(nft, elements);
     this.#layout = createLayout(ports);
   }
 
@@ -52,11 +56,17 @@ class NftablesBackend implements RedirectBackend {
   }
 
   apply(delta: PlanDelta): Promise<void> {
-    return this.#nft.apply(renderDelta(delta));
+    return this.#elements.write(delta);
   }
 
   reconcile(plan: () => Iterable<PlanElement>): Promise<Reconciliation> {
-    return reconcile({ nft: this.#nft, layout: this.#layout, read: () => this.#read(), plan });
+    return reconcile({
+      nft: this.#nft,
+      elements: this.#elements,
+      layout: this.#layout,
+      read: () => this.#read(),
+      plan,
+    });
   }
 
   cleanup(): Promise<void> {

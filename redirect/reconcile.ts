@@ -11,9 +11,10 @@
  */
 
 import type { Reconciliation, RefusedElement } from "./backend.ts";
-import { diffPlans, elementId, isEmptyDelta } from "./diff.ts";
+import { diffPlans, elementId, isEmptyDelta, type PlanDelta } from "./diff.ts";
+import { applyInParts, ElementRoute } from "./element_route.ts";
 import { type Layout, layoutFingerprint, TABLE } from "./layout.ts";
-import { halveScript, renderCleanup, renderDelta, renderReplacement } from "./nft_script.ts";
+import { renderCleanup, renderDelta, renderReplacement } from "./nft_script.ts";
 import type { Nft } from "./nft.ts";
 import { RedirectError } from "./redirect_error.ts";
 import { type KernelTable, parseRuleset } from "./parse_ruleset.ts";
@@ -22,6 +23,8 @@ import type { PlanElement } from "./plan.ts";
 /** What a reconciliation needs. */
 export interface ReconcileOptions {
   readonly nft: Nft;
+  /** By what elements are written where the layout is as it should be. @default nft */
+  readonly elements?: ElementRoute;
   readonly layout: Layout;
   /** Reads the table; undefined when there is none. @default readTable */
   readonly read?: () => Promise<KernelTable | undefined>;
@@ -67,49 +70,34 @@ async function findRefused(
   return await refusal([]) === undefined ? await search(elements) : undefined;
 }
 
-/** What `applyTolerant` did: the elements that are in, those that are not, and how many transactions it took. */
+/** What `writeTolerant` did: the elements that are in, those that are not, and how many transactions it took. */
 interface TolerantResult {
   readonly add: readonly PlanElement[];
   readonly refused: readonly RefusedElement[];
   readonly transactions: number;
 }
 
-/**
- * Applies a script as one transaction, or, where the kernel takes none of this size, as several. Then a failure may
- * leave the first of them in effect, and an element whose value changes may be missing for an instant.
- * Returns the number of transactions.
- */
-async function applyInParts(nft: Nft, script: string): Promise<number> {
-  try {
-    await nft.apply(script);
-    return 1;
-  } catch (error) {
-    if (!(error instanceof RedirectError) || error.kind !== "too-large") throw error;
-    const halves = halveScript(script);
-    if (halves === undefined) throw error;
-    return await applyInParts(nft, halves[0]) + await applyInParts(nft, halves[1]);
-  }
+/** How elements get into the kernel. */
+interface Way {
+  /** Writes these, and returns how many transactions that took. */
+  readonly write: (elements: readonly PlanElement[]) => Promise<number>;
+  /** The same as a script for nft, by which those are found that are refused; empty text when there is nothing to do. */
+  readonly render: (elements: readonly PlanElement[]) => string;
 }
 
-/** Applies `render(elements)`; where the kernel refuses values, without those. */
-async function applyTolerant(
-  nft: Nft,
-  elements: readonly PlanElement[],
-  render: (elements: readonly PlanElement[]) => string,
-): Promise<TolerantResult> {
+/** Writes elements; where the kernel refuses values, without those. */
+async function writeTolerant(nft: Nft, elements: readonly PlanElement[], way: Way): Promise<TolerantResult> {
   try {
-    return { add: elements, refused: [], transactions: await applyInParts(nft, render(elements)) };
+    return { add: elements, refused: [], transactions: await way.write(elements) };
   } catch (error) {
     // Any other kind has its cause outside of the elements.
     if (!(error instanceof RedirectError) || error.kind !== "other") throw error;
-    const refused = await findRefused(elements, (part) => nft.check(render(part)));
+    const refused = await findRefused(elements, (part) => nft.check(way.render(part)));
     if (refused === undefined || refused.length === 0) throw error;
     const ids = new Set(refused.map(({ element }) => elementId(element)));
     const add = elements.filter((element) => !ids.has(elementId(element)));
-    const script = render(add);
     // Where only refused elements differed, there is nothing to do but to say so.
-    if (script === "") return { add, refused, transactions: 0 };
-    return { add, refused, transactions: await applyInParts(nft, script) };
+    return { add, refused, transactions: way.render(add) === "" ? 0 : await way.write(add) };
   }
 }
 
@@ -121,20 +109,34 @@ export async function readTable(nft: Nft): Promise<KernelTable | undefined> {
 
 /** Reads the table once and applies the differences. */
 export async function reconcile(options: ReconcileOptions): Promise<Reconciliation> {
-  const { nft, layout, plan, read = () => readTable(nft) } = options;
+  const { nft, layout, plan } = options;
+  const { elements = new ElementRoute(nft), read = () => readTable(nft) } = options;
   const kernel = await read();
   const differences = kernel === undefined
     ? ["missing: the table"]
     : layoutDifferences(layoutFingerprint(layout), kernel.layout);
+  const writeDelta = (delta: PlanDelta): Promise<TolerantResult> => {
+    const render = (add: readonly PlanElement[]): string => renderDelta({ delete: delta.delete, add });
+    const write = (add: readonly PlanElement[]): Promise<number> =>
+      elements.writeSomehow({ delete: delta.delete, add });
+    return writeTolerant(nft, delta.add, { render, write });
+  };
+  if (kernel === undefined && elements.hasPreferred) {
+    // A table without elements does nothing to anybody, like none.
+    await nft.apply(renderReplacement(layout, []));
+    const done = await writeDelta(diffPlans([], plan()));
+    return { ...done, transactions: done.transactions + 1, delete: [], layoutDifferences: differences };
+  }
   if (kernel === undefined || differences.length > 0) {
     const wanted = diffPlans([], plan()).add;
-    const done = await applyTolerant(nft, wanted, (add) => renderReplacement(layout, add));
+    const render = (add: readonly PlanElement[]): string => renderReplacement(layout, add);
+    const write = (add: readonly PlanElement[]): Promise<number> => applyInParts(nft, render(add));
+    const done = await writeTolerant(nft, wanted, { render, write });
     return { ...done, delete: [], layoutDifferences: differences };
   }
   const delta = diffPlans(kernel.elements, plan());
   if (isEmptyDelta(delta)) return { ...delta, refused: [], transactions: 0, layoutDifferences: [] };
-  const done = await applyTolerant(nft, delta.add, (add) => renderDelta({ delete: delta.delete, add }));
-  return { ...done, delete: delta.delete, layoutDifferences: [] };
+  return { ...await writeDelta(delta), delete: delta.delete, layoutDifferences: [] };
 }
 
 /**
