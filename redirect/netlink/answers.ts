@@ -5,7 +5,7 @@
  * else (an earlier batch whose answers came too late) is passed over.
  *
  * A batch was performed if its last change is acknowledged and nothing is refused: all answers are sent when all is done. A
- * refusal of the begin means the batch as a whole.
+ * refusal of the begin is one of the batch as a whole.
  * Source: netlink(7), NETLINK_EXT_ACK; linux/netlink.h, nlmsgerr_attrs; the kernel's netlink_ack(), nfnetlink_rcv_batch().
  * @module
  */
@@ -98,7 +98,7 @@ function parseAnswer(message: DataView): Answer {
   const offset = attribute(NLMSGERR_ATTR_OFFS);
   return {
     sequence: message.getUint32(8, true),
-    errno: -message.getInt32(NLMSG_HDRLEN, true),
+    errno: 0 - message.getInt32(NLMSG_HDRLEN, true),
     words: words === undefined ? "" : cString(words, NLA_HDRLEN),
     ...(offset?.byteLength === NLA_HDRLEN + 4 ? { offset: offset.getUint32(NLA_HDRLEN, true) } : {}),
   };
@@ -128,10 +128,10 @@ function blamed(
   offset: number | undefined,
 ): { readonly message?: BatchMessage; readonly element?: PlanElement } {
   if (message === undefined) return {};
-  // Alone in its message it is to blame also where the kernel does not say.
-  const index = message.elements.length === 1
-    ? 0
-    : message.ends.findIndex((end) => offset !== undefined && offset < end);
+  // One that is alone is to blame also where the kernel does not say.
+  const index = offset === undefined
+    ? (message.elements.length === 1 ? 0 : -1)
+    : message.starts.findLastIndex((start) => start <= offset);
   const element = message.elements[index];
   return { message, ...(element === undefined ? {} : { element }) };
 }

@@ -57,8 +57,8 @@ export interface Batch {
 
 /** A message of a batch. */
 export interface BatchMessage extends BatchChange {
-  /** Where each element ends, in bytes from the message's begin. */
-  readonly ends: readonly number[];
+  /** Where each element begins, in bytes from the message's begin. */
+  readonly starts: readonly number[];
 }
 
 /** An element that cannot be put into a message: the kernel would not take it either. */
@@ -107,7 +107,7 @@ export function encodeBatch(delta: PlanDelta, firstSequence: number): Batch {
   writeEdge(bytes, NFNL_MSG_BATCH_BEGIN, sequenceAt(0));
   const messages = changes.map((change, index): BatchMessage => {
     const flags = index === changes.length - 1 ? NLM_F_ACK : 0;
-    return { ...change, ends: writeChange(bytes, change, { flags, sequence: sequenceAt(index + 1) }) };
+    return { ...change, starts: writeChange(bytes, change, { flags, sequence: sequenceAt(index + 1) }) };
   });
   writeEdge(bytes, NFNL_MSG_BATCH_END, sequenceAt(changes.length + 1));
   return { bytes: bytes.written(), firstSequence, messages };
@@ -134,7 +134,7 @@ const TYPES: Readonly<Record<BatchChange["verb"], number>> = {
   empty: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELSETELEM,
 };
 
-/** Writes a message and tells where each element of it ends. */
+/** Writes a message and tells where each element of it begins. */
 function writeChange(
   bytes: Bytes,
   { verb, container, elements }: BatchChange,
@@ -144,17 +144,17 @@ function writeChange(
   const start = beginMessage(bytes, { ...header, type: TYPES[verb], flags, family: NFPROTO_INET });
   writeName(bytes, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
   writeName(bytes, NFTA_SET_ELEM_LIST_SET, container);
-  const ends: number[] = [];
+  const starts: number[] = [];
   if (verb !== "empty") {
     const list = beginNested(bytes, NFTA_SET_ELEM_LIST_ELEMENTS);
     for (const element of elements) {
+      starts.push(bytes.length - start);
       encodeElement(bytes, verb, element);
-      ends.push(bytes.length - start);
     }
     endAttribute(bytes, list);
   }
   endMessage(bytes, start);
-  return ends;
+  return starts;
 }
 
 function encodeElement(bytes: Bytes, verb: "add" | "delete", element: PlanElement): void {

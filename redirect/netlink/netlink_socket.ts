@@ -41,7 +41,7 @@ export class NetlinkError extends Error {
   }
 }
 
-/** Takes the batch of any plan: 50,000 Services have 10 MB. Memory is taken while something is sent only. */
+/** Room for any plan: 50,000 Services take 10 MB. It is a limit; memory is taken for what is sent only. */
 const SEND_BUFFER = 64 << 20;
 /** What the kernel keeps of that for itself. */
 const SEND_BUFFER_RESERVE = 32;
@@ -56,12 +56,15 @@ export class NetlinkSocket implements Disposable {
   readonly #descriptor: number;
   readonly #buffer = new Uint8Array(LONGEST_ANSWER);
 
-  /** Takes a socket over, and closes it in the end. */
-  constructor(libc: Libc, descriptor: number) {
+  /**
+   * Takes a socket over, and closes it in the end.
+   * @param sendBuffer In bytes, of which the kernel keeps twice as many.
+   */
+  constructor(libc: Libc, descriptor: number, sendBuffer = SEND_BUFFER) {
     this.#libc = libc;
     this.#descriptor = descriptor;
-    if (!libc.setOption(descriptor, [SOL_SOCKET, SO_SNDBUFFORCE], SEND_BUFFER)) {
-      libc.setOption(descriptor, [SOL_SOCKET, SO_SNDBUF], SEND_BUFFER);
+    if (!libc.setOption(descriptor, [SOL_SOCKET, SO_SNDBUFFORCE], sendBuffer)) {
+      libc.setOption(descriptor, [SOL_SOCKET, SO_SNDBUF], sendBuffer);
     }
     this.longestMessage = (libc.getOption(descriptor, [SOL_SOCKET, SO_SNDBUF]) ?? 0) - SEND_BUFFER_RESERVE;
     // Without the first an error repeats its whole message, without the second it does not say where the fault lies.

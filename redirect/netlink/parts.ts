@@ -99,7 +99,7 @@ function decimal(text: string, largest: number): number | undefined {
 function digits(text: string, radix: 10 | 16, largest: number): number | undefined {
   const value = parseInt(text, radix);
   // Written anew, because `parseInt` reads as far as it can.
-  return value <= largest && value.toString(radix) === text ? value : undefined;
+  return value >= 0 && value <= largest && value.toString(radix) === text ? value : undefined;
 }
 
 function none(type: string, text: string): never {

@@ -10,12 +10,17 @@ import type { NodeAddresses, ServicePort, ServicePortChange, ServicePortKey } fr
 import { type Logger, silentLogger } from "../../agent/log.ts";
 import { connect, type LabProcess, Namespace, namespacesUnavailable } from "../../scripts/lab/mod.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
+import type { RedirectBackend } from "../backend.ts";
+import type { PlanDelta } from "../diff.ts";
+import type { ElementWriter } from "../element_route.ts";
+import type { NetlinkElements } from "../netlink/netlink_elements.ts";
 import type { Nft } from "../nft.ts";
 import { createNftSession } from "../nft_session.ts";
 import type { Applied } from "../observer.ts";
 import { createNftablesBackend } from "../nftables_backend.ts";
 import { createRedirector, type Redirector } from "../redirector.ts";
 import { createNft } from "../run_nft.ts";
+import { openNetlinkIn } from "./netlink_in_namespace.ts";
 import { ENDPOINT_SCRIPT } from "./udp_talk.ts";
 
 const SCRIPT = fromFileUrl(new URL("./original_destination.py", import.meta.url));
@@ -37,8 +42,11 @@ export const NODE: NodeAddresses = {
   IPv6: ["2001:db8:77::2", "fd00:244::1"],
 };
 
-/** How the lab's `Nft` works: a program for each call, or one that is kept running, of a newer version too. */
-export type LabNft = "started" | "kept" | "kept newer";
+/**
+ * How the lab's agents write: over netlink and, rarely, by nft; by a program for each change, or by one that is kept running, of
+ * a newer version too.
+ */
+export type LabWriter = "netlink" | "nft started" | "nft kept" | "newer nft";
 
 /** What endpoints speak. */
 export type LabProtocol = "tcp" | "udp" | "sctp";
@@ -67,33 +75,41 @@ export class NodeLab implements AsyncDisposable {
   /** The program itself. */
   readonly nftPath: string;
 
+  readonly #elements: CountingElements | undefined;
   readonly #made = new AsyncDisposableStack();
 
   private constructor(
     namespaces: Record<"node" | "pod" | "barePod" | "outside", Namespace>,
-    labNft: LabNft,
+    how: LabWriter,
+    netlink: NetlinkElements | undefined,
   ) {
     this.node = namespaces.node;
     this.pod = namespaces.pod;
     this.barePod = namespaces.barePod;
     this.outside = namespaces.outside;
     this.#made.use(this.node);
-    this.nftPath = (labNft === "kept newer" ? newerNftTool : nftTool).path ?? "nft";
+    this.nftPath = (how === "newer nft" ? newerNftTool : nftTool).path ?? "nft";
     const options = { nftPath: this.nftPath, argvPrefix: this.node.enter([]) };
     this.nft = new CountingNft(
-      labNft === "started"
-        ? createNft(options)
-        : this.#made.use(createNftSession({ ...options, logger: silentLogger })),
+      how === "nft kept" || how === "newer nft"
+        ? this.#made.use(createNftSession({ ...options, logger: silentLogger }))
+        : createNft(options),
     );
+    this.#elements = netlink && new CountingElements(this.#made.use(netlink));
+  }
+
+  /** Transactions written so far. */
+  get written(): number {
+    return this.nft.applied + (this.#elements?.applied ?? 0);
   }
 
   /** Builds it, with the stand-in listening on these ports of the node. */
   static create(...ports: readonly number[]): Promise<NodeLab> {
-    return NodeLab.createWith("started", ...ports);
+    return NodeLab.createWith("netlink", ...ports);
   }
 
-  /** The same, with a choice of how nft is run. */
-  static async createWith(labNft: LabNft, ...ports: readonly number[]): Promise<NodeLab> {
+  /** The same, with a choice of how it is written. */
+  static async createWith(how: LabWriter, ...ports: readonly number[]): Promise<NodeLab> {
     const node = await Namespace.create({ name: "node" });
     try {
       const pod = await node.child({ name: "pod" });
@@ -124,7 +140,8 @@ export class NodeLab implements AsyncDisposable {
       await outside.ip(["route add 10.244.0.0/16 via 192.168.77.2"]);
       await pod.ip(["route add default via 10.244.0.1", "route add ::/0 via fd00:244::1"]);
       await barePod.ip(["route add default dev node", "route add ::/0 via fe80::1 dev node"]);
-      const lab = new NodeLab({ node, pod, barePod, outside }, labNft);
+      const netlink = how === "netlink" ? await openNetlinkIn(node) : undefined;
+      const lab = new NodeLab({ node, pod, barePod, outside }, how, netlink);
       if (ports.length > 0) await lab.listen(node, ports);
       return lab;
     } catch (error) {
@@ -196,7 +213,12 @@ export class NodeLab implements AsyncDisposable {
 
   /** Starts a redirector on the node and waits until these ports are in the kernel. */
   async agent(ports: readonly ServicePort[], options: LabAgentOptions = {}): Promise<LabAgent> {
-    const agent = new LabAgent(this.nft, ports, options);
+    const backend = createNftablesBackend({
+      nft: this.nft,
+      elements: this.#elements && { writer: this.#elements, logger: silentLogger },
+      ports: { tcp: 1666, http: options.httpPort ?? 1667 },
+    });
+    const agent = new LabAgent(backend, ports, options);
     await agent.redirector.flushed();
     return agent;
   }
@@ -245,6 +267,21 @@ export class CountingNft implements Nft {
   }
 }
 
+/** Netlink that counts what is written. */
+class CountingElements implements ElementWriter {
+  applied = 0;
+  readonly #writer: ElementWriter;
+
+  constructor(writer: ElementWriter) {
+    this.#writer = writer;
+  }
+
+  async write(delta: PlanDelta): Promise<void> {
+    this.applied++;
+    await this.#writer.write(delta);
+  }
+}
+
 /** What differs from the defaults. */
 export interface LabAgentOptions {
   readonly nodeAddresses?: NodeAddresses;
@@ -263,12 +300,12 @@ export class LabAgent implements AsyncDisposable {
   readonly #end = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor(nft: Nft, ports: readonly ServicePort[], options: LabAgentOptions) {
+  constructor(backend: RedirectBackend, ports: readonly ServicePort[], options: LabAgentOptions) {
     this.#ports = ports;
     const drift = Promise.withResolvers<number>();
     this.drift = drift.promise;
     this.redirector = createRedirector({
-      backend: createNftablesBackend({ nft, ports: { tcp: 1666, http: options.httpPort ?? 1667 } }),
+      backend,
       logger: options.logger ?? silentLogger,
       resyncIntervalMs: options.resyncIntervalMs ?? 600_000,
       observer: { onApplied: (applied) => this.applied.push(applied), onDrift: drift.resolve },

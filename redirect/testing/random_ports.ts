@@ -80,9 +80,10 @@ export class RandomPorts {
     });
     const served = withEndpoints(port, endpoints, endpoints.filter(() => random.chance(0.3)));
     const ranges = random.pick([[], ["10.0.0.0/8", "10.1.0.0/16"], ["192.0.2.1/32"]]);
+    const rangesOf6 = random.pick([[], [], ["2001:db8::/33", "2001:db8:1::/48"], ["2001:db8:ffff::1/128"]]);
     return {
       ...withKind(served, random.pick(["ClusterIP", "ExternalIP", "LoadBalancerIP"])),
-      loadBalancerSourceRanges: { IPv4: ranges, IPv6: [] },
+      loadBalancerSourceRanges: { IPv4: ranges, IPv6: rangesOf6 },
     };
   }
 }
