@@ -1,7 +1,7 @@
 /**
- * How the kernel draws one of a destination's endpoints: among how many places, and how often.
+ * How the kernel draws one of a destination's endpoints: among how many places, how often, and how a place is written.
  *
- * In: a number of endpoints. Out: a balance class. Pure.
+ * In: a number of endpoints, a place. Out: a balance class, nft text. Pure.
  *
  * The endpoints of a destination stand at the places 0 to N-1 of a map. A rule can draw a number below a constant only, so
  * there is a rule for each of a few constants, the classes, and N endpoints are drawn in the smallest class M that holds
@@ -27,6 +27,14 @@ export const BALANCE_CLASSES: readonly number[] = (() => {
   for (let power = 2; power < MOST_PLACES; power *= 2) classes.push(power * 3 / 2, power * 2);
   return classes;
 })();
+
+/** What is added to a place, so that it is none of the other numbers that rules write into a priority (`served_value.ts`). */
+export const FIRST_PLACE = 0x4c54_0001;
+
+/** A place as nft writes it, as part of a key: `4c54:1` for the first. */
+export function placeText(place: number): string {
+  return `4c54:${((FIRST_PLACE & 0xffff) + place).toString(16)}`;
+}
 
 /** Index of the smallest class that holds so many endpoints, at least 1 and at most `MOST_PLACES`. */
 export function balanceClass(endpoints: number): number {

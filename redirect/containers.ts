@@ -10,8 +10,8 @@
  * kernel time for each change (1 ms at 10,000); an element of a map to data takes 0.1 ms at any size. For the value see
  * `served_value.ts`.
  *
- * `endpoints-…` hold all protocols at once. No data type names the last part of their key, a number that is drawn for each
- * connection; `typeof` does, by an expression of that type. With `th dport` it names the port of any protocol.
+ * `endpoints-…` hold all protocols at once: with `typeof`, `th dport` names the port of any. The last part of their key is a
+ * number that is drawn for each connection (`balance.ts`), and stands in the packet's priority when it is looked up.
  * @module
  */
 
@@ -131,9 +131,9 @@ function destinationContainers(space: DestinationSpace, words: FamilyWords): Lay
     { name: `service-${space}-${suffix}`, keyTypes, valueTypes: ["classid"] },
     {
       name: `endpoints-${space}-${suffix}`,
-      keyTypes: [...keyTypes, "integer"],
+      keyTypes: [...keyTypes, "classid"],
       valueTypes: [address, "inet_service"],
-      typeOf: [`${key} . numgen random mod 65536`, `${daddr} . th dport`],
+      typeOf: [`${key} . meta priority`, `${daddr} . th dport`],
     },
     { name: `no-endpoint-${space}-${suffix}`, keyTypes, valueTypes: [] },
     { name: `no-local-endpoint-${space}-${suffix}`, keyTypes, valueTypes: [] },

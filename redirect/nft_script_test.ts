@@ -16,12 +16,12 @@ Deno.test("renderDelta() renders deletions by key, then additions, one statement
   const script = renderDelta(diffPlans([
     { container: "service-ips-4", key: "10.96.0.10 . tcp . 80", value: "4c52:1" },
     { container: "service-ips-4", key: "10.96.0.11 . tcp . 80", value: "4c52:1" },
-    { container: "endpoints-ips-4", key: "10.96.0.10 . tcp . 80 . 0", value: "10.0.0.1 . 80" },
+    { container: "endpoints-ips-4", key: "10.96.0.10 . tcp . 80 . 4c54:1", value: "10.0.0.1 . 80" },
     { container: "envoy-address-4", key: "tcp", value: "192.0.2.1" },
     { container: "node-addresses-4", key: "10.0.0.1", value: "" },
   ], [
     { container: "service-ips-4", key: "10.96.0.10 . tcp . 80", value: "4c51:1" },
-    { container: "endpoints-ips-4", key: "10.96.0.10 . tcp . 80 . 0", value: "10.0.0.2 . 80" },
+    { container: "endpoints-ips-4", key: "10.96.0.10 . tcp . 80 . 4c54:1", value: "10.0.0.2 . 80" },
     { container: "no-endpoint-ips-4", key: "10.96.0.11 . tcp . 80", value: "" },
     { container: "envoy-address-4", key: "tcp", value: "192.0.2.2" },
     { container: "node-addresses-4", key: "10.0.0.2", value: "" },
@@ -31,11 +31,11 @@ Deno.test("renderDelta() renders deletions by key, then additions, one statement
     `delete element inet lightpath envoy-address-4 { tcp }
 delete element inet lightpath node-addresses-4 { 10.0.0.1 }
 delete element inet lightpath service-ips-4 { 10.96.0.10 . tcp . 80, 10.96.0.11 . tcp . 80 }
-delete element inet lightpath endpoints-ips-4 { 10.96.0.10 . tcp . 80 . 0 }
+delete element inet lightpath endpoints-ips-4 { 10.96.0.10 . tcp . 80 . 4c54:1 }
 add element inet lightpath envoy-address-4 { tcp : 192.0.2.2 }
 add element inet lightpath node-addresses-4 { 10.0.0.2 }
 add element inet lightpath service-ips-4 { 10.96.0.10 . tcp . 80 : 4c51:1 }
-add element inet lightpath endpoints-ips-4 { 10.96.0.10 . tcp . 80 . 0 : 10.0.0.2 . 80 }
+add element inet lightpath endpoints-ips-4 { 10.96.0.10 . tcp . 80 . 4c54:1 : 10.0.0.2 . 80 }
 add element inet lightpath no-endpoint-ips-4 { 10.96.0.11 . tcp . 80 }
 `,
   );

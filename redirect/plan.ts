@@ -23,7 +23,7 @@ import {
   trafficPolicyOf,
 } from "../agent/model/mod.ts";
 import { endpointId, timeoutValue } from "./affinity.ts";
-import { balanceClass, MOST_PLACES } from "./balance.ts";
+import { balanceClass, MOST_PLACES, placeText } from "./balance.ts";
 import { type DestinationSpace, type ElementContainer, SUFFIX } from "./containers.ts";
 import { placed } from "./places.ts";
 import { type ServedPath, servedValue } from "./served_value.ts";
@@ -142,7 +142,7 @@ function planServed(
   places.forEach((endpoint, place) =>
     elements.push({
       container: `endpoints-${space}-${suffix}`,
-      key: `${key} . ${place}`,
+      key: `${key} . ${placeText(place)}`,
       value: socketText(endpoint),
     })
   );

@@ -17,12 +17,12 @@ Deno.test("planServicePort() plans each VIP and NodePort in the maps of its fami
   });
   assertEquals(lines(planServicePort(port)), [
     "service-ips-4 10.96.0.10 . tcp . 80 : 4c51:1",
-    "endpoints-ips-4 10.96.0.10 . tcp . 80 . 0 : 10.244.0.5 . 8080",
+    "endpoints-ips-4 10.96.0.10 . tcp . 80 . 4c54:1 : 10.244.0.5 . 8080",
     "service-ips-4 203.0.113.4 . tcp . 80 : 4c51:1",
-    "endpoints-ips-4 203.0.113.4 . tcp . 80 . 0 : 10.244.0.5 . 8080",
+    "endpoints-ips-4 203.0.113.4 . tcp . 80 . 4c54:1 : 10.244.0.5 . 8080",
     "no-endpoint-ips-6 fd00::10 . tcp . 80",
     "service-nodeports-4 tcp . 30080 : 4c51:1",
-    "endpoints-nodeports-4 tcp . 30080 . 0 : 10.244.0.5 . 8080",
+    "endpoints-nodeports-4 tcp . 30080 . 4c54:1 : 10.244.0.5 . 8080",
     "masquerade-nodeports-4 tcp . 30080",
     "no-endpoint-nodeports-6 tcp . 30080",
   ]);
@@ -56,15 +56,15 @@ Deno.test("planServicePort() takes this node's endpoints where the policy says s
   );
   assertEquals(lines(planServicePort({ ...all, endpoints: { IPv4: tiered, IPv6: [] } })), [
     "service-ips-4 10.96.0.10 . udp . 80 : 4c53:1",
-    "endpoints-ips-4 10.96.0.10 . udp . 80 . 0 : 10.244.0.2 . 53",
+    "endpoints-ips-4 10.96.0.10 . udp . 80 . 4c54:1 : 10.244.0.2 . 53",
     "service-nodeports-4 udp . 30053 : 4c53:1",
-    "endpoints-nodeports-4 udp . 30053 . 0 : 10.244.0.2 . 53",
+    "endpoints-nodeports-4 udp . 30053 . 4c54:1 : 10.244.0.2 . 53",
     "masquerade-nodeports-4 udp . 30053",
   ]);
   const local = { ...port, externalTrafficPolicy: "Local" } as const;
   assertEquals(lines(planServicePort(withEndpoints(local, endpoints, ["10.244.0.1 53 b"]))).slice(3), [
     "service-nodeports-4 udp . 30053 : 4c53:1",
-    "endpoints-nodeports-4 udp . 30053 . 0 : 10.244.0.1 . 53",
+    "endpoints-nodeports-4 udp . 30053 . 4c54:1 : 10.244.0.1 . 53",
     "hairpin-4 10.244.0.1 . 10.244.0.1",
   ]);
   assertEquals(lines(planServicePort(withEndpoints(local, endpoints))).slice(3), [

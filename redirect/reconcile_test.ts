@@ -34,14 +34,17 @@ Deno.test("reconcile() removes stale elements and adds missing ones without touc
   const nft = new FakeNft();
   await bring(nft);
   nft.table?.containers.get("service-ips-4")?.elements.delete("10.96.0.1 . tcp . 80");
-  nft.table?.containers.get("endpoints-ips-4")?.elements.set("10.96.0.2 . tcp . 80 . 1", "10.0.0.9 . 80");
+  nft.table?.containers.get("endpoints-ips-4")?.elements.set(
+    "10.96.0.2 . tcp . 80 . 4c54:2",
+    "10.0.0.9 . 80",
+  );
   nft.table?.containers.get("envoy-address-4")?.elements.set("tcp", "192.0.2.99");
   nft.table?.containers.get("service-nodeports-6")?.elements.set("tcp . 31000", "4c53:1");
   await bring(nft);
   assertEquals(
     nft.applied.at(-1),
     `delete element inet lightpath envoy-address-4 { tcp }
-delete element inet lightpath endpoints-ips-4 { 10.96.0.2 . tcp . 80 . 1 }
+delete element inet lightpath endpoints-ips-4 { 10.96.0.2 . tcp . 80 . 4c54:2 }
 delete element inet lightpath service-nodeports-6 { tcp . 31000 }
 add element inet lightpath envoy-address-4 { tcp : 192.168.0.2 }
 add element inet lightpath service-ips-4 { 10.96.0.1 . tcp . 80 : 4c51:1 }

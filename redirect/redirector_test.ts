@@ -122,7 +122,7 @@ for (
     await bench.timers.advance(0);
     await bench.redirector.flushed();
     assertEquals(bench.nft.elements(), [
-      "endpoints-ips-4 10.96.0.11 . tcp . 80 . 0 : 10.244.0.5 . 8080",
+      "endpoints-ips-4 10.96.0.11 . tcp . 80 . 4c54:1 : 10.244.0.5 . 8080",
       "envoy-address-4 tcp : 192.168.0.2",
       "envoy-ready tcp",
       "node-addresses-4 192.168.0.2",
@@ -152,7 +152,7 @@ Deno.test("a change goes out at once, as its difference, without reading the tab
   assertEquals(
     bench.nft.applied.slice(1),
     [`delete element inet lightpath service-ips-4 { 10.96.0.10 . tcp . 80 }
-delete element inet lightpath endpoints-ips-4 { 10.96.0.10 . tcp . 80 . 0 }
+delete element inet lightpath endpoints-ips-4 { 10.96.0.10 . tcp . 80 . 4c54:1 }
 add element inet lightpath no-endpoint-ips-4 { 10.96.0.10 . tcp . 80 }
 `],
   );
@@ -196,7 +196,7 @@ Deno.test("changes that come during a transaction merge into one", async () => {
   await flushing;
   const added = (host: number): string =>
     `add element inet lightpath service-ips-4 { 10.96.0.${host} . tcp . 80 : 4c51:1 }
-add element inet lightpath endpoints-ips-4 { 10.96.0.${host} . tcp . 80 . 0 : 10.244.0.5 . 8080 }
+add element inet lightpath endpoints-ips-4 { 10.96.0.${host} . tcp . 80 . 4c54:1 : 10.244.0.5 . 8080 }
 `;
   assertEquals(bench.nft.applied.slice(1), [added(1), added(3)]);
 });

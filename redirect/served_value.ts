@@ -22,7 +22,7 @@ const MAJOR: Readonly<Record<ServedPath, string>> = {
   kernel: "4c53",
 };
 
-/** Everything that rules write into a priority: these values, and those of `affinity.ts`. */
+/** Everything that rules write into a priority: these values, places (`balance.ts`), and those of `affinity.ts`. */
 export const WRITTEN_PRIORITIES = "4c51:0-5cff:ffff";
 /** Which bits are the path's. */
 export const PATH_BITS = "0xffff0000";

@@ -11,7 +11,9 @@
  *   nothing ends the rule, and the next one is tried: so it goes on to `served-…` only where something was found.
  * - `served-…` goes to Envoy first, where that is the path, and to the kernel's own balancing if Envoy cannot be sent anything.
  *   So every destination has its endpoints in the kernel, and to do without Envoy is to remove one element.
- * - `draw-…` goes to the `balance-…` of the destination's class, which draws an endpoint (`balance.ts`).
+ * - `draw-…` has a place drawn (`place-…`, of the destination's class, see `balance.ts`) and goes to the endpoint there. The
+ *   number is drawn apart from the lookup, and passes through the packet's priority: a rule that did both at once would be needed
+ *   for each class, family and kind of destination.
  *
  * The whole layout has to fit into one message to the kernel, which outside of the first user namespace is limited to 212,960
  * bytes: hence as few rules as there are.
@@ -23,7 +25,7 @@
 
 import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 import { affineChain } from "./affinity_chains.ts";
-import { BALANCE_CLASSES, DRAWS } from "./balance.ts";
+import { BALANCE_CLASSES, DRAWS, FIRST_PLACE } from "./balance.ts";
 import {
   baseChain,
   BEFORE_DSTNAT,
@@ -37,7 +39,7 @@ import {
   SPACE_PURPOSE,
   spaceCondition,
 } from "./chains.ts";
-import { DESTINATION_SPACES, type DestinationSpace, type FamilySuffix } from "./containers.ts";
+import { DESTINATION_SPACES, type DestinationSpace } from "./containers.ts";
 import { AFFINE, AFFINE_BIT, CLASS_BITS, classPart, PATH_BITS, pathPart } from "./served_value.ts";
 
 function envoyChain(name: string, port: number): LayoutChain {
@@ -62,32 +64,55 @@ function envoyChain(name: string, port: number): LayoutChain {
   ]);
 }
 
-function balanceChainName(places: number, space: DestinationSpace, suffix: FamilySuffix): string {
-  return `balance-${places}-${space}-${suffix}`;
+/** A chain that draws a place of a class; `space` and family do not matter to it. */
+function placeChainName(places: number): string {
+  return `place-${places}`;
 }
 
-function balanceChains(space: DestinationSpace, family: FamilyExpressions): LayoutChain[] {
-  const { ip, suffix } = family;
-  const balancing = BALANCE_CLASSES.map((places) =>
-    chain(balanceChainName(places, space, suffix), [{
-      // nft takes a port for a new destination only where it knows that there are ports.
-      text: `meta l4proto { tcp, udp, sctp } dnat ${ip} to ${destinationKey(space, family)} . ` +
-        `numgen random mod ${places} map @endpoints-${space}-${suffix}`,
-      purpose: "an endpoint",
-    }])
-  );
-  const draw = chain(`draw-${space}-${suffix}`, [classRule(0, space, suffix)]);
-  return [...balancing, draw];
+/** Chains that write the number of a drawn place into the priority: of one class; of the class that stands there; of the one before that. */
+function placeChains(): LayoutChain[] {
+  return [
+    ...BALANCE_CLASSES.map((places) =>
+      chain(placeChainName(places), [{
+        text: `meta priority set numgen random mod ${places} offset ${FIRST_PLACE}`,
+        purpose: "a place",
+      }])
+    ),
+    chain("place", [classRule(0)]),
+    chain("place-before", [classRule(1)]),
+  ];
 }
 
-/** To the balancing of a class, or of the one `before` it. */
-function classRule(before: 0 | 1, space: DestinationSpace, suffix: FamilySuffix): LayoutRule {
+/** To the drawing of a class, or of the one `before` it. */
+function classRule(before: 0 | 1): LayoutRule {
   const entries = BALANCE_CLASSES.flatMap((_, classIndex) => {
     const places = BALANCE_CLASSES[classIndex - before];
-    if (places === undefined) return [];
-    return [`${classPart(classIndex)} : jump ${balanceChainName(places, space, suffix)}`];
+    return places === undefined ? [] : [`${classPart(classIndex)} : goto ${placeChainName(places)}`];
   });
   return { text: `meta priority and ${CLASS_BITS} vmap { ${entries.join(", ")} }`, purpose: "by class" };
+}
+
+/** Chains that go to the endpoint of a place that is drawn, and come back, with the class again, if there is none. */
+function drawChains(space: DestinationSpace, family: FamilyExpressions): LayoutChain[] {
+  const { ip, suffix } = family;
+  const key = destinationKey(space, family);
+  const endpoint: LayoutRule = {
+    // nft takes a port for a new destination only where it knows that there are ports.
+    text: `meta l4proto { tcp, udp, sctp } dnat ${ip} to ${key} . meta priority ` +
+      `map @endpoints-${space}-${suffix}`,
+    purpose: "an endpoint",
+  };
+  return [
+    chain(`draw-${space}-${suffix}`, [
+      { text: "jump place", purpose: "among the class's" },
+      endpoint,
+      { text: `meta priority set ${key} map @service-${space}-${suffix}`, purpose: "the class again" },
+    ]),
+    chain(`draw-before-${space}-${suffix}`, [
+      { text: "jump place-before", purpose: "among those that are taken" },
+      endpoint,
+    ]),
+  ];
 }
 
 function servedChain(space: DestinationSpace, { suffix }: FamilyExpressions): LayoutChain {
@@ -100,7 +125,7 @@ function servedChain(space: DestinationSpace, { suffix }: FamilyExpressions): La
     },
     // Each comes back if it has drawn a place without endpoint.
     ...Array<LayoutRule>(DRAWS).fill({ text: `jump draw-${space}-${suffix}`, purpose: "the kernel's" }),
-    classRule(1, space, suffix),
+    { text: `jump draw-before-${space}-${suffix}`, purpose: "the kernel's" },
     // A packet that meets the class of one transaction and the endpoints of the next. To let it go untranslated would
     // make a UDP client's connection one without translation for as long as it goes on.
     { text: "drop", purpose: "between two changes" },
@@ -122,9 +147,10 @@ export function serviceChains(ports: EnvoyPorts): LayoutChain[] {
   return [
     envoyChain("envoy-tcp", ports.tcp),
     envoyChain("envoy-http", ports.http),
+    ...placeChains(),
     ...DESTINATION_SPACES.flatMap((space) =>
       FAMILY_EXPRESSIONS.flatMap((family) => [
-        ...balanceChains(space, family),
+        ...drawChains(space, family),
         affineChain(space, family),
         servedChain(space, family),
       ])

@@ -96,11 +96,6 @@ function numberOf(priority: string): number {
 /** A concatenation of expressions as the key of an element; undefined where one of them is of another family. */
 function keyOf(walk: Walk, text: string): string | undefined {
   const parts = text.split(" . ").map((part) => {
-    const [, below] = /^numgen random mod (\d+)$/.exec(part) ?? [];
-    if (below !== undefined) {
-      const { draws = [0] } = walk.packet;
-      return String((draws[walk.drawn++] ?? draws.at(-1) ?? 0) % Number(below));
-    }
     switch (part) {
       case "ip daddr":
       case "ip6 daddr":
@@ -133,7 +128,7 @@ function found(walk: Walk, container: string, key: string): string | undefined {
 }
 
 const PART = String
-  .raw`(?:(?:ct original )?ip6? [ds]addr|meta l4proto|th dport|meta priority|ct original proto-dst|numgen random mod \d+)`;
+  .raw`(?:(?:ct original )?ip6? [ds]addr|meta l4proto|th dport|meta priority|ct original proto-dst)`;
 const KEY = `(${PART}(?: \\. ${PART})*)`;
 /** A hash, by what is hashed: no two are equal here. */
 const HASH = `jhash ${KEY} mod \\d+ seed \\w+`;
@@ -157,6 +152,12 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
     const value = found(walk, map, key);
     walk.priority = value ?? walk.priority;
     return holds(value !== undefined);
+  }],
+  [/^meta priority set numgen random mod (\d+) offset (\d+)/, (walk, below = "", offset = "") => {
+    const { draws = [0] } = walk.packet;
+    const number = Number(offset) + (draws[walk.drawn++] ?? draws.at(-1) ?? 0) % Number(below);
+    walk.priority = `${(number >>> 16).toString(16)}:${(number & 0xffff).toString(16)}`;
+    return MATCH;
   }],
   [/^meta priority and 0x([0-9a-f]+) vmap \{ ([^}]+) \}/, ({ priority }, mask = "", entries = "") => {
     // Without a sign, as the kernel compares.
