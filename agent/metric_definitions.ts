@@ -14,7 +14,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AnnotationFaultKind, IPFamily, Path, ProblemKind } from "./model/mod.ts";
 
 /** Label values of `type`, as in the API's names of the messages. */
-const XDS_TYPES = ["Cluster", "ClusterLoadAssignment", "Listener"] as const;
+const XDS_TYPES = ["Cluster", "ClusterLoadAssignment", "Listener", "RouteConfiguration"] as const;
 const OBJECT_KINDS = ["Service", "EndpointSlice"] as const;
 const PATHS: Readonly<Record<Path, true>> = {
   "envoy-tcp": true,

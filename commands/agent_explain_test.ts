@@ -61,14 +61,20 @@ testUnless("lightpath explain", { unavailable: fixtureUnavailable }, async (t) =
 
   const agent = await fixture.startAgent().ready();
 
-  await t.step("before the first connection Envoy has asked for nothing", async () => {
-    assertEquals(await states(), ["Cluster not-asked-for", "ClusterLoadAssignment not-asked-for"]);
+  await t.step("before the first connection Envoy has asked for neither Cluster nor endpoints", async () => {
+    assertEquals(await states(), [
+      "Cluster not-asked-for",
+      "ClusterLoadAssignment not-asked-for",
+      // The destination has settings, and the routes say so.
+      "RouteConfiguration acked",
+    ]);
   });
 
   await t.step("after it, Envoy has acked both, and the text says all of it", async () => {
     await until("an answer", () => pod.who("10.96.0.10:80"), { wanted: (who) => who.startsWith("backend-") });
     await until("the ACKs", states, {
-      wanted: (found) => found.join() === "Cluster acked,ClusterLoadAssignment acked",
+      wanted: (found) =>
+        found.join() === "Cluster acked,ClusterLoadAssignment acked,RouteConfiguration acked",
     });
     const text = await explain();
     const [one, other] = fixture.addresses("ipv4").sort();

@@ -2,7 +2,8 @@
  * Follows the Envoys that are connected: counts, logs, says when the node is fed, and notes which Clusters it uses.
  *
  * Ready means that at least one Envoy of the right minor version has what it waits for before it listens: its first
- * Clusters with their endpoints, then the answer to its Listener subscription (empty for most), which it acknowledges last.
+ * Clusters with their endpoints, then the answer to its Listener subscription (empty for most) and its routes, for which it asks
+ * in the same breath. Without routes it would answer every request with 404.
  * One of another minor is served all the same (taking its Clusters away would stop traffic), but it is said clearly and does
  * not make the node ready.
  * @module
@@ -51,6 +52,9 @@ export function observeEnvoys(
   const unfitting = new Map<number, string>();
   /** Of either kind, that have what they wait for. */
   const fed = new Set<number>();
+  /** Those that have answered about Listeners; those that wait for routes. */
+  const haveListeners = new Set<number>();
+  const lackRoutes = new Set<number>();
 
   function fits({ envoyVersion }: StreamIdentity): boolean {
     // A client that does not say its version is none of Envoy's releases; nothing can be said against it.
@@ -67,9 +71,10 @@ export function observeEnvoys(
     }
   }
 
-  /** An answer to Listeners is the last that Envoy gives before it listens. */
-  function listens({ type, streamId }: { readonly type: XdsType; readonly streamId: number }): void {
-    if (type !== "Listener" || fed.has(streamId)) return;
+  /** An answer to Listeners, or to routes, is the last that Envoy gives before it listens. */
+  function answered({ type, streamId }: { readonly type: XdsType; readonly streamId: number }): void {
+    if (type === "Listener") haveListeners.add(streamId);
+    if (!haveListeners.has(streamId) || lackRoutes.has(streamId) || fed.has(streamId)) return;
     fed.add(streamId);
     if (fed.size === 1) onFed(true);
     if (!fitting.has(streamId)) return;
@@ -82,6 +87,7 @@ export function observeEnvoys(
     onSubscribe: (event) => {
       metrics.onSubscribe(event);
       if (event.type === "Cluster") workingSet.used(event.names);
+      if (event.type === "RouteConfiguration") lackRoutes.add(event.streamId);
     },
     onHeld: ({ type, names }) => {
       if (type === "Cluster") workingSet.held(names);
@@ -90,7 +96,7 @@ export function observeEnvoys(
       metrics.onNack(event);
       onProgress();
       // It listens all the same, without the Listener that it refused.
-      listens(event);
+      answered(event);
     },
     onStreamOpen: (stream) => {
       metrics.onStreamOpen();
@@ -109,10 +115,13 @@ export function observeEnvoys(
     onAck: (event) => {
       metrics.onAck(event);
       onProgress();
-      listens(event);
+      if (event.type === "RouteConfiguration") lackRoutes.delete(event.streamId);
+      answered(event);
     },
     onStreamClosed: ({ streamId }) => {
       metrics.onStreamClosed();
+      haveListeners.delete(streamId);
+      lackRoutes.delete(streamId);
       if (fed.delete(streamId) && fed.size === 0) onFed(false);
       if (fitting.delete(streamId) || unfitting.delete(streamId)) report();
       onProgress();

@@ -81,6 +81,21 @@ Deno.test("observeEnvoys(): ready too with an Envoy that refuses a Listener, bec
   assertEquals(state(readiness), "ready");
 });
 
+Deno.test("observeEnvoys(): ready only with an Envoy that has the routes it asked for, whichever it answers last", () => {
+  for (const order of [["RouteConfiguration", "Listener"], ["Listener", "RouteConfiguration"]] as const) {
+    const { observer, readiness } = observe();
+    const envoy = { streamId: 1, nodeId: "node-1", envoyVersion: MINOR };
+    observer.onStreamOpen?.(envoy);
+    observer.onSubscribe?.({ ...envoy, type: "RouteConfiguration", names: ["routes"] });
+    observer.onNack?.({ ...envoy, type: "RouteConfiguration", name: "routes", version: "1", reason: "no" });
+    const states = order.map((type) => {
+      observer.onAck?.({ ...envoy, type, names: [], latencyMs: 1, waitedMs: [] });
+      return state(readiness);
+    });
+    assertEquals(states, ["Envoy is connected, and", "ready"]);
+  }
+});
+
 Deno.test("observeEnvoys(): notes the Clusters Envoy asks for and holds, and nothing else", () => {
   const noted: string[] = [];
   const { observer } = observe({

@@ -32,6 +32,7 @@ const ROOTS: readonly string[] = [
   "envoy.config.cluster.v3.Cluster",
   "envoy.config.endpoint.v3.ClusterLoadAssignment",
   "envoy.config.listener.v3.Listener",
+  "envoy.config.route.v3.RouteConfiguration",
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
   "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
   "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",

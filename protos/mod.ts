@@ -41,3 +41,4 @@ export { Any } from "./gen/google/protobuf/any.ts";
 export { Duration } from "./gen/google/protobuf/duration.ts";
 export { Status } from "./gen/google/rpc/status.ts";
 export { TypedStruct } from "./gen/xds/type/v3/typed_struct.ts";
+export { RouteConfiguration } from "./gen/envoy/config/route/v3/route.ts";

@@ -62,13 +62,20 @@ const OF_SERVICES_THAT_WANT_IT: Json = {
   },
 };
 
-/** The connection manager gives every request an id before it is routed; what it refused at once has none. */
+/**
+ * The connection manager gives every request an id before it is routed; what it refused at once has none. What is nobody's
+ * is answered with 503, whatever else.
+ */
 const ORDINARY: Json = {
   and_filter: {
     filters: [
       hasHeader("x-request-id", true),
       hasHeader(VIP_HEADER, false),
       hasHeader(UNLOGGED_HEADER, false),
+      // It cannot be compared without naming a runtime key, by which somebody could change the value.
+      {
+        status_code_filter: { comparison: { op: "LE", value: { default_value: 499, runtime_key: "none" } } },
+      },
     ],
   },
 };

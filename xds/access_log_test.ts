@@ -115,6 +115,7 @@ envoyTest(
       fixture.service("three", 13),
       ...slicesFor("three", "http", [a]),
     );
+    await fixture.settled();
     const requests = async (): Promise<void> => {
       assertEquals(await get(fixture, 11), "200 a");
       assertEquals(await greeting("127.0.0.12", fixture.tcpPort), "b");

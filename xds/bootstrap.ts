@@ -13,7 +13,7 @@
  * @module
  */
 import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
-import { ADS, type Json, type ListenerOptions, listeners } from "./listeners.ts";
+import { ADS_FOR_START, type Json, type ListenerOptions, listeners } from "./listeners.ts";
 import { STATISTICS } from "./statistics.ts";
 import { wildcardMetadata } from "./wildcard_scope.ts";
 
@@ -30,9 +30,6 @@ export interface BootstrapOptions extends ListenerOptions {
   /** Unix socket for Envoy's admin interface, created with mode 0600. */
   readonly adminSocket: string;
 }
-
-/** Without a limit (0 s) to the wait for the first answer; Envoy's default begins to listen after 15 s without one. */
-const ADS_FOR_START = { ...ADS, initial_fetch_timeout: "0s" } as const;
 
 /** The whole bootstrap configuration. */
 export function bootstrap(options: BootstrapOptions): Json {

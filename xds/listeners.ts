@@ -8,7 +8,8 @@
  *   `tcp_proxy` connects.
  * - Listener `http`: the connection manager writes the destination into a header of its own, overwriting whatever
  *   the client sent under that name; the route reads the Cluster's name from it and removes it (`routes.ts`). Before it,
- *   `set_filter_state` notes where the connection came from.
+ *   `set_filter_state` notes where the connection came from. The routes come from the agent, because they say for which
+ *   destinations the filter `settings` is on.
  * - Both hand a connection over to the Listener of its destination, if that has one of its own (`use_original_dst`).
  * - Both write the access log of Services that want it (`access_log.ts`).
  *
@@ -22,7 +23,7 @@
  */
 import { HTTP_IDLE_TIMEOUT_MS, type IPFamily } from "../agent/model/mod.ts";
 import { HTTP_ACCESS_LOG, TCP_ACCESS_LOG } from "./access_log.ts";
-import { ROUTE_CONFIGURATION, SETTINGS_FILTER, VIP_HEADER } from "./routes.ts";
+import { ROUTE_CONFIGURATION_NAME, ROUTES_WITH_SETTINGS, SETTINGS_FILTER, VIP_HEADER } from "./routes.ts";
 
 /** A JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
@@ -57,8 +58,17 @@ export interface FilterOptions {
   readonly idleTimeoutMs: number;
 }
 
+/** What those of HTTP depend on besides. */
+export interface HttpFilterOptions extends FilterOptions {
+  /** Whether the Services behind it want otherwise than the routes say: all may, or the agent says for which destinations. */
+  readonly settings: "of-all" | "of-those-named";
+}
+
 /** A `ConfigSource`: over the ADS stream. */
 export const ADS = { ads: {}, resource_api_version: "V3" } as const;
+
+/** Without a limit (0 s) to the wait for the first answer; Envoy's default begins to listen after 15 s without one. */
+export const ADS_FOR_START = { ...ADS, initial_fetch_timeout: "0s" } as const;
 
 /** Filter state that holds the address a connection came from; MAGLEV and RING_HASH can hash it (translate/balancing.ts). */
 export const SOURCE_FILTER_STATE = "lightpath.source";
@@ -78,7 +88,7 @@ export function listeners({ mode, tcpPort, httpPort, families }: ListenerOptions
     {
       name: "http",
       ...listenOn(httpPort, families),
-      ...httpFilterChains({ mode, idleTimeoutMs: HTTP_IDLE_TIMEOUT_MS }),
+      ...httpFilterChains({ mode, idleTimeoutMs: HTTP_IDLE_TIMEOUT_MS, settings: "of-those-named" }),
     },
   ];
 }
@@ -125,7 +135,9 @@ export function tcpFilterChains(options: FilterOptions): FilterChains {
 }
 
 /** Each request goes to the Cluster of its connection's destination. */
-export function httpFilterChains(options: FilterOptions): FilterChains {
+export function httpFilterChains(options: HttpFilterOptions): FilterChains {
+  const ofAll = options.settings === "of-all";
+  const settings = ofAll ? SETTINGS_FILTER : { ...SETTINGS_FILTER, disabled: true };
   const onDemand: Json = {
     name: "envoy.filters.http.on_demand",
     typed_config: {
@@ -160,8 +172,8 @@ export function httpFilterChains(options: FilterOptions): FilterChains {
             },
           }],
           access_log: HTTP_ACCESS_LOG,
-          route_config: ROUTE_CONFIGURATION,
-          http_filters: [...(options.mode === "on-demand" ? [onDemand] : []), SETTINGS_FILTER, router],
+          ...(ofAll ? { route_config: ROUTES_WITH_SETTINGS } : { rds: ROUTES_OF_THE_AGENT }),
+          http_filters: [...(options.mode === "on-demand" ? [onDemand] : []), settings, router],
           // Appends the address the connection came from to x-forwarded-for.
           use_remote_address: true,
           // Whoever connects is as trusted as behind kube-proxy: an ingress controller that ended TLS tells endpoints so
@@ -193,6 +205,12 @@ export function httpFilterChains(options: FilterOptions): FilterChains {
     }],
   };
 }
+
+/** They come once, and again when a destination begins or ceases to have settings; connections stay as they are. */
+const ROUTES_OF_THE_AGENT: Json = {
+  route_config_name: ROUTE_CONFIGURATION_NAME,
+  config_source: ADS_FOR_START,
+};
 
 /**
  * Makes the peer's address something a Cluster's hash policy can name. (Only `envoy.hashable_string` can be hashed; what a

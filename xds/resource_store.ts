@@ -27,7 +27,7 @@ import {
   type ServicePortKey,
   trafficPolicyOf,
 } from "../agent/model/mod.ts";
-import { Cluster, ClusterLoadAssignment, Listener } from "../protos/mod.ts";
+import { Cluster, ClusterLoadAssignment, Listener, RouteConfiguration } from "../protos/mod.ts";
 import {
   clusterName,
   type Destination,
@@ -37,9 +37,11 @@ import {
   statisticsName,
 } from "./names.ts";
 import type { ChangedNames, EncodedResource, Interest, ResourceSource } from "./resource_source.ts";
+import { ROUTE_CONFIGURATION_NAME, routeConfiguration } from "./routes.ts";
 import { emptyCluster, translateCluster } from "./translate/cluster.ts";
 import { translateListener } from "./translate/listener.ts";
 import { translateLoadAssignment } from "./translate/load_assignment.ts";
+import { hasSettings } from "./translate/metadata.ts";
 import { SEND_ORDER, type XdsType } from "./type_urls.ts";
 import type { WildcardScope } from "./wildcard_scope.ts";
 
@@ -65,7 +67,10 @@ export class ResourceStore implements ResourceSource {
     Cluster: new Map(),
     ClusterLoadAssignment: new Map(),
     Listener: new Map(),
+    RouteConfiguration: new Map(),
   };
+  /** Clusters with metadata that a filter has to look at: the routes turn it on for these destinations. */
+  readonly #withSettings = new Set<string>();
   /** Clusters whose ports have moved to the kernel while the agent ran: an Envoy that holds all Clusters keeps these. */
   readonly #movedAway = new Set<string>();
   readonly #listeners = new Set<(changed: ChangedNames) => void>();
@@ -86,9 +91,13 @@ export class ResourceStore implements ResourceSource {
     return this.#opened.promise;
   }
 
-  /** Opens the store: the view now holds the first complete state. */
+  /** Opens the store: the view now holds the first complete state. Cost: all ServicePorts. */
   markReady(): void {
     if (this.#ready) return;
+    for (const servicePort of this.#view.servicePorts()) {
+      if (!hasSettings(servicePort)) continue;
+      for (const name of this.#clusterNames(servicePort, this.#nodeAddresses)) this.#noteSettings(name);
+    }
     this.#ready = true;
     this.#opened.resolve();
     this.#notify(new Map());
@@ -103,7 +112,7 @@ export class ResourceStore implements ResourceSource {
    * those this node used before, without what is nobody's now. Cost: all ServicePorts.
    */
   *names(type: XdsType, scope: WildcardScope | "pushed"): Generator<string> {
-    if (type === "ClusterLoadAssignment") return;
+    if (type === "ClusterLoadAssignment" || type === "RouteConfiguration") return;
     for (const servicePort of this.#view.servicePorts()) {
       const own = ownListenerOf(servicePort);
       const isTaken = type === "Listener" ? own !== undefined : scope === "all" || own?.kind === "redis";
@@ -143,8 +152,12 @@ export class ResourceStore implements ResourceSource {
     }
     for (const name of names) yield { type: "Cluster", name };
     for (const name of assignments) yield { type: "ClusterLoadAssignment", name };
-    if (ownListenerOf(servicePort) === undefined) return;
-    for (const name of names) yield { type: "Listener", name };
+    if (ownListenerOf(servicePort) !== undefined) {
+      for (const name of names) {
+        yield { type: "Listener", name };
+      }
+    }
+    if (hasSettings(servicePort)) yield { type: "RouteConfiguration", name: ROUTE_CONFIGURATION_NAME };
   }
 
   onChange(listener: (changed: ChangedNames) => void): () => void {
@@ -161,7 +174,7 @@ export class ResourceStore implements ResourceSource {
       for (const name of changedAssignments(before, after)) changed.ClusterLoadAssignment.add(name);
       for (const name of this.#changedListeners(before, after)) changed.Listener.add(name);
     }
-    this.#invalidate(changed);
+    this.#invalidate(this.#withRoutes(changed));
   }
 
   /** The node has these addresses now: NodePorts are served at each of them. */
@@ -179,7 +192,25 @@ export class ResourceStore implements ResourceSource {
         if (hasListener) changed.Listener.add(name);
       }
     }
-    this.#invalidate(changed);
+    this.#invalidate(this.#withRoutes(changed));
+  }
+
+  /** Adds the routes to what changed, if one of the Clusters begins or ceases to have settings. */
+  #withRoutes(changed: Record<XdsType, Set<string>>): Record<XdsType, Set<string>> {
+    for (const name of changed.Cluster) {
+      if (this.#noteSettings(name)) changed.RouteConfiguration.add(ROUTE_CONFIGURATION_NAME);
+    }
+    return changed;
+  }
+
+  /** Whether this Cluster has begun or ceased to have settings. */
+  #noteSettings(name: string): boolean {
+    const owner = this.#ownerOf(name);
+    const had = this.#withSettings.has(name);
+    const has = owner !== undefined && hasSettings(owner.servicePort);
+    if (has) this.#withSettings.add(name);
+    else this.#withSettings.delete(name);
+    return had !== has;
   }
 
   #invalidate(names: Readonly<Record<XdsType, ReadonlySet<string>>>): void {
@@ -239,6 +270,8 @@ export class ResourceStore implements ResourceSource {
           (interest === "explicit" ? emptyAssignmentFor(name) : undefined);
       case "Listener":
         return this.#encodeListener(name);
+      case "RouteConfiguration":
+        return this.#encodeRoutes(name);
       default:
         return type satisfies never;
     }
@@ -271,6 +304,12 @@ export class ResourceStore implements ResourceSource {
     if (owner === undefined || own === undefined) return undefined;
     const listener = translateListener(owner.servicePort, own, owner.destination);
     return this.#keep("Listener", encoded(name, Listener.encode(listener).finish()));
+  }
+
+  #encodeRoutes(name: string): EncodedResource | undefined {
+    if (name !== ROUTE_CONFIGURATION_NAME) return undefined;
+    const routes = RouteConfiguration.fromJSON(routeConfiguration([...this.#withSettings].sort()));
+    return this.#keep("RouteConfiguration", encoded(name, RouteConfiguration.encode(routes).finish()));
   }
 
   #encodeLoadAssignment(name: string): EncodedResource | undefined {
@@ -336,7 +375,12 @@ function changesPolicy(before: ServicePort | undefined, after: ServicePort | und
 }
 
 function noNames(): Record<XdsType, Set<string>> {
-  return { Cluster: new Set(), ClusterLoadAssignment: new Set(), Listener: new Set() };
+  return {
+    Cluster: new Set(),
+    ClusterLoadAssignment: new Set(),
+    Listener: new Set(),
+    RouteConfiguration: new Set(),
+  };
 }
 
 function emptyClusterFor(name: string): EncodedResource {

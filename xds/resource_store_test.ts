@@ -4,11 +4,20 @@ import { fail } from "@std/assert/fail";
 import type { KubeObject, ObjectEvent, Service } from "../agent/kube/objects.ts";
 import { IP_FAMILIES, type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
 import { endpoint, portSpec, service, slice } from "../agent/model/testing/objects.ts";
-import { Cluster, Cluster_LbPolicy, ClusterLoadAssignment, Listener } from "../protos/mod.ts";
+import {
+  Cluster,
+  Cluster_LbPolicy,
+  ClusterLoadAssignment,
+  Listener,
+  RouteConfiguration,
+} from "../protos/mod.ts";
 import type { ChangedNames } from "./resource_source.ts";
 import { ResourceStore } from "./resource_store.ts";
+import { ROUTE_CONFIGURATION_NAME } from "./routes.ts";
 
 const NODE: NodeAddresses = { IPv4: ["192.0.2.5"], IPv6: [] };
+
+const ROUTES = `RouteConfiguration ${ROUTE_CONFIGURATION_NAME}`;
 
 /** A store over a model of its own, with what it said and did since the last look. */
 class Fixture {
@@ -80,7 +89,7 @@ Deno.test("ResourceStore: a change of trafficDistribution touches Cluster and en
   const change = (zone: string, from: string, to: string): unknown => {
     const model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { zone });
     const store = new ResourceStore({ view: model, nodeAddresses: NODE });
-    model.reduce(events(from));
+    store.update(model.reduce(events(from)).changes);
     store.markReady();
     const touched: string[] = [];
     store.onChange((changed) => void touched.push(...[...changed.values()].flatMap((names) => [...names])));
@@ -89,7 +98,8 @@ Deno.test("ResourceStore: a change of trafficDistribution touches Cluster and en
     const { endpoints } = ClusterLoadAssignment.decode(bytes ?? fail("no assignment"));
     return [touched, endpoints.map(({ locality, priority }) => `${locality?.zone} ${priority}`)];
   };
-  const touched = ["10.96.0.10:80", "default/echo:http/IPv4"];
+  // Its retries are not the routes' any more.
+  const touched = [ROUTE_CONFIGURATION_NAME, "10.96.0.10:80", "default/echo:http/IPv4"];
   assertEquals(change("b", "", "PreferSameZone"), [touched, ["b 0", "a 1"]]);
   assertEquals(change("b", "PreferSameZone", ""), [touched, ["a 0", "b 0"]]);
   assertEquals(change("b", "PreferSameZone", "PreferClose"), [[], ["b 0", "a 1"]]);
@@ -126,11 +136,68 @@ Deno.test("ResourceStore: a changed setting touches the Clusters of its ports, a
   const before = fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version;
   const annotations = { "config.lightpath.cloud/request-timeout": "1m" };
   fixture.apply(service({ ports, annotations }));
-  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", "Cluster 192.0.2.5:30080"]);
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", "Cluster 192.0.2.5:30080", ROUTES]);
   assert(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.version !== before);
   // The same, otherwise written.
   fixture.apply(service({ ports, annotations: { "config.lightpath.cloud/http-request-timeout": "60" } }));
   assertEquals(fixture.takeChanged(), []);
+});
+
+/** The destinations of which the routes say that they have settings. */
+function withSettings({ store }: Pick<Fixture, "store">): readonly string[] {
+  const resource = store.get("RouteConfiguration", ROUTE_CONFIGURATION_NAME, "explicit");
+  const { virtualHosts } = RouteConfiguration.decode(resource?.bytes ?? fail("no routes"));
+  const [others, named, ...none] = virtualHosts;
+  assertEquals([others?.domains, none], [["*"], []]);
+  return named?.domains ?? [];
+}
+
+Deno.test("ResourceStore: the routes name the destinations of Services with settings, and change only when others have some", () => {
+  const ports = [portSpec({ nodePort: 30080 })];
+  const timeout = (text: string): Service =>
+    service({ ports, annotations: { "config.lightpath.cloud/request-timeout": text } });
+  const fixture = new Fixture(service({ ports }));
+  assertEquals(withSettings(fixture), []);
+  fixture.apply(timeout("1m"));
+  assert(fixture.takeChanged().includes(ROUTES));
+  assertEquals(withSettings(fixture), ["10.96.0.10:80", "192.0.2.5:30080"]);
+  fixture.apply(timeout("2m"));
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", "Cluster 192.0.2.5:30080"]);
+  fixture.store.setNodeAddresses({ IPv4: ["192.0.2.6"], IPv6: [] });
+  assert(fixture.takeChanged().includes(ROUTES));
+  assertEquals(withSettings(fixture), ["10.96.0.10:80", "192.0.2.6:30080"]);
+  // What rides on the Cluster alone asks nothing of the routes.
+  fixture.apply(service({ ports, annotations: { "config.lightpath.cloud/lb-policy": "RANDOM" } }));
+  assert(fixture.takeChanged().includes(ROUTES));
+  assertEquals(withSettings(fixture), []);
+  assertEquals(fixture.store.get("RouteConfiguration", "another", "explicit"), undefined);
+});
+
+Deno.test("ResourceStore: the routes name those that had settings before the store opened", () => {
+  const model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { nodeName: "node-1" });
+  const store = new ResourceStore({ view: model, nodeAddresses: NODE });
+  const annotations = { "config.lightpath.cloud/access-log": "false" };
+  model.load([{ type: "apply", object: service({ annotations }) }]);
+  model.loaded();
+  store.markReady();
+  assertEquals(withSettings({ store }), ["10.96.0.10:80"]);
+});
+
+Deno.test("ResourceStore: a VIP has the settings of the Service that has the VIP", () => {
+  const at = (name: string, settings: Readonly<Record<string, string>>): Service =>
+    service({
+      name,
+      clusterIPs: ["10.96.0.20"],
+      annotations: Object.fromEntries(
+        Object.entries(settings).map(([key, value]) => [`config.lightpath.cloud/${key}`, value]),
+      ),
+    });
+  const fixture = new Fixture(at("younger", { "access-log": "false" }));
+  assertEquals(withSettings(fixture), ["10.96.0.20:80"]);
+  fixture.apply(at("older", {}));
+  assertEquals(withSettings(fixture), []);
+  fixture.reduce([{ type: "delete", kind: "Service", namespacedName: "default/older" }]);
+  assertEquals(withSettings(fixture), ["10.96.0.20:80"]);
 });
 
 Deno.test("ResourceStore: all destinations of a port share one ClusterLoadAssignment", () => {

@@ -45,6 +45,7 @@ async function askService(
     configured(fixture, "one", 11, settings),
     ...slicesFor("one", "http", endpoints.map(({ backend }) => backend)),
   );
+  await fixture.settled();
   const answers: Record<string, number> = {};
   for (let request = 0; request < REQUESTS; request++) {
     const answer = await ask(fixture, method, headers);

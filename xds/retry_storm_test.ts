@@ -49,6 +49,7 @@ async function retriesAtOnce(
   await using endpoints = new FailingTogether(requests);
   await using fixture = await EnvoyFixture.start([]);
   fixture.apply(configured(fixture, "one", 11, settings), ...slicesFor("one", "http", endpoints.backends));
+  await fixture.settled();
   let refused = 0;
   const answers = Array.from({ length: requests }, async () => {
     assertEquals(await get(fixture, 11), "503 fails");

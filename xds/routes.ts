@@ -1,7 +1,8 @@
 /**
- * The constant routes of the HTTP listener: what kind of request this is, and which timeouts and retries it has.
+ * The routes of the HTTP listener: what kind of request this is, and which timeouts and retries it has.
  *
- * In: nothing. Out: an `envoy.config.route.v3.RouteConfiguration` and the HTTP filter its routes configure, as plain JSON.
+ * In: the destinations whose Services want otherwise than the routes say. Out: an `envoy.config.route.v3.RouteConfiguration` and
+ * the HTTP filter its routes configure, as plain JSON.
  *
  * Each route leads to the Cluster named by the header. They differ in what holds by default:
  *
@@ -17,15 +18,19 @@
  * before it takes 1.3 % of the instructions of a request.
  *
  * Where a Service wants otherwise, its Clusters say so in their metadata (`translate/metadata.ts`), and the filter writes it
- * into the headers by which Envoy's router is told. A key that is missing writes nothing, so of a Service that wants nothing
- * no header is written or read. A client's own `x-envoy-…` headers are gone by then (the connection manager removes them), and
- * the router removes these.
+ * into the headers by which Envoy's router is told. A key that is missing writes nothing. A client's own `x-envoy-…` headers are
+ * gone by then (the connection manager removes them), and the router removes these.
+ *
+ * To ask for nothing costs a request 3 % of its instructions, and few Services want anything. So the filter is off, and on in a
+ * second virtual host, which is chosen not by the host that a client names but by the destination. All that is ever different
+ * in the routes are the names of the destinations there; what their Services want they do not say.
  *
  * Source: Envoy 1.40 "Router", "Header mutation" in its configuration reference. What the filter itself says is done before
  * what the route says to it. Which retries a route has is decided in `translate/retries.ts`.
  * @module
  */
 import { DEFAULT_SETTINGS } from "../agent/model/mod.ts";
+import { TypedStruct, typeUrlOf } from "../protos/mod.ts";
 import type { Json } from "./listeners.ts";
 import { METADATA_NAMESPACE, type MetadataKey } from "./translate/metadata.ts";
 import { defaultRetryPolicy } from "./translate/retries.ts";
@@ -54,8 +59,8 @@ const FILTER_NAME = "settings";
 const RETRY_ON_HEADER = "x-envoy-retry-on";
 const TRY_TIMEOUT_HEADER = "x-envoy-upstream-rq-per-try-timeout-ms";
 
-/** Stands between the filter that fetches the Cluster and the router, which reads the headers. */
-export const SETTINGS_FILTER: Json = {
+/** Stands between the filter that fetches the Cluster and the router, which reads the headers. Where it is off, a route can turn it on. */
+export const SETTINGS_FILTER: { readonly [key: string]: Json } = {
   name: FILTER_NAME,
   typed_config: {
     "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
@@ -90,9 +95,14 @@ interface RouteKind {
   readonly mutations?: readonly Json[];
 }
 
-function route(name: string, { headers, isRepeatable, tryTimeoutMs, mutations = [] }: RouteKind): Json {
-  const ofRoute = [...(isRepeatable ? [] : [{ remove: RETRY_ON_HEADER }]), ...mutations];
-  return {
+/** A route, and what it says to the filter, where that is on. */
+interface Route {
+  readonly route: { readonly [key: string]: Json };
+  readonly mutations: readonly Json[];
+}
+
+function route(name: string, { headers, isRepeatable, tryTimeoutMs, mutations = [] }: RouteKind): Route {
+  const route = {
     name,
     match: { prefix: "/", headers },
     route: {
@@ -104,14 +114,21 @@ function route(name: string, { headers, isRepeatable, tryTimeoutMs, mutations = 
         ...(tryTimeoutMs === undefined ? {} : { per_try_timeout: `${tryTimeoutMs / 1_000}s` }),
       },
     },
-    ...(ofRoute.length === 0 ? {} : { typed_per_filter_config: { [FILTER_NAME]: perRoute(ofRoute) } }),
   };
+  return { route, mutations: [...(isRepeatable ? [] : [{ remove: RETRY_ON_HEADER }]), ...mutations] };
 }
 
-function perRoute(mutations: readonly Json[]): Json {
+/** Turns the filter on, and has it do this after its own. As TypedStruct, which needs no message of ours. */
+function filterConfig(mutations: readonly Json[]): { readonly typed_per_filter_config: Json } {
   return {
-    "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
-    mutations: { request_mutations: mutations },
+    typed_per_filter_config: {
+      [FILTER_NAME]: {
+        "@type": typeUrlOf(TypedStruct),
+        type_url:
+          "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
+        value: { mutations: { request_mutations: mutations } },
+      },
+    },
   };
 }
 
@@ -144,7 +161,7 @@ function lacks(header: string): Json {
 const REPEATABLE = { isRepeatable: true, tryTimeoutMs: DEFAULTS["upstream-request-timeout"] } as const;
 
 /** The routes, in the order in which they are tried. */
-const ROUTES: readonly Json[] = [
+const ROUTES: readonly Route[] = [
   route("get", {
     ...REPEATABLE,
     headers: [IS_GET, lacks("upgrade"), WANTS_NO_EVENTS, lacks("content-type")],
@@ -162,13 +179,41 @@ const ROUTES: readonly Json[] = [
   }),
 ];
 
-/** The whole route configuration. */
-export const ROUTE_CONFIGURATION: Json = {
-  name: "vip",
-  virtual_hosts: [{
-    name: "vip",
-    domains: ["*"],
-    request_headers_to_remove: [VIP_HEADER],
-    routes: ROUTES,
-  }],
+const EVERYWHERE: readonly string[] = ["*"];
+
+/** What {@linkcode routeConfiguration} calls what it makes. */
+export const ROUTE_CONFIGURATION_NAME = "vip";
+
+/** The routes of listeners in which the filter is off: on for these destinations, named as their Clusters. */
+export function routeConfiguration(withSettings: readonly string[]): Json {
+  return {
+    name: ROUTE_CONFIGURATION_NAME,
+    // The connection manager has overwritten it when it looks.
+    vhost_header: VIP_HEADER,
+    virtual_hosts: [
+      virtualHost("vip", EVERYWHERE, ROUTES.map(({ route }) => route)),
+      ...(withSettings.length === 0 ? [] : [virtualHostWithSettings(withSettings)]),
+    ],
+  };
+}
+
+/** The routes of listeners in which the filter is on. */
+export const ROUTES_WITH_SETTINGS: Json = {
+  name: ROUTE_CONFIGURATION_NAME,
+  virtual_hosts: [virtualHostWithSettings(EVERYWHERE)],
 };
+
+function virtualHostWithSettings(domains: readonly string[]): Json {
+  const routes = ROUTES.map(({ route, mutations }) => (
+    mutations.length === 0 ? route : { ...route, ...filterConfig(mutations) }
+  ));
+  return { ...virtualHost("vip-with-settings", domains, routes), ...filterConfig([]) };
+}
+
+function virtualHost(
+  name: string,
+  domains: readonly string[],
+  routes: readonly Json[],
+): { readonly [key: string]: Json } {
+  return { name, domains, request_headers_to_remove: [VIP_HEADER], routes };
+}

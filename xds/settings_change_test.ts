@@ -4,9 +4,11 @@
  */
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import { httpBackend, slicesFor, tcpBackend } from "./testing/backends.ts";
 import { configured, envoyTest, get, sent } from "./testing/envoy_case.ts";
 import { EnvoyFixture, until } from "./testing/envoy_fixture.ts";
+import { read, write } from "./testing/plain_http.ts";
 import { webSocketEcho } from "./testing/web_sockets.ts";
 
 /** What somebody might try, one after the other. */
@@ -118,3 +120,37 @@ envoyTest("a change that Envoy need not know sends nothing", async () => {
   await fixture.settled();
   assertEquals(sent(fixture, "Cluster"), before);
 });
+
+envoyTest(
+  "a Service's first setting holds for the next request of a kept connection, and its last one no longer",
+  async () => {
+    const inForce: (string | null)[] = [];
+    await using a = httpBackend(
+      "a",
+      (request) => void inForce.push(request.headers.get("x-envoy-expected-rq-timeout-ms")),
+    );
+    await using fixture = await EnvoyFixture.start([]);
+    fixture.apply(
+      ...slicesFor("one", "http", [a]),
+      fixture.service("other", 12),
+      ...slicesFor("other", "http", [a]),
+    );
+    using one = await Deno.connect({ hostname: "127.0.0.11", port: fixture.httpPort });
+    using other = await Deno.connect({ hostname: "127.0.0.12", port: fixture.httpPort });
+    for (
+      const settings of [{}, { "upstream-request-timeout": "2s" }, {}, { "upstream-request-timeout": "3s" }]
+    ) {
+      fixture.apply(configured(fixture, "one", 11, settings));
+      await fixture.settled();
+      for (const connection of [one, other]) {
+        // Not a GET, which Envoy would begin anew when it has waited for its Cluster.
+        await write(connection, "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx");
+        const response = await read(connection, (text) => text.endsWith("\r\n\r\na"));
+        assertMatch(response, /^HTTP\/1\.1 200 /);
+      }
+    }
+    const byDefault = "15000";
+    assertEquals(inForce.filter((_, index) => index % 2 === 0), [byDefault, "2000", byDefault, "3000"]);
+    assertEquals(inForce.filter((_, index) => index % 2 === 1), Array(4).fill(byDefault));
+  },
+);

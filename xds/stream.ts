@@ -6,9 +6,9 @@
  *
  * Invariants:
  * - Per type at most one response is unanswered, and nothing is sent while the call is full. So what waits in memory
- *   for a slow Envoy is three responses at most, whatever changes meanwhile.
+ *   for a slow Envoy is four responses at most, whatever changes meanwhile.
  * - What happens within one turn of the event loop goes out together; nothing waits for a timer.
- * - Cluster before ClusterLoadAssignment before Listener; removals of Clusters after those of Listeners.
+ * - RouteConfiguration before Cluster before ClusterLoadAssignment before Listener; removals of Clusters after those of Listeners.
  * - Nothing is sent before the store is complete.
  * @module
  */
@@ -75,6 +75,7 @@ export class DeltaStream {
       Cluster: createSubscription("Cluster"),
       ClusterLoadAssignment: createSubscription("ClusterLoadAssignment"),
       Listener: createSubscription("Listener"),
+      RouteConfiguration: createSubscription("RouteConfiguration"),
     };
     this.#stopListening = options.source.onChange((changed) => {
       for (const [type, names] of changed) {

@@ -339,12 +339,12 @@ Deno.test("DeltaStream logs a NACK with name, version, nonce and Envoy's reason"
 Deno.test("DeltaStream says once which type it does not serve, and goes on", async () => {
   const setup = new Setup();
   const request = DeltaDiscoveryRequest.fromPartial({
-    typeUrl: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+    typeUrl: "type.googleapis.com/envoy.service.runtime.v3.Runtime",
     resourceNamesSubscribe: ["r"],
   });
   setup.stream.receive(request);
   setup.stream.receive(request);
-  assertEquals(setup.lines.filter((line) => line.includes("RouteConfiguration")).length, 1);
+  assertEquals(setup.lines.filter((line) => line.includes("v3.Runtime")).length, 1);
   await setup.request("Cluster", { subscribe: ["a"] });
   assertEquals(setup.heard(), ["7.1 Cluster a@absent"]);
 });

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
-import { hasTaken } from "./taken.ts";
+import { ROUTE_CONFIGURATION_NAME } from "./routes.ts";
 import { oweAgain } from "./subscription.ts";
+import { hasTaken } from "./taken.ts";
 import { Conversation } from "./testing/conversation.ts";
 import { MemorySource } from "./testing/memory_source.ts";
 
@@ -13,6 +14,7 @@ class Envoy {
   readonly clusters = new Conversation("Cluster", this.source);
   readonly assignments = new Conversation("ClusterLoadAssignment", this.source);
   readonly listeners = new Conversation("Listener", this.source);
+  readonly routes = new Conversation("RouteConfiguration", this.source);
 
   get taken(): boolean {
     return hasTaken(
@@ -20,6 +22,7 @@ class Envoy {
         Cluster: this.clusters.subscription,
         ClusterLoadAssignment: this.assignments.subscription,
         Listener: this.listeners.subscription,
+        RouteConfiguration: this.routes.subscription,
       },
       this.source,
       VIP,
@@ -166,5 +169,20 @@ Deno.test("hasTaken(): a Listener of its own, which is waited for although Envoy
   const listener = envoy.listeners.read();
   assertEquals(envoy.taken, false, "in flight");
   envoy.listeners.ack(listener);
+  assertEquals(envoy.taken, true);
+});
+
+Deno.test("hasTaken(): routes, which say whether the settings of a new destination hold", () => {
+  const envoy = new Envoy();
+  envoy.serve("1", "1");
+  envoy.source.set("RouteConfiguration", ROUTE_CONFIGURATION_NAME, "1");
+  assertEquals(envoy.taken, true, "an Envoy that was started with routes of its own");
+  envoy.routes.ack(envoy.routes.request({ subscribe: [ROUTE_CONFIGURATION_NAME] }));
+  assertEquals(envoy.taken, true);
+  envoy.source.set("RouteConfiguration", ROUTE_CONFIGURATION_NAME, "2");
+  assertEquals(envoy.taken, false, "owed");
+  const routes = envoy.routes.read();
+  assertEquals(envoy.taken, false, "in flight");
+  envoy.routes.ack(routes);
   assertEquals(envoy.taken, true);
 });

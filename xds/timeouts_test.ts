@@ -25,6 +25,7 @@ const LONG_MS = 900;
 async function serve(settings: Settings, backends: readonly Backend[]): Promise<EnvoyFixture> {
   const fixture = await EnvoyFixture.start([]);
   fixture.apply(configured(fixture, "one", 11, settings), ...slicesFor("one", "http", backends));
+  await fixture.settled();
   return fixture;
 }
 
@@ -192,6 +193,7 @@ envoyTest(
       configured(fixture, "sockets", 13, { ...SHORT, "request-timeout": "300ms" }),
       ...slicesFor("sockets", "http", [sockets]),
     );
+    await fixture.settled();
     assertEquals(
       await Promise.all([
         fetch(`http://127.0.0.11:${fixture.httpPort}/`, EVENTS).then((response) => response.text()),

@@ -10,20 +10,27 @@
  */
 
 /** A resource type by its message name in Envoy's API. */
-export type XdsType = "Cluster" | "ClusterLoadAssignment" | "Listener";
+export type XdsType = "Cluster" | "ClusterLoadAssignment" | "Listener" | "RouteConfiguration";
 
 /** `type_url` in requests, in responses and in the `Any` of every resource. */
 export const TYPE_URLS: Readonly<Record<XdsType, string>> = {
   Cluster: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
   ClusterLoadAssignment: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
   Listener: "type.googleapis.com/envoy.config.listener.v3.Listener",
+  RouteConfiguration: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
 };
 
 /**
  * Make before break: what is referred to goes out before what refers to it, so nothing points into a void.
- * Removals take the opposite direction.
+ * Removals take the opposite direction. The routes refer to nothing by name, and a Cluster whose metadata they are to heed
+ * must find them so.
  */
-export const SEND_ORDER: readonly XdsType[] = ["Cluster", "ClusterLoadAssignment", "Listener"];
+export const SEND_ORDER: readonly XdsType[] = [
+  "RouteConfiguration",
+  "Cluster",
+  "ClusterLoadAssignment",
+  "Listener",
+];
 
 const TYPES_BY_URL: ReadonlyMap<string, XdsType> = new Map(SEND_ORDER.map((type) => [TYPE_URLS[type], type]));
 
@@ -39,6 +46,7 @@ export function hasWildcard(type: XdsType): boolean {
     case "Listener":
       return true;
     case "ClusterLoadAssignment":
+    case "RouteConfiguration":
       return false;
     default: {
       const unknown: never = type;

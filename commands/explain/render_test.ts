@@ -97,6 +97,7 @@ Port "http", 80/TCP
               Cluster 203.0.113.1:80: version v1 acked
               Cluster 192.168.0.1:30080: version v1 acked
               ClusterLoadAssignment default/echo:http/IPv4: version v1 acked
+              RouteConfiguration vip: version v1 acked
 
 Problems
   invalid-annotation: Service default/echo: annotation config.lightpath.cloud/http-lb-polcy is no setting; it has no effect. The nearest is config.lightpath.cloud/http-lb-policy.
@@ -214,6 +215,7 @@ Port "http", 80/TCP
               ClusterLoadAssignment default/echo:http/IPv4
               ClusterLoadAssignment default/echo:http/IPv6
               ClusterLoadAssignment default/echo:http/IPv4/local
+              RouteConfiguration vip
 
 No problems
 `,

@@ -18,6 +18,8 @@ import { type CaseName, CASES, ENDPOINT_PORT, STATIC_ROUTES, type StaticRoute, V
 /** An object of Envoy's configuration. */
 export type JsonObject = { readonly [key: string]: Json };
 
+const HTTP = { mode: "eager", idleTimeoutMs: HTTP_IDLE_TIMEOUT_MS, settings: "of-all" } as const;
+
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /** What the static Envoy is made of. */
@@ -70,7 +72,7 @@ function staticTcpFilterChains(cluster: CaseName): FilterChains {
 }
 
 function staticHttpFilterChains(cluster: CaseName, own: StaticRoute, retries: JsonObject): FilterChains {
-  const { filter_chains: [chain] } = httpFilterChains({ mode: "eager", idleTimeoutMs: HTTP_IDLE_TIMEOUT_MS });
+  const { filter_chains: [chain] } = httpFilterChains(HTTP);
   const manager = chain!.filters.at(-1)!;
   const { early_header_mutation_extensions: _, access_log, http_filters, ...options } = manager.typed_config;
   const router = (http_filters as readonly Json[]).at(-1)!;
@@ -90,7 +92,7 @@ function staticHttpFilterChains(cluster: CaseName, own: StaticRoute, retries: Js
 
 /** The least an HTTP proxy can be. */
 function bareFilterChains(): FilterChains {
-  const { filter_chains: [chain] } = httpFilterChains({ mode: "eager", idleTimeoutMs: HTTP_IDLE_TIMEOUT_MS });
+  const { filter_chains: [chain] } = httpFilterChains(HTTP);
   const manager = chain!.filters.at(-1)!;
   const { "@type": type, http_filters } = manager.typed_config;
   const typed_config = {

@@ -24,6 +24,7 @@ export class MemorySource implements ResourceSource {
     Cluster: new Map(),
     ClusterLoadAssignment: new Map(),
     Listener: new Map(),
+    RouteConfiguration: new Map(),
   };
   readonly #listeners = new Set<(changed: ChangedNames) => void>();
   #pending: Map<XdsType, Set<string>> | undefined;

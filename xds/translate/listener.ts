@@ -44,7 +44,7 @@ function filterChains(servicePort: ServicePort, own: OwnListener, cluster: strin
     case "tcp":
       return tcpFilterChains({ mode: "on-demand", idleTimeoutMs: own.idleTimeoutMs });
     case "http":
-      return httpFilterChains({ mode: "on-demand", idleTimeoutMs: own.idleTimeoutMs });
+      return httpFilterChains({ mode: "on-demand", idleTimeoutMs: own.idleTimeoutMs, settings: "of-all" });
     case "redis":
       return redisFilterChains(servicePort, cluster);
     default:

@@ -30,7 +30,7 @@ Deno.test("translateListener() has the constant listener's filters, but for the 
   for (
     const [kind, { filter_chains: [chain] }] of [
       ["tcp", tcpFilterChains(options)],
-      ["http", httpFilterChains(options)],
+      ["http", httpFilterChains({ ...options, settings: "of-all" })],
     ] as const
   ) {
     const filters = filtersOf(translate({ kind, idleTimeoutMs: 1_500 }));

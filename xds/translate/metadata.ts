@@ -53,6 +53,13 @@ export function clusterMetadata(servicePort: ServicePort): Metadata {
   return { filterMetadata: { [METADATA_NAMESPACE]: Object.fromEntries(present) }, typedFilterMetadata: {} };
 }
 
+/** Whether there is a key, so that something has to look. O(1), and nearly nothing for a port that wants nothing. */
+export function hasSettings(servicePort: ServicePort): boolean {
+  const { settings: { origins }, prefersNear } = servicePort;
+  if (origins.size === 0 && !prefersNear) return false;
+  return Object.keys(clusterMetadata(servicePort).filterMetadata[METADATA_NAMESPACE] ?? {}).length > 0;
+}
+
 /** The metadata of a Cluster that is no Service's. */
 export const NOBODYS_METADATA: Metadata = {
   filterMetadata: { [METADATA_NAMESPACE]: { ["unlogged" satisfies MetadataKey]: "true" } },

@@ -5,20 +5,309 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Any } from "../../../../google/protobuf/any.ts";
 import { Duration } from "../../../../google/protobuf/duration.ts";
-import { BoolValue, UInt32Value } from "../../../../google/protobuf/wrappers.ts";
+import { BoolValue, UInt32Value, UInt64Value } from "../../../../google/protobuf/wrappers.ts";
 import { messageTypeRegistry } from "../../../../typeRegistry.ts";
+import { Matcher } from "../../../../xds/type/matcher/v3/matcher.ts";
+import { FilterStateMatcher } from "../../../type/matcher/v3/filter_state.ts";
+import { MetadataMatcher } from "../../../type/matcher/v3/metadata.ts";
 import { RegexMatchAndSubstitute, RegexMatcher } from "../../../type/matcher/v3/regex.ts";
 import { StringMatcher } from "../../../type/matcher/v3/string.ts";
+import { MetadataKey } from "../../../type/metadata/v3/metadata.ts";
+import { CustomTag } from "../../../type/tracing/v3/custom_tag.ts";
+import { FractionalPercent } from "../../../type/v3/percent.ts";
 import { Int64Range } from "../../../type/v3/range.ts";
 import { HeaderMutation } from "../../common/mutation_rules/v3/mutation_rules.ts";
-import { RuntimeFractionalPercent } from "../../core/v3/base.ts";
+import {
+  DataSource,
+  HeaderValueOption,
+  Metadata,
+  RoutingPriority,
+  routingPriorityFromJSON,
+  routingPriorityToJSON,
+  RuntimeFractionalPercent,
+} from "../../core/v3/base.ts";
 import { TypedExtensionConfig } from "../../core/v3/extension.ts";
+import { ProxyProtocolConfig } from "../../core/v3/proxy_protocol.ts";
+import { SubstitutionFormatString } from "../../core/v3/substitution_format_string.ts";
 
 export const protobufPackage = "envoy.config.route.v3";
 
 export const protobufFileName = "envoy/config/route/v3/route_components.proto";
 
+export interface VirtualHost {
+  name: string;
+  domains: string[];
+  routes: Route[];
+  matcher?: Matcher | undefined;
+  requireTls: VirtualHost_TlsRequirementType;
+  virtualClusters: VirtualCluster[];
+  rateLimits: RateLimit[];
+  requestHeadersToAdd: HeaderValueOption[];
+  requestHeadersToRemove: string[];
+  responseHeadersToAdd: HeaderValueOption[];
+  responseHeadersToRemove: string[];
+  cors?: CorsPolicy | undefined;
+  typedPerFilterConfig: { [key: string]: Any };
+  includeRequestAttemptCount: boolean;
+  includeAttemptCountInResponse: boolean;
+  retryPolicy?: RetryPolicy | undefined;
+  retryPolicyTypedConfig?: Any | undefined;
+  hedgePolicy?: HedgePolicy | undefined;
+  includeIsTimeoutRetryHeader: boolean;
+  perRequestBufferLimitBytes?: number | undefined;
+  requestBodyBufferLimit?: number | undefined;
+  requestMirrorPolicies: RouteAction_RequestMirrorPolicy[];
+  metadata?: Metadata | undefined;
+}
+
+export enum VirtualHost_TlsRequirementType {
+  NONE = 0,
+  EXTERNAL_ONLY = 1,
+  ALL = 2,
+}
+
+export function virtualHost_TlsRequirementTypeFromJSON(object: any): VirtualHost_TlsRequirementType {
+  switch (object) {
+    case 0:
+    case "NONE":
+      return VirtualHost_TlsRequirementType.NONE;
+    case 1:
+    case "EXTERNAL_ONLY":
+      return VirtualHost_TlsRequirementType.EXTERNAL_ONLY;
+    case 2:
+    case "ALL":
+      return VirtualHost_TlsRequirementType.ALL;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum VirtualHost_TlsRequirementType");
+  }
+}
+
+export function virtualHost_TlsRequirementTypeToJSON(object: VirtualHost_TlsRequirementType): string {
+  switch (object) {
+    case VirtualHost_TlsRequirementType.NONE:
+      return "NONE";
+    case VirtualHost_TlsRequirementType.EXTERNAL_ONLY:
+      return "EXTERNAL_ONLY";
+    case VirtualHost_TlsRequirementType.ALL:
+      return "ALL";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum VirtualHost_TlsRequirementType");
+  }
+}
+
+export interface VirtualHost_TypedPerFilterConfigEntry {
+  key: string;
+  value?: Any | undefined;
+}
+
+export interface FilterAction {
+  action?: Any | undefined;
+}
+
+export interface Route {
+  name: string;
+  match?: RouteMatch | undefined;
+  route?: RouteAction | undefined;
+  redirect?: RedirectAction | undefined;
+  directResponse?: DirectResponseAction | undefined;
+  filterAction?: FilterAction | undefined;
+  nonForwardingAction?: NonForwardingAction | undefined;
+  metadata?: Metadata | undefined;
+  decorator?: Decorator | undefined;
+  typedPerFilterConfig: { [key: string]: Any };
+  requestHeadersToAdd: HeaderValueOption[];
+  requestHeadersToRemove: string[];
+  responseHeadersToAdd: HeaderValueOption[];
+  responseHeadersToRemove: string[];
+  tracing?: Tracing | undefined;
+  perRequestBufferLimitBytes?: number | undefined;
+  statPrefix: string;
+  requestBodyBufferLimit?: number | undefined;
+}
+
+export interface Route_TypedPerFilterConfigEntry {
+  key: string;
+  value?: Any | undefined;
+}
+
+export interface WeightedCluster {
+  clusters: WeightedCluster_ClusterWeight[];
+  totalWeight?: number | undefined;
+  runtimeKeyPrefix: string;
+  headerName?: string | undefined;
+  useHashPolicy?: boolean | undefined;
+}
+
+export interface WeightedCluster_ClusterWeight {
+  name: string;
+  clusterHeader: string;
+  weight?: number | undefined;
+  metadataMatch?: Metadata | undefined;
+  requestHeadersToAdd: HeaderValueOption[];
+  requestHeadersToRemove: string[];
+  responseHeadersToAdd: HeaderValueOption[];
+  responseHeadersToRemove: string[];
+  typedPerFilterConfig: { [key: string]: Any };
+  hostRewriteLiteral?: string | undefined;
+}
+
+export interface WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry {
+  key: string;
+  value?: Any | undefined;
+}
+
+export interface ClusterSpecifierPlugin {
+  extension?: TypedExtensionConfig | undefined;
+  isOptional: boolean;
+}
+
+export interface RouteMatch {
+  prefix?: string | undefined;
+  path?: string | undefined;
+  safeRegex?: RegexMatcher | undefined;
+  connectMatcher?: RouteMatch_ConnectMatcher | undefined;
+  pathSeparatedPrefix?: string | undefined;
+  pathMatchPolicy?: TypedExtensionConfig | undefined;
+  caseSensitive?: boolean | undefined;
+  runtimeFraction?: RuntimeFractionalPercent | undefined;
+  headers: HeaderMatcher[];
+  queryParameters: QueryParameterMatcher[];
+  grpc?: RouteMatch_GrpcRouteMatchOptions | undefined;
+  tlsContext?: RouteMatch_TlsContextMatchOptions | undefined;
+  dynamicMetadata: MetadataMatcher[];
+  filterState: FilterStateMatcher[];
+}
+
+export interface RouteMatch_GrpcRouteMatchOptions {
+}
+
+export interface RouteMatch_TlsContextMatchOptions {
+  presented?: boolean | undefined;
+  validated?: boolean | undefined;
+}
+
+export interface RouteMatch_ConnectMatcher {
+}
+
+export interface CorsPolicy {
+  allowOriginStringMatch: StringMatcher[];
+  allowMethods: string;
+  allowHeaders: string;
+  exposeHeaders: string;
+  maxAge: string;
+  allowCredentials?: boolean | undefined;
+  filterEnabled?: RuntimeFractionalPercent | undefined;
+  shadowEnabled?: RuntimeFractionalPercent | undefined;
+  allowPrivateNetworkAccess?: boolean | undefined;
+  forwardNotMatchingPreflights?: boolean | undefined;
+}
+
 export interface RouteAction {
+  cluster?: string | undefined;
+  clusterHeader?: string | undefined;
+  weightedClusters?: WeightedCluster | undefined;
+  clusterSpecifierPlugin?: string | undefined;
+  inlineClusterSpecifierPlugin?: ClusterSpecifierPlugin | undefined;
+  clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode;
+  metadataMatch?: Metadata | undefined;
+  prefixRewrite: string;
+  regexRewrite?: RegexMatchAndSubstitute | undefined;
+  pathRewritePolicy?: TypedExtensionConfig | undefined;
+  pathRewrite: string;
+  hostRewriteLiteral?: string | undefined;
+  autoHostRewrite?: boolean | undefined;
+  hostRewriteHeader?: string | undefined;
+  hostRewritePathRegex?: RegexMatchAndSubstitute | undefined;
+  hostRewrite?: string | undefined;
+  appendXForwardedHost: boolean;
+  timeout?: Duration | undefined;
+  idleTimeout?: Duration | undefined;
+  flushTimeout?: Duration | undefined;
+  earlyDataPolicy?: TypedExtensionConfig | undefined;
+  retryPolicy?: RetryPolicy | undefined;
+  retryPolicyTypedConfig?: Any | undefined;
+  requestMirrorPolicies: RouteAction_RequestMirrorPolicy[];
+  priority: RoutingPriority;
+  rateLimits: RateLimit[];
+  includeVhRateLimits?: boolean | undefined;
+  hashPolicy: RouteAction_HashPolicy[];
+  cors?: CorsPolicy | undefined;
+  maxGrpcTimeout?: Duration | undefined;
+  grpcTimeoutOffset?: Duration | undefined;
+  upgradeConfigs: RouteAction_UpgradeConfig[];
+  internalRedirectPolicy?: InternalRedirectPolicy | undefined;
+  internalRedirectAction: RouteAction_InternalRedirectAction;
+  maxInternalRedirects?: number | undefined;
+  hedgePolicy?: HedgePolicy | undefined;
+  maxStreamDuration?: RouteAction_MaxStreamDuration | undefined;
+}
+
+export enum RouteAction_ClusterNotFoundResponseCode {
+  SERVICE_UNAVAILABLE = 0,
+  NOT_FOUND = 1,
+  INTERNAL_SERVER_ERROR = 2,
+}
+
+export function routeAction_ClusterNotFoundResponseCodeFromJSON(object: any): RouteAction_ClusterNotFoundResponseCode {
+  switch (object) {
+    case 0:
+    case "SERVICE_UNAVAILABLE":
+      return RouteAction_ClusterNotFoundResponseCode.SERVICE_UNAVAILABLE;
+    case 1:
+    case "NOT_FOUND":
+      return RouteAction_ClusterNotFoundResponseCode.NOT_FOUND;
+    case 2:
+    case "INTERNAL_SERVER_ERROR":
+      return RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR;
+    default:
+      throw new globalThis.Error(
+        "Unrecognized enum value " + object + " for enum RouteAction_ClusterNotFoundResponseCode",
+      );
+  }
+}
+
+export function routeAction_ClusterNotFoundResponseCodeToJSON(object: RouteAction_ClusterNotFoundResponseCode): string {
+  switch (object) {
+    case RouteAction_ClusterNotFoundResponseCode.SERVICE_UNAVAILABLE:
+      return "SERVICE_UNAVAILABLE";
+    case RouteAction_ClusterNotFoundResponseCode.NOT_FOUND:
+      return "NOT_FOUND";
+    case RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR:
+      return "INTERNAL_SERVER_ERROR";
+    default:
+      throw new globalThis.Error(
+        "Unrecognized enum value " + object + " for enum RouteAction_ClusterNotFoundResponseCode",
+      );
+  }
+}
+
+export enum RouteAction_InternalRedirectAction {
+  PASS_THROUGH_INTERNAL_REDIRECT = 0,
+  HANDLE_INTERNAL_REDIRECT = 1,
+}
+
+export function routeAction_InternalRedirectActionFromJSON(object: any): RouteAction_InternalRedirectAction {
+  switch (object) {
+    case 0:
+    case "PASS_THROUGH_INTERNAL_REDIRECT":
+      return RouteAction_InternalRedirectAction.PASS_THROUGH_INTERNAL_REDIRECT;
+    case 1:
+    case "HANDLE_INTERNAL_REDIRECT":
+      return RouteAction_InternalRedirectAction.HANDLE_INTERNAL_REDIRECT;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum RouteAction_InternalRedirectAction");
+  }
+}
+
+export function routeAction_InternalRedirectActionToJSON(object: RouteAction_InternalRedirectAction): string {
+  switch (object) {
+    case RouteAction_InternalRedirectAction.PASS_THROUGH_INTERNAL_REDIRECT:
+      return "PASS_THROUGH_INTERNAL_REDIRECT";
+    case RouteAction_InternalRedirectAction.HANDLE_INTERNAL_REDIRECT:
+      return "HANDLE_INTERNAL_REDIRECT";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum RouteAction_InternalRedirectAction");
+  }
 }
 
 export interface RouteAction_RequestMirrorPolicy {
@@ -67,6 +356,23 @@ export interface RouteAction_HashPolicy_QueryParameter {
 
 export interface RouteAction_HashPolicy_FilterState {
   key: string;
+}
+
+export interface RouteAction_UpgradeConfig {
+  upgradeType: string;
+  enabled?: boolean | undefined;
+  connectConfig?: RouteAction_UpgradeConfig_ConnectConfig | undefined;
+}
+
+export interface RouteAction_UpgradeConfig_ConnectConfig {
+  proxyProtocolConfig?: ProxyProtocolConfig | undefined;
+  allowPost: boolean;
+}
+
+export interface RouteAction_MaxStreamDuration {
+  maxStreamDuration?: Duration | undefined;
+  grpcTimeoutHeaderMax?: Duration | undefined;
+  grpcTimeoutHeaderOffset?: Duration | undefined;
 }
 
 export interface RetryPolicy {
@@ -139,6 +445,224 @@ export interface RetryPolicy_RateLimitedRetryBackOff {
   maxInterval?: Duration | undefined;
 }
 
+export interface HedgePolicy {
+  initialRequests?: number | undefined;
+  additionalRequestChance?: FractionalPercent | undefined;
+  hedgeOnPerTryTimeout: boolean;
+}
+
+export interface RedirectAction {
+  httpsRedirect?: boolean | undefined;
+  schemeRedirect?: string | undefined;
+  hostRedirect: string;
+  portRedirect: number;
+  pathRedirect?: string | undefined;
+  prefixRewrite?: string | undefined;
+  regexRewrite?: RegexMatchAndSubstitute | undefined;
+  responseCode: RedirectAction_RedirectResponseCode;
+  stripQuery: boolean;
+}
+
+export enum RedirectAction_RedirectResponseCode {
+  MOVED_PERMANENTLY = 0,
+  FOUND = 1,
+  SEE_OTHER = 2,
+  TEMPORARY_REDIRECT = 3,
+  PERMANENT_REDIRECT = 4,
+}
+
+export function redirectAction_RedirectResponseCodeFromJSON(object: any): RedirectAction_RedirectResponseCode {
+  switch (object) {
+    case 0:
+    case "MOVED_PERMANENTLY":
+      return RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY;
+    case 1:
+    case "FOUND":
+      return RedirectAction_RedirectResponseCode.FOUND;
+    case 2:
+    case "SEE_OTHER":
+      return RedirectAction_RedirectResponseCode.SEE_OTHER;
+    case 3:
+    case "TEMPORARY_REDIRECT":
+      return RedirectAction_RedirectResponseCode.TEMPORARY_REDIRECT;
+    case 4:
+    case "PERMANENT_REDIRECT":
+      return RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum RedirectAction_RedirectResponseCode");
+  }
+}
+
+export function redirectAction_RedirectResponseCodeToJSON(object: RedirectAction_RedirectResponseCode): string {
+  switch (object) {
+    case RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY:
+      return "MOVED_PERMANENTLY";
+    case RedirectAction_RedirectResponseCode.FOUND:
+      return "FOUND";
+    case RedirectAction_RedirectResponseCode.SEE_OTHER:
+      return "SEE_OTHER";
+    case RedirectAction_RedirectResponseCode.TEMPORARY_REDIRECT:
+      return "TEMPORARY_REDIRECT";
+    case RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT:
+      return "PERMANENT_REDIRECT";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum RedirectAction_RedirectResponseCode");
+  }
+}
+
+export interface DirectResponseAction {
+  status: number;
+  body?: DataSource | undefined;
+  bodyFormat?: SubstitutionFormatString | undefined;
+}
+
+export interface NonForwardingAction {
+}
+
+export interface Decorator {
+  operation: string;
+  propagate?: boolean | undefined;
+}
+
+export interface Tracing {
+  clientSampling?: FractionalPercent | undefined;
+  randomSampling?: FractionalPercent | undefined;
+  overallSampling?: FractionalPercent | undefined;
+  customTags: CustomTag[];
+  operation: string;
+  upstreamOperation: string;
+}
+
+export interface VirtualCluster {
+  headers: HeaderMatcher[];
+  name: string;
+}
+
+export interface RateLimit {
+  stage?: number | undefined;
+  disableKey: string;
+  actions: RateLimit_Action[];
+  limit?: RateLimit_Override | undefined;
+  hitsAddend?: RateLimit_HitsAddend | undefined;
+  applyOnStreamDone: boolean;
+}
+
+export interface RateLimit_Action {
+  sourceCluster?: RateLimit_Action_SourceCluster | undefined;
+  destinationCluster?: RateLimit_Action_DestinationCluster | undefined;
+  requestHeaders?: RateLimit_Action_RequestHeaders | undefined;
+  queryParameters?: RateLimit_Action_QueryParameters | undefined;
+  remoteAddress?: RateLimit_Action_RemoteAddress | undefined;
+  genericKey?: RateLimit_Action_GenericKey | undefined;
+  headerValueMatch?: RateLimit_Action_HeaderValueMatch | undefined;
+  dynamicMetadata?: RateLimit_Action_DynamicMetaData | undefined;
+  metadata?: RateLimit_Action_MetaData | undefined;
+  extension?: TypedExtensionConfig | undefined;
+  maskedRemoteAddress?: RateLimit_Action_MaskedRemoteAddress | undefined;
+  queryParameterValueMatch?: RateLimit_Action_QueryParameterValueMatch | undefined;
+}
+
+export interface RateLimit_Action_SourceCluster {
+}
+
+export interface RateLimit_Action_DestinationCluster {
+}
+
+export interface RateLimit_Action_RequestHeaders {
+  headerName: string;
+  descriptorKey: string;
+  skipIfAbsent: boolean;
+}
+
+export interface RateLimit_Action_QueryParameters {
+  queryParameterName: string;
+  descriptorKey: string;
+  skipIfAbsent: boolean;
+}
+
+export interface RateLimit_Action_RemoteAddress {
+}
+
+export interface RateLimit_Action_MaskedRemoteAddress {
+  v4PrefixMaskLen?: number | undefined;
+  v6PrefixMaskLen?: number | undefined;
+}
+
+export interface RateLimit_Action_GenericKey {
+  descriptorValue: string;
+  descriptorKey: string;
+}
+
+export interface RateLimit_Action_HeaderValueMatch {
+  descriptorKey: string;
+  descriptorValue: string;
+  expectMatch?: boolean | undefined;
+  headers: HeaderMatcher[];
+}
+
+export interface RateLimit_Action_DynamicMetaData {
+  descriptorKey: string;
+  metadataKey?: MetadataKey | undefined;
+  defaultValue: string;
+}
+
+export interface RateLimit_Action_MetaData {
+  descriptorKey: string;
+  metadataKey?: MetadataKey | undefined;
+  defaultValue: string;
+  source: RateLimit_Action_MetaData_Source;
+  skipIfAbsent: boolean;
+}
+
+export enum RateLimit_Action_MetaData_Source {
+  DYNAMIC = 0,
+  ROUTE_ENTRY = 1,
+}
+
+export function rateLimit_Action_MetaData_SourceFromJSON(object: any): RateLimit_Action_MetaData_Source {
+  switch (object) {
+    case 0:
+    case "DYNAMIC":
+      return RateLimit_Action_MetaData_Source.DYNAMIC;
+    case 1:
+    case "ROUTE_ENTRY":
+      return RateLimit_Action_MetaData_Source.ROUTE_ENTRY;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum RateLimit_Action_MetaData_Source");
+  }
+}
+
+export function rateLimit_Action_MetaData_SourceToJSON(object: RateLimit_Action_MetaData_Source): string {
+  switch (object) {
+    case RateLimit_Action_MetaData_Source.DYNAMIC:
+      return "DYNAMIC";
+    case RateLimit_Action_MetaData_Source.ROUTE_ENTRY:
+      return "ROUTE_ENTRY";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum RateLimit_Action_MetaData_Source");
+  }
+}
+
+export interface RateLimit_Action_QueryParameterValueMatch {
+  descriptorKey: string;
+  descriptorValue: string;
+  expectMatch?: boolean | undefined;
+  queryParameters: QueryParameterMatcher[];
+}
+
+export interface RateLimit_Override {
+  dynamicMetadata?: RateLimit_Override_DynamicMetadata | undefined;
+}
+
+export interface RateLimit_Override_DynamicMetadata {
+  metadataKey?: MetadataKey | undefined;
+}
+
+export interface RateLimit_HitsAddend {
+  number?: number | undefined;
+  format: string;
+}
+
 export interface HeaderMatcher {
   name: string;
   exactMatch?: string | undefined;
@@ -153,14 +677,2963 @@ export interface HeaderMatcher {
   treatMissingHeaderAsEmpty: boolean;
 }
 
-function createBaseRouteAction(): RouteAction {
+export interface QueryParameterMatcher {
+  name: string;
+  stringMatch?: StringMatcher | undefined;
+  presentMatch?: boolean | undefined;
+}
+
+export interface InternalRedirectPolicy {
+  maxInternalRedirects?: number | undefined;
+  redirectResponseCodes: number[];
+  predicates: TypedExtensionConfig[];
+  allowCrossSchemeRedirect: boolean;
+  responseHeadersToCopy: string[];
+}
+
+function createBaseVirtualHost(): VirtualHost {
+  return {
+    name: "",
+    domains: [],
+    routes: [],
+    matcher: undefined,
+    requireTls: 0,
+    virtualClusters: [],
+    rateLimits: [],
+    requestHeadersToAdd: [],
+    requestHeadersToRemove: [],
+    responseHeadersToAdd: [],
+    responseHeadersToRemove: [],
+    cors: undefined,
+    typedPerFilterConfig: {},
+    includeRequestAttemptCount: false,
+    includeAttemptCountInResponse: false,
+    retryPolicy: undefined,
+    retryPolicyTypedConfig: undefined,
+    hedgePolicy: undefined,
+    includeIsTimeoutRetryHeader: false,
+    perRequestBufferLimitBytes: undefined,
+    requestBodyBufferLimit: undefined,
+    requestMirrorPolicies: [],
+    metadata: undefined,
+  };
+}
+
+export const VirtualHost: MessageFns<VirtualHost, "envoy.config.route.v3.VirtualHost"> = {
+  $type: "envoy.config.route.v3.VirtualHost" as const,
+
+  encode(message: VirtualHost, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.domains) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.routes) {
+      Route.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.matcher !== undefined) {
+      Matcher.encode(message.matcher, writer.uint32(170).fork()).join();
+    }
+    if (message.requireTls !== 0) {
+      writer.uint32(32).int32(message.requireTls);
+    }
+    for (const v of message.virtualClusters) {
+      VirtualCluster.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.rateLimits) {
+      RateLimit.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.requestHeadersToAdd) {
+      HeaderValueOption.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.requestHeadersToRemove) {
+      writer.uint32(106).string(v!);
+    }
+    for (const v of message.responseHeadersToAdd) {
+      HeaderValueOption.encode(v!, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.responseHeadersToRemove) {
+      writer.uint32(90).string(v!);
+    }
+    if (message.cors !== undefined) {
+      CorsPolicy.encode(message.cors, writer.uint32(66).fork()).join();
+    }
+    globalThis.Object.entries(message.typedPerFilterConfig).forEach(([key, value]: [string, Any]) => {
+      VirtualHost_TypedPerFilterConfigEntry.encode({ key: key as any, value }, writer.uint32(122).fork()).join();
+    });
+    if (message.includeRequestAttemptCount !== false) {
+      writer.uint32(112).bool(message.includeRequestAttemptCount);
+    }
+    if (message.includeAttemptCountInResponse !== false) {
+      writer.uint32(152).bool(message.includeAttemptCountInResponse);
+    }
+    if (message.retryPolicy !== undefined) {
+      RetryPolicy.encode(message.retryPolicy, writer.uint32(130).fork()).join();
+    }
+    if (message.retryPolicyTypedConfig !== undefined) {
+      Any.encode(message.retryPolicyTypedConfig, writer.uint32(162).fork()).join();
+    }
+    if (message.hedgePolicy !== undefined) {
+      HedgePolicy.encode(message.hedgePolicy, writer.uint32(138).fork()).join();
+    }
+    if (message.includeIsTimeoutRetryHeader !== false) {
+      writer.uint32(184).bool(message.includeIsTimeoutRetryHeader);
+    }
+    if (message.perRequestBufferLimitBytes !== undefined) {
+      UInt32Value.encode({ value: message.perRequestBufferLimitBytes! }, writer.uint32(146).fork()).join();
+    }
+    if (message.requestBodyBufferLimit !== undefined) {
+      UInt64Value.encode({ value: message.requestBodyBufferLimit! }, writer.uint32(202).fork()).join();
+    }
+    for (const v of message.requestMirrorPolicies) {
+      RouteAction_RequestMirrorPolicy.encode(v!, writer.uint32(178).fork()).join();
+    }
+    if (message.metadata !== undefined) {
+      Metadata.encode(message.metadata, writer.uint32(194).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VirtualHost {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVirtualHost();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.domains.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.routes.push(Route.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.matcher = Matcher.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.requireTls = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.virtualClusters.push(VirtualCluster.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.rateLimits.push(RateLimit.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.requestHeadersToAdd.push(HeaderValueOption.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.requestHeadersToRemove.push(reader.string());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.responseHeadersToAdd.push(HeaderValueOption.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.responseHeadersToRemove.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.cors = CorsPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            const entry15 = VirtualHost_TypedPerFilterConfigEntry.decode(reader, reader.uint32());
+            if (entry15.value !== undefined) {
+              message.typedPerFilterConfig[entry15.key] = entry15.value;
+            }
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.includeRequestAttemptCount = reader.bool();
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.includeAttemptCountInResponse = reader.bool();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.retryPolicy = RetryPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.retryPolicyTypedConfig = Any.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.hedgePolicy = HedgePolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.includeIsTimeoutRetryHeader = reader.bool();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.perRequestBufferLimitBytes = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.requestBodyBufferLimit = UInt64Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.requestMirrorPolicies.push(RouteAction_RequestMirrorPolicy.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.metadata = Metadata.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VirtualHost {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      domains: globalThis.Array.isArray(object?.domains) ? object.domains.map((e: any) => globalThis.String(e)) : [],
+      routes: globalThis.Array.isArray(object?.routes) ? object.routes.map((e: any) => Route.fromJSON(e)) : [],
+      matcher: isSet(object.matcher) ? Matcher.fromJSON(object.matcher) : undefined,
+      requireTls: isSet(object.requireTls)
+        ? virtualHost_TlsRequirementTypeFromJSON(object.requireTls)
+        : isSet(object.require_tls)
+        ? virtualHost_TlsRequirementTypeFromJSON(object.require_tls)
+        : 0,
+      virtualClusters: globalThis.Array.isArray(object?.virtualClusters)
+        ? object.virtualClusters.map((e: any) => VirtualCluster.fromJSON(e))
+        : globalThis.Array.isArray(object?.virtual_clusters)
+        ? object.virtual_clusters.map((e: any) => VirtualCluster.fromJSON(e))
+        : [],
+      rateLimits: globalThis.Array.isArray(object?.rateLimits)
+        ? object.rateLimits.map((e: any) => RateLimit.fromJSON(e))
+        : globalThis.Array.isArray(object?.rate_limits)
+        ? object.rate_limits.map((e: any) => RateLimit.fromJSON(e))
+        : [],
+      requestHeadersToAdd: globalThis.Array.isArray(object?.requestHeadersToAdd)
+        ? object.requestHeadersToAdd.map((e: any) => HeaderValueOption.fromJSON(e))
+        : globalThis.Array.isArray(object?.request_headers_to_add)
+        ? object.request_headers_to_add.map((e: any) => HeaderValueOption.fromJSON(e))
+        : [],
+      requestHeadersToRemove: globalThis.Array.isArray(object?.requestHeadersToRemove)
+        ? object.requestHeadersToRemove.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.request_headers_to_remove)
+        ? object.request_headers_to_remove.map((e: any) => globalThis.String(e))
+        : [],
+      responseHeadersToAdd: globalThis.Array.isArray(object?.responseHeadersToAdd)
+        ? object.responseHeadersToAdd.map((e: any) => HeaderValueOption.fromJSON(e))
+        : globalThis.Array.isArray(object?.response_headers_to_add)
+        ? object.response_headers_to_add.map((e: any) => HeaderValueOption.fromJSON(e))
+        : [],
+      responseHeadersToRemove: globalThis.Array.isArray(object?.responseHeadersToRemove)
+        ? object.responseHeadersToRemove.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.response_headers_to_remove)
+        ? object.response_headers_to_remove.map((e: any) => globalThis.String(e))
+        : [],
+      cors: isSet(object.cors) ? CorsPolicy.fromJSON(object.cors) : undefined,
+      typedPerFilterConfig: isObject(object.typedPerFilterConfig)
+        ? (globalThis.Object.entries(object.typedPerFilterConfig) as [string, any][]).reduce(
+          (acc: { [key: string]: Any }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: Any.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.typed_per_filter_config)
+        ? (globalThis.Object.entries(object.typed_per_filter_config) as [string, any][]).reduce(
+          (acc: { [key: string]: Any }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: Any.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      includeRequestAttemptCount: isSet(object.includeRequestAttemptCount)
+        ? globalThis.Boolean(object.includeRequestAttemptCount)
+        : isSet(object.include_request_attempt_count)
+        ? globalThis.Boolean(object.include_request_attempt_count)
+        : false,
+      includeAttemptCountInResponse: isSet(object.includeAttemptCountInResponse)
+        ? globalThis.Boolean(object.includeAttemptCountInResponse)
+        : isSet(object.include_attempt_count_in_response)
+        ? globalThis.Boolean(object.include_attempt_count_in_response)
+        : false,
+      retryPolicy: isSet(object.retryPolicy)
+        ? RetryPolicy.fromJSON(object.retryPolicy)
+        : isSet(object.retry_policy)
+        ? RetryPolicy.fromJSON(object.retry_policy)
+        : undefined,
+      retryPolicyTypedConfig: isSet(object.retryPolicyTypedConfig)
+        ? Any.fromJSON(object.retryPolicyTypedConfig)
+        : isSet(object.retry_policy_typed_config)
+        ? Any.fromJSON(object.retry_policy_typed_config)
+        : undefined,
+      hedgePolicy: isSet(object.hedgePolicy)
+        ? HedgePolicy.fromJSON(object.hedgePolicy)
+        : isSet(object.hedge_policy)
+        ? HedgePolicy.fromJSON(object.hedge_policy)
+        : undefined,
+      includeIsTimeoutRetryHeader: isSet(object.includeIsTimeoutRetryHeader)
+        ? globalThis.Boolean(object.includeIsTimeoutRetryHeader)
+        : isSet(object.include_is_timeout_retry_header)
+        ? globalThis.Boolean(object.include_is_timeout_retry_header)
+        : false,
+      perRequestBufferLimitBytes: isSet(object.perRequestBufferLimitBytes)
+        ? Number(object.perRequestBufferLimitBytes)
+        : isSet(object.per_request_buffer_limit_bytes)
+        ? Number(object.per_request_buffer_limit_bytes)
+        : undefined,
+      requestBodyBufferLimit: isSet(object.requestBodyBufferLimit)
+        ? Number(object.requestBodyBufferLimit)
+        : isSet(object.request_body_buffer_limit)
+        ? Number(object.request_body_buffer_limit)
+        : undefined,
+      requestMirrorPolicies: globalThis.Array.isArray(object?.requestMirrorPolicies)
+        ? object.requestMirrorPolicies.map((e: any) => RouteAction_RequestMirrorPolicy.fromJSON(e))
+        : globalThis.Array.isArray(object?.request_mirror_policies)
+        ? object.request_mirror_policies.map((e: any) => RouteAction_RequestMirrorPolicy.fromJSON(e))
+        : [],
+      metadata: isSet(object.metadata) ? Metadata.fromJSON(object.metadata) : undefined,
+    };
+  },
+
+  toJSON(message: VirtualHost): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.domains?.length) {
+      obj.domains = message.domains;
+    }
+    if (message.routes?.length) {
+      obj.routes = message.routes.map((e) => Route.toJSON(e));
+    }
+    if (message.matcher !== undefined) {
+      obj.matcher = Matcher.toJSON(message.matcher);
+    }
+    if (message.requireTls !== 0) {
+      obj.requireTls = virtualHost_TlsRequirementTypeToJSON(message.requireTls);
+    }
+    if (message.virtualClusters?.length) {
+      obj.virtualClusters = message.virtualClusters.map((e) => VirtualCluster.toJSON(e));
+    }
+    if (message.rateLimits?.length) {
+      obj.rateLimits = message.rateLimits.map((e) => RateLimit.toJSON(e));
+    }
+    if (message.requestHeadersToAdd?.length) {
+      obj.requestHeadersToAdd = message.requestHeadersToAdd.map((e) => HeaderValueOption.toJSON(e));
+    }
+    if (message.requestHeadersToRemove?.length) {
+      obj.requestHeadersToRemove = message.requestHeadersToRemove;
+    }
+    if (message.responseHeadersToAdd?.length) {
+      obj.responseHeadersToAdd = message.responseHeadersToAdd.map((e) => HeaderValueOption.toJSON(e));
+    }
+    if (message.responseHeadersToRemove?.length) {
+      obj.responseHeadersToRemove = message.responseHeadersToRemove;
+    }
+    if (message.cors !== undefined) {
+      obj.cors = CorsPolicy.toJSON(message.cors);
+    }
+    if (message.typedPerFilterConfig) {
+      const entries = globalThis.Object.entries(message.typedPerFilterConfig) as [string, Any][];
+      if (entries.length > 0) {
+        obj.typedPerFilterConfig = {};
+        entries.forEach(([k, v]) => {
+          obj.typedPerFilterConfig[k] = Any.toJSON(v);
+        });
+      }
+    }
+    if (message.includeRequestAttemptCount !== false) {
+      obj.includeRequestAttemptCount = message.includeRequestAttemptCount;
+    }
+    if (message.includeAttemptCountInResponse !== false) {
+      obj.includeAttemptCountInResponse = message.includeAttemptCountInResponse;
+    }
+    if (message.retryPolicy !== undefined) {
+      obj.retryPolicy = RetryPolicy.toJSON(message.retryPolicy);
+    }
+    if (message.retryPolicyTypedConfig !== undefined) {
+      obj.retryPolicyTypedConfig = Any.toJSON(message.retryPolicyTypedConfig);
+    }
+    if (message.hedgePolicy !== undefined) {
+      obj.hedgePolicy = HedgePolicy.toJSON(message.hedgePolicy);
+    }
+    if (message.includeIsTimeoutRetryHeader !== false) {
+      obj.includeIsTimeoutRetryHeader = message.includeIsTimeoutRetryHeader;
+    }
+    if (message.perRequestBufferLimitBytes !== undefined) {
+      obj.perRequestBufferLimitBytes = message.perRequestBufferLimitBytes;
+    }
+    if (message.requestBodyBufferLimit !== undefined) {
+      obj.requestBodyBufferLimit = message.requestBodyBufferLimit;
+    }
+    if (message.requestMirrorPolicies?.length) {
+      obj.requestMirrorPolicies = message.requestMirrorPolicies.map((e) => RouteAction_RequestMirrorPolicy.toJSON(e));
+    }
+    if (message.metadata !== undefined) {
+      obj.metadata = Metadata.toJSON(message.metadata);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<VirtualHost>): VirtualHost {
+    return VirtualHost.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VirtualHost>): VirtualHost {
+    const message = createBaseVirtualHost();
+    message.name = object.name ?? "";
+    message.domains = object.domains?.map((e) => e) || [];
+    message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
+    message.matcher = (object.matcher !== undefined && object.matcher !== null)
+      ? Matcher.fromPartial(object.matcher)
+      : undefined;
+    message.requireTls = object.requireTls ?? 0;
+    message.virtualClusters = object.virtualClusters?.map((e) => VirtualCluster.fromPartial(e)) || [];
+    message.rateLimits = object.rateLimits?.map((e) => RateLimit.fromPartial(e)) || [];
+    message.requestHeadersToAdd = object.requestHeadersToAdd?.map((e) => HeaderValueOption.fromPartial(e)) || [];
+    message.requestHeadersToRemove = object.requestHeadersToRemove?.map((e) => e) || [];
+    message.responseHeadersToAdd = object.responseHeadersToAdd?.map((e) => HeaderValueOption.fromPartial(e)) || [];
+    message.responseHeadersToRemove = object.responseHeadersToRemove?.map((e) => e) || [];
+    message.cors = (object.cors !== undefined && object.cors !== null)
+      ? CorsPolicy.fromPartial(object.cors)
+      : undefined;
+    message.typedPerFilterConfig = (globalThis.Object.entries(object.typedPerFilterConfig ?? {}) as [string, Any][])
+      .reduce((acc: { [key: string]: Any }, [key, value]: [string, Any]) => {
+        if (value !== undefined) {
+          acc[key] = Any.fromPartial(value);
+        }
+        return acc;
+      }, {});
+    message.includeRequestAttemptCount = object.includeRequestAttemptCount ?? false;
+    message.includeAttemptCountInResponse = object.includeAttemptCountInResponse ?? false;
+    message.retryPolicy = (object.retryPolicy !== undefined && object.retryPolicy !== null)
+      ? RetryPolicy.fromPartial(object.retryPolicy)
+      : undefined;
+    message.retryPolicyTypedConfig =
+      (object.retryPolicyTypedConfig !== undefined && object.retryPolicyTypedConfig !== null)
+        ? Any.fromPartial(object.retryPolicyTypedConfig)
+        : undefined;
+    message.hedgePolicy = (object.hedgePolicy !== undefined && object.hedgePolicy !== null)
+      ? HedgePolicy.fromPartial(object.hedgePolicy)
+      : undefined;
+    message.includeIsTimeoutRetryHeader = object.includeIsTimeoutRetryHeader ?? false;
+    message.perRequestBufferLimitBytes = object.perRequestBufferLimitBytes ?? undefined;
+    message.requestBodyBufferLimit = object.requestBodyBufferLimit ?? undefined;
+    message.requestMirrorPolicies =
+      object.requestMirrorPolicies?.map((e) => RouteAction_RequestMirrorPolicy.fromPartial(e)) || [];
+    message.metadata = (object.metadata !== undefined && object.metadata !== null)
+      ? Metadata.fromPartial(object.metadata)
+      : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(VirtualHost.$type, VirtualHost);
+
+function createBaseVirtualHost_TypedPerFilterConfigEntry(): VirtualHost_TypedPerFilterConfigEntry {
+  return { key: "", value: undefined };
+}
+
+export const VirtualHost_TypedPerFilterConfigEntry: MessageFns<
+  VirtualHost_TypedPerFilterConfigEntry,
+  "envoy.config.route.v3.VirtualHost.TypedPerFilterConfigEntry"
+> = {
+  $type: "envoy.config.route.v3.VirtualHost.TypedPerFilterConfigEntry" as const,
+
+  encode(message: VirtualHost_TypedPerFilterConfigEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      Any.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VirtualHost_TypedPerFilterConfigEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVirtualHost_TypedPerFilterConfigEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Any.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VirtualHost_TypedPerFilterConfigEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? Any.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: VirtualHost_TypedPerFilterConfigEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = Any.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<VirtualHost_TypedPerFilterConfigEntry>): VirtualHost_TypedPerFilterConfigEntry {
+    return VirtualHost_TypedPerFilterConfigEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VirtualHost_TypedPerFilterConfigEntry>): VirtualHost_TypedPerFilterConfigEntry {
+    const message = createBaseVirtualHost_TypedPerFilterConfigEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null) ? Any.fromPartial(object.value) : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(VirtualHost_TypedPerFilterConfigEntry.$type, VirtualHost_TypedPerFilterConfigEntry);
+
+function createBaseFilterAction(): FilterAction {
+  return { action: undefined };
+}
+
+export const FilterAction: MessageFns<FilterAction, "envoy.config.route.v3.FilterAction"> = {
+  $type: "envoy.config.route.v3.FilterAction" as const,
+
+  encode(message: FilterAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.action !== undefined) {
+      Any.encode(message.action, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FilterAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFilterAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.action = Any.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FilterAction {
+    return { action: isSet(object.action) ? Any.fromJSON(object.action) : undefined };
+  },
+
+  toJSON(message: FilterAction): unknown {
+    const obj: any = {};
+    if (message.action !== undefined) {
+      obj.action = Any.toJSON(message.action);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FilterAction>): FilterAction {
+    return FilterAction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FilterAction>): FilterAction {
+    const message = createBaseFilterAction();
+    message.action = (object.action !== undefined && object.action !== null)
+      ? Any.fromPartial(object.action)
+      : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(FilterAction.$type, FilterAction);
+
+function createBaseRoute(): Route {
+  return {
+    name: "",
+    match: undefined,
+    route: undefined,
+    redirect: undefined,
+    directResponse: undefined,
+    filterAction: undefined,
+    nonForwardingAction: undefined,
+    metadata: undefined,
+    decorator: undefined,
+    typedPerFilterConfig: {},
+    requestHeadersToAdd: [],
+    requestHeadersToRemove: [],
+    responseHeadersToAdd: [],
+    responseHeadersToRemove: [],
+    tracing: undefined,
+    perRequestBufferLimitBytes: undefined,
+    statPrefix: "",
+    requestBodyBufferLimit: undefined,
+  };
+}
+
+export const Route: MessageFns<Route, "envoy.config.route.v3.Route"> = {
+  $type: "envoy.config.route.v3.Route" as const,
+
+  encode(message: Route, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(114).string(message.name);
+    }
+    if (message.match !== undefined) {
+      RouteMatch.encode(message.match, writer.uint32(10).fork()).join();
+    }
+    if (message.route !== undefined) {
+      RouteAction.encode(message.route, writer.uint32(18).fork()).join();
+    }
+    if (message.redirect !== undefined) {
+      RedirectAction.encode(message.redirect, writer.uint32(26).fork()).join();
+    }
+    if (message.directResponse !== undefined) {
+      DirectResponseAction.encode(message.directResponse, writer.uint32(58).fork()).join();
+    }
+    if (message.filterAction !== undefined) {
+      FilterAction.encode(message.filterAction, writer.uint32(138).fork()).join();
+    }
+    if (message.nonForwardingAction !== undefined) {
+      NonForwardingAction.encode(message.nonForwardingAction, writer.uint32(146).fork()).join();
+    }
+    if (message.metadata !== undefined) {
+      Metadata.encode(message.metadata, writer.uint32(34).fork()).join();
+    }
+    if (message.decorator !== undefined) {
+      Decorator.encode(message.decorator, writer.uint32(42).fork()).join();
+    }
+    globalThis.Object.entries(message.typedPerFilterConfig).forEach(([key, value]: [string, Any]) => {
+      Route_TypedPerFilterConfigEntry.encode({ key: key as any, value }, writer.uint32(106).fork()).join();
+    });
+    for (const v of message.requestHeadersToAdd) {
+      HeaderValueOption.encode(v!, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.requestHeadersToRemove) {
+      writer.uint32(98).string(v!);
+    }
+    for (const v of message.responseHeadersToAdd) {
+      HeaderValueOption.encode(v!, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.responseHeadersToRemove) {
+      writer.uint32(90).string(v!);
+    }
+    if (message.tracing !== undefined) {
+      Tracing.encode(message.tracing, writer.uint32(122).fork()).join();
+    }
+    if (message.perRequestBufferLimitBytes !== undefined) {
+      UInt32Value.encode({ value: message.perRequestBufferLimitBytes! }, writer.uint32(130).fork()).join();
+    }
+    if (message.statPrefix !== "") {
+      writer.uint32(154).string(message.statPrefix);
+    }
+    if (message.requestBodyBufferLimit !== undefined) {
+      UInt64Value.encode({ value: message.requestBodyBufferLimit! }, writer.uint32(162).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Route {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRoute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.match = RouteMatch.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.route = RouteAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.redirect = RedirectAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.directResponse = DirectResponseAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.filterAction = FilterAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.nonForwardingAction = NonForwardingAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.metadata = Metadata.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.decorator = Decorator.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            const entry13 = Route_TypedPerFilterConfigEntry.decode(reader, reader.uint32());
+            if (entry13.value !== undefined) {
+              message.typedPerFilterConfig[entry13.key] = entry13.value;
+            }
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.requestHeadersToAdd.push(HeaderValueOption.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.requestHeadersToRemove.push(reader.string());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.responseHeadersToAdd.push(HeaderValueOption.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.responseHeadersToRemove.push(reader.string());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.tracing = Tracing.decode(reader, reader.uint32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.perRequestBufferLimitBytes = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.statPrefix = reader.string();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.requestBodyBufferLimit = UInt64Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Route {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      match: isSet(object.match) ? RouteMatch.fromJSON(object.match) : undefined,
+      route: isSet(object.route) ? RouteAction.fromJSON(object.route) : undefined,
+      redirect: isSet(object.redirect) ? RedirectAction.fromJSON(object.redirect) : undefined,
+      directResponse: isSet(object.directResponse)
+        ? DirectResponseAction.fromJSON(object.directResponse)
+        : isSet(object.direct_response)
+        ? DirectResponseAction.fromJSON(object.direct_response)
+        : undefined,
+      filterAction: isSet(object.filterAction)
+        ? FilterAction.fromJSON(object.filterAction)
+        : isSet(object.filter_action)
+        ? FilterAction.fromJSON(object.filter_action)
+        : undefined,
+      nonForwardingAction: isSet(object.nonForwardingAction)
+        ? NonForwardingAction.fromJSON(object.nonForwardingAction)
+        : isSet(object.non_forwarding_action)
+        ? NonForwardingAction.fromJSON(object.non_forwarding_action)
+        : undefined,
+      metadata: isSet(object.metadata) ? Metadata.fromJSON(object.metadata) : undefined,
+      decorator: isSet(object.decorator) ? Decorator.fromJSON(object.decorator) : undefined,
+      typedPerFilterConfig: isObject(object.typedPerFilterConfig)
+        ? (globalThis.Object.entries(object.typedPerFilterConfig) as [string, any][]).reduce(
+          (acc: { [key: string]: Any }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: Any.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.typed_per_filter_config)
+        ? (globalThis.Object.entries(object.typed_per_filter_config) as [string, any][]).reduce(
+          (acc: { [key: string]: Any }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: Any.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      requestHeadersToAdd: globalThis.Array.isArray(object?.requestHeadersToAdd)
+        ? object.requestHeadersToAdd.map((e: any) => HeaderValueOption.fromJSON(e))
+        : globalThis.Array.isArray(object?.request_headers_to_add)
+        ? object.request_headers_to_add.map((e: any) => HeaderValueOption.fromJSON(e))
+        : [],
+      requestHeadersToRemove: globalThis.Array.isArray(object?.requestHeadersToRemove)
+        ? object.requestHeadersToRemove.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.request_headers_to_remove)
+        ? object.request_headers_to_remove.map((e: any) => globalThis.String(e))
+        : [],
+      responseHeadersToAdd: globalThis.Array.isArray(object?.responseHeadersToAdd)
+        ? object.responseHeadersToAdd.map((e: any) => HeaderValueOption.fromJSON(e))
+        : globalThis.Array.isArray(object?.response_headers_to_add)
+        ? object.response_headers_to_add.map((e: any) => HeaderValueOption.fromJSON(e))
+        : [],
+      responseHeadersToRemove: globalThis.Array.isArray(object?.responseHeadersToRemove)
+        ? object.responseHeadersToRemove.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.response_headers_to_remove)
+        ? object.response_headers_to_remove.map((e: any) => globalThis.String(e))
+        : [],
+      tracing: isSet(object.tracing) ? Tracing.fromJSON(object.tracing) : undefined,
+      perRequestBufferLimitBytes: isSet(object.perRequestBufferLimitBytes)
+        ? Number(object.perRequestBufferLimitBytes)
+        : isSet(object.per_request_buffer_limit_bytes)
+        ? Number(object.per_request_buffer_limit_bytes)
+        : undefined,
+      statPrefix: isSet(object.statPrefix)
+        ? globalThis.String(object.statPrefix)
+        : isSet(object.stat_prefix)
+        ? globalThis.String(object.stat_prefix)
+        : "",
+      requestBodyBufferLimit: isSet(object.requestBodyBufferLimit)
+        ? Number(object.requestBodyBufferLimit)
+        : isSet(object.request_body_buffer_limit)
+        ? Number(object.request_body_buffer_limit)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Route): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.match !== undefined) {
+      obj.match = RouteMatch.toJSON(message.match);
+    }
+    if (message.route !== undefined) {
+      obj.route = RouteAction.toJSON(message.route);
+    }
+    if (message.redirect !== undefined) {
+      obj.redirect = RedirectAction.toJSON(message.redirect);
+    }
+    if (message.directResponse !== undefined) {
+      obj.directResponse = DirectResponseAction.toJSON(message.directResponse);
+    }
+    if (message.filterAction !== undefined) {
+      obj.filterAction = FilterAction.toJSON(message.filterAction);
+    }
+    if (message.nonForwardingAction !== undefined) {
+      obj.nonForwardingAction = NonForwardingAction.toJSON(message.nonForwardingAction);
+    }
+    if (message.metadata !== undefined) {
+      obj.metadata = Metadata.toJSON(message.metadata);
+    }
+    if (message.decorator !== undefined) {
+      obj.decorator = Decorator.toJSON(message.decorator);
+    }
+    if (message.typedPerFilterConfig) {
+      const entries = globalThis.Object.entries(message.typedPerFilterConfig) as [string, Any][];
+      if (entries.length > 0) {
+        obj.typedPerFilterConfig = {};
+        entries.forEach(([k, v]) => {
+          obj.typedPerFilterConfig[k] = Any.toJSON(v);
+        });
+      }
+    }
+    if (message.requestHeadersToAdd?.length) {
+      obj.requestHeadersToAdd = message.requestHeadersToAdd.map((e) => HeaderValueOption.toJSON(e));
+    }
+    if (message.requestHeadersToRemove?.length) {
+      obj.requestHeadersToRemove = message.requestHeadersToRemove;
+    }
+    if (message.responseHeadersToAdd?.length) {
+      obj.responseHeadersToAdd = message.responseHeadersToAdd.map((e) => HeaderValueOption.toJSON(e));
+    }
+    if (message.responseHeadersToRemove?.length) {
+      obj.responseHeadersToRemove = message.responseHeadersToRemove;
+    }
+    if (message.tracing !== undefined) {
+      obj.tracing = Tracing.toJSON(message.tracing);
+    }
+    if (message.perRequestBufferLimitBytes !== undefined) {
+      obj.perRequestBufferLimitBytes = message.perRequestBufferLimitBytes;
+    }
+    if (message.statPrefix !== "") {
+      obj.statPrefix = message.statPrefix;
+    }
+    if (message.requestBodyBufferLimit !== undefined) {
+      obj.requestBodyBufferLimit = message.requestBodyBufferLimit;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Route>): Route {
+    return Route.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Route>): Route {
+    const message = createBaseRoute();
+    message.name = object.name ?? "";
+    message.match = (object.match !== undefined && object.match !== null)
+      ? RouteMatch.fromPartial(object.match)
+      : undefined;
+    message.route = (object.route !== undefined && object.route !== null)
+      ? RouteAction.fromPartial(object.route)
+      : undefined;
+    message.redirect = (object.redirect !== undefined && object.redirect !== null)
+      ? RedirectAction.fromPartial(object.redirect)
+      : undefined;
+    message.directResponse = (object.directResponse !== undefined && object.directResponse !== null)
+      ? DirectResponseAction.fromPartial(object.directResponse)
+      : undefined;
+    message.filterAction = (object.filterAction !== undefined && object.filterAction !== null)
+      ? FilterAction.fromPartial(object.filterAction)
+      : undefined;
+    message.nonForwardingAction = (object.nonForwardingAction !== undefined && object.nonForwardingAction !== null)
+      ? NonForwardingAction.fromPartial(object.nonForwardingAction)
+      : undefined;
+    message.metadata = (object.metadata !== undefined && object.metadata !== null)
+      ? Metadata.fromPartial(object.metadata)
+      : undefined;
+    message.decorator = (object.decorator !== undefined && object.decorator !== null)
+      ? Decorator.fromPartial(object.decorator)
+      : undefined;
+    message.typedPerFilterConfig = (globalThis.Object.entries(object.typedPerFilterConfig ?? {}) as [string, Any][])
+      .reduce((acc: { [key: string]: Any }, [key, value]: [string, Any]) => {
+        if (value !== undefined) {
+          acc[key] = Any.fromPartial(value);
+        }
+        return acc;
+      }, {});
+    message.requestHeadersToAdd = object.requestHeadersToAdd?.map((e) => HeaderValueOption.fromPartial(e)) || [];
+    message.requestHeadersToRemove = object.requestHeadersToRemove?.map((e) => e) || [];
+    message.responseHeadersToAdd = object.responseHeadersToAdd?.map((e) => HeaderValueOption.fromPartial(e)) || [];
+    message.responseHeadersToRemove = object.responseHeadersToRemove?.map((e) => e) || [];
+    message.tracing = (object.tracing !== undefined && object.tracing !== null)
+      ? Tracing.fromPartial(object.tracing)
+      : undefined;
+    message.perRequestBufferLimitBytes = object.perRequestBufferLimitBytes ?? undefined;
+    message.statPrefix = object.statPrefix ?? "";
+    message.requestBodyBufferLimit = object.requestBodyBufferLimit ?? undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(Route.$type, Route);
+
+function createBaseRoute_TypedPerFilterConfigEntry(): Route_TypedPerFilterConfigEntry {
+  return { key: "", value: undefined };
+}
+
+export const Route_TypedPerFilterConfigEntry: MessageFns<
+  Route_TypedPerFilterConfigEntry,
+  "envoy.config.route.v3.Route.TypedPerFilterConfigEntry"
+> = {
+  $type: "envoy.config.route.v3.Route.TypedPerFilterConfigEntry" as const,
+
+  encode(message: Route_TypedPerFilterConfigEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      Any.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Route_TypedPerFilterConfigEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRoute_TypedPerFilterConfigEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Any.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Route_TypedPerFilterConfigEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? Any.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: Route_TypedPerFilterConfigEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = Any.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Route_TypedPerFilterConfigEntry>): Route_TypedPerFilterConfigEntry {
+    return Route_TypedPerFilterConfigEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Route_TypedPerFilterConfigEntry>): Route_TypedPerFilterConfigEntry {
+    const message = createBaseRoute_TypedPerFilterConfigEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null) ? Any.fromPartial(object.value) : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(Route_TypedPerFilterConfigEntry.$type, Route_TypedPerFilterConfigEntry);
+
+function createBaseWeightedCluster(): WeightedCluster {
+  return {
+    clusters: [],
+    totalWeight: undefined,
+    runtimeKeyPrefix: "",
+    headerName: undefined,
+    useHashPolicy: undefined,
+  };
+}
+
+export const WeightedCluster: MessageFns<WeightedCluster, "envoy.config.route.v3.WeightedCluster"> = {
+  $type: "envoy.config.route.v3.WeightedCluster" as const,
+
+  encode(message: WeightedCluster, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.clusters) {
+      WeightedCluster_ClusterWeight.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.totalWeight !== undefined) {
+      UInt32Value.encode({ value: message.totalWeight! }, writer.uint32(26).fork()).join();
+    }
+    if (message.runtimeKeyPrefix !== "") {
+      writer.uint32(18).string(message.runtimeKeyPrefix);
+    }
+    if (message.headerName !== undefined) {
+      writer.uint32(34).string(message.headerName);
+    }
+    if (message.useHashPolicy !== undefined) {
+      BoolValue.encode({ value: message.useHashPolicy! }, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WeightedCluster {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWeightedCluster();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clusters.push(WeightedCluster_ClusterWeight.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.totalWeight = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.runtimeKeyPrefix = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.headerName = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.useHashPolicy = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WeightedCluster {
+    return {
+      clusters: globalThis.Array.isArray(object?.clusters)
+        ? object.clusters.map((e: any) => WeightedCluster_ClusterWeight.fromJSON(e))
+        : [],
+      totalWeight: isSet(object.totalWeight)
+        ? Number(object.totalWeight)
+        : isSet(object.total_weight)
+        ? Number(object.total_weight)
+        : undefined,
+      runtimeKeyPrefix: isSet(object.runtimeKeyPrefix)
+        ? globalThis.String(object.runtimeKeyPrefix)
+        : isSet(object.runtime_key_prefix)
+        ? globalThis.String(object.runtime_key_prefix)
+        : "",
+      headerName: isSet(object.headerName)
+        ? globalThis.String(object.headerName)
+        : isSet(object.header_name)
+        ? globalThis.String(object.header_name)
+        : undefined,
+      useHashPolicy: isSet(object.useHashPolicy)
+        ? Boolean(object.useHashPolicy)
+        : isSet(object.use_hash_policy)
+        ? Boolean(object.use_hash_policy)
+        : undefined,
+    };
+  },
+
+  toJSON(message: WeightedCluster): unknown {
+    const obj: any = {};
+    if (message.clusters?.length) {
+      obj.clusters = message.clusters.map((e) => WeightedCluster_ClusterWeight.toJSON(e));
+    }
+    if (message.totalWeight !== undefined) {
+      obj.totalWeight = message.totalWeight;
+    }
+    if (message.runtimeKeyPrefix !== "") {
+      obj.runtimeKeyPrefix = message.runtimeKeyPrefix;
+    }
+    if (message.headerName !== undefined) {
+      obj.headerName = message.headerName;
+    }
+    if (message.useHashPolicy !== undefined) {
+      obj.useHashPolicy = message.useHashPolicy;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WeightedCluster>): WeightedCluster {
+    return WeightedCluster.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WeightedCluster>): WeightedCluster {
+    const message = createBaseWeightedCluster();
+    message.clusters = object.clusters?.map((e) => WeightedCluster_ClusterWeight.fromPartial(e)) || [];
+    message.totalWeight = object.totalWeight ?? undefined;
+    message.runtimeKeyPrefix = object.runtimeKeyPrefix ?? "";
+    message.headerName = object.headerName ?? undefined;
+    message.useHashPolicy = object.useHashPolicy ?? undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(WeightedCluster.$type, WeightedCluster);
+
+function createBaseWeightedCluster_ClusterWeight(): WeightedCluster_ClusterWeight {
+  return {
+    name: "",
+    clusterHeader: "",
+    weight: undefined,
+    metadataMatch: undefined,
+    requestHeadersToAdd: [],
+    requestHeadersToRemove: [],
+    responseHeadersToAdd: [],
+    responseHeadersToRemove: [],
+    typedPerFilterConfig: {},
+    hostRewriteLiteral: undefined,
+  };
+}
+
+export const WeightedCluster_ClusterWeight: MessageFns<
+  WeightedCluster_ClusterWeight,
+  "envoy.config.route.v3.WeightedCluster.ClusterWeight"
+> = {
+  $type: "envoy.config.route.v3.WeightedCluster.ClusterWeight" as const,
+
+  encode(message: WeightedCluster_ClusterWeight, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.clusterHeader !== "") {
+      writer.uint32(98).string(message.clusterHeader);
+    }
+    if (message.weight !== undefined) {
+      UInt32Value.encode({ value: message.weight! }, writer.uint32(18).fork()).join();
+    }
+    if (message.metadataMatch !== undefined) {
+      Metadata.encode(message.metadataMatch, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.requestHeadersToAdd) {
+      HeaderValueOption.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.requestHeadersToRemove) {
+      writer.uint32(74).string(v!);
+    }
+    for (const v of message.responseHeadersToAdd) {
+      HeaderValueOption.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.responseHeadersToRemove) {
+      writer.uint32(50).string(v!);
+    }
+    globalThis.Object.entries(message.typedPerFilterConfig).forEach(([key, value]: [string, Any]) => {
+      WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry.encode(
+        { key: key as any, value },
+        writer.uint32(82).fork(),
+      ).join();
+    });
+    if (message.hostRewriteLiteral !== undefined) {
+      writer.uint32(90).string(message.hostRewriteLiteral);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WeightedCluster_ClusterWeight {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWeightedCluster_ClusterWeight();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.clusterHeader = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.weight = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.metadataMatch = Metadata.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.requestHeadersToAdd.push(HeaderValueOption.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.requestHeadersToRemove.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.responseHeadersToAdd.push(HeaderValueOption.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.responseHeadersToRemove.push(reader.string());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            const entry10 = WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry.decode(reader, reader.uint32());
+            if (entry10.value !== undefined) {
+              message.typedPerFilterConfig[entry10.key] = entry10.value;
+            }
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.hostRewriteLiteral = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WeightedCluster_ClusterWeight {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      clusterHeader: isSet(object.clusterHeader)
+        ? globalThis.String(object.clusterHeader)
+        : isSet(object.cluster_header)
+        ? globalThis.String(object.cluster_header)
+        : "",
+      weight: isSet(object.weight) ? Number(object.weight) : undefined,
+      metadataMatch: isSet(object.metadataMatch)
+        ? Metadata.fromJSON(object.metadataMatch)
+        : isSet(object.metadata_match)
+        ? Metadata.fromJSON(object.metadata_match)
+        : undefined,
+      requestHeadersToAdd: globalThis.Array.isArray(object?.requestHeadersToAdd)
+        ? object.requestHeadersToAdd.map((e: any) => HeaderValueOption.fromJSON(e))
+        : globalThis.Array.isArray(object?.request_headers_to_add)
+        ? object.request_headers_to_add.map((e: any) => HeaderValueOption.fromJSON(e))
+        : [],
+      requestHeadersToRemove: globalThis.Array.isArray(object?.requestHeadersToRemove)
+        ? object.requestHeadersToRemove.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.request_headers_to_remove)
+        ? object.request_headers_to_remove.map((e: any) => globalThis.String(e))
+        : [],
+      responseHeadersToAdd: globalThis.Array.isArray(object?.responseHeadersToAdd)
+        ? object.responseHeadersToAdd.map((e: any) => HeaderValueOption.fromJSON(e))
+        : globalThis.Array.isArray(object?.response_headers_to_add)
+        ? object.response_headers_to_add.map((e: any) => HeaderValueOption.fromJSON(e))
+        : [],
+      responseHeadersToRemove: globalThis.Array.isArray(object?.responseHeadersToRemove)
+        ? object.responseHeadersToRemove.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.response_headers_to_remove)
+        ? object.response_headers_to_remove.map((e: any) => globalThis.String(e))
+        : [],
+      typedPerFilterConfig: isObject(object.typedPerFilterConfig)
+        ? (globalThis.Object.entries(object.typedPerFilterConfig) as [string, any][]).reduce(
+          (acc: { [key: string]: Any }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: Any.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.typed_per_filter_config)
+        ? (globalThis.Object.entries(object.typed_per_filter_config) as [string, any][]).reduce(
+          (acc: { [key: string]: Any }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: Any.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      hostRewriteLiteral: isSet(object.hostRewriteLiteral)
+        ? globalThis.String(object.hostRewriteLiteral)
+        : isSet(object.host_rewrite_literal)
+        ? globalThis.String(object.host_rewrite_literal)
+        : undefined,
+    };
+  },
+
+  toJSON(message: WeightedCluster_ClusterWeight): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.clusterHeader !== "") {
+      obj.clusterHeader = message.clusterHeader;
+    }
+    if (message.weight !== undefined) {
+      obj.weight = message.weight;
+    }
+    if (message.metadataMatch !== undefined) {
+      obj.metadataMatch = Metadata.toJSON(message.metadataMatch);
+    }
+    if (message.requestHeadersToAdd?.length) {
+      obj.requestHeadersToAdd = message.requestHeadersToAdd.map((e) => HeaderValueOption.toJSON(e));
+    }
+    if (message.requestHeadersToRemove?.length) {
+      obj.requestHeadersToRemove = message.requestHeadersToRemove;
+    }
+    if (message.responseHeadersToAdd?.length) {
+      obj.responseHeadersToAdd = message.responseHeadersToAdd.map((e) => HeaderValueOption.toJSON(e));
+    }
+    if (message.responseHeadersToRemove?.length) {
+      obj.responseHeadersToRemove = message.responseHeadersToRemove;
+    }
+    if (message.typedPerFilterConfig) {
+      const entries = globalThis.Object.entries(message.typedPerFilterConfig) as [string, Any][];
+      if (entries.length > 0) {
+        obj.typedPerFilterConfig = {};
+        entries.forEach(([k, v]) => {
+          obj.typedPerFilterConfig[k] = Any.toJSON(v);
+        });
+      }
+    }
+    if (message.hostRewriteLiteral !== undefined) {
+      obj.hostRewriteLiteral = message.hostRewriteLiteral;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WeightedCluster_ClusterWeight>): WeightedCluster_ClusterWeight {
+    return WeightedCluster_ClusterWeight.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WeightedCluster_ClusterWeight>): WeightedCluster_ClusterWeight {
+    const message = createBaseWeightedCluster_ClusterWeight();
+    message.name = object.name ?? "";
+    message.clusterHeader = object.clusterHeader ?? "";
+    message.weight = object.weight ?? undefined;
+    message.metadataMatch = (object.metadataMatch !== undefined && object.metadataMatch !== null)
+      ? Metadata.fromPartial(object.metadataMatch)
+      : undefined;
+    message.requestHeadersToAdd = object.requestHeadersToAdd?.map((e) => HeaderValueOption.fromPartial(e)) || [];
+    message.requestHeadersToRemove = object.requestHeadersToRemove?.map((e) => e) || [];
+    message.responseHeadersToAdd = object.responseHeadersToAdd?.map((e) => HeaderValueOption.fromPartial(e)) || [];
+    message.responseHeadersToRemove = object.responseHeadersToRemove?.map((e) => e) || [];
+    message.typedPerFilterConfig = (globalThis.Object.entries(object.typedPerFilterConfig ?? {}) as [string, Any][])
+      .reduce((acc: { [key: string]: Any }, [key, value]: [string, Any]) => {
+        if (value !== undefined) {
+          acc[key] = Any.fromPartial(value);
+        }
+        return acc;
+      }, {});
+    message.hostRewriteLiteral = object.hostRewriteLiteral ?? undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(WeightedCluster_ClusterWeight.$type, WeightedCluster_ClusterWeight);
+
+function createBaseWeightedCluster_ClusterWeight_TypedPerFilterConfigEntry(): WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry {
+  return { key: "", value: undefined };
+}
+
+export const WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry: MessageFns<
+  WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry,
+  "envoy.config.route.v3.WeightedCluster.ClusterWeight.TypedPerFilterConfigEntry"
+> = {
+  $type: "envoy.config.route.v3.WeightedCluster.ClusterWeight.TypedPerFilterConfigEntry" as const,
+
+  encode(
+    message: WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      Any.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWeightedCluster_ClusterWeight_TypedPerFilterConfigEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Any.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? Any.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = Any.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create(
+    base?: DeepPartial<WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry>,
+  ): WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry {
+    return WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry.fromPartial(base ?? {});
+  },
+  fromPartial(
+    object: DeepPartial<WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry>,
+  ): WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry {
+    const message = createBaseWeightedCluster_ClusterWeight_TypedPerFilterConfigEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null) ? Any.fromPartial(object.value) : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(
+  WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry.$type,
+  WeightedCluster_ClusterWeight_TypedPerFilterConfigEntry,
+);
+
+function createBaseClusterSpecifierPlugin(): ClusterSpecifierPlugin {
+  return { extension: undefined, isOptional: false };
+}
+
+export const ClusterSpecifierPlugin: MessageFns<
+  ClusterSpecifierPlugin,
+  "envoy.config.route.v3.ClusterSpecifierPlugin"
+> = {
+  $type: "envoy.config.route.v3.ClusterSpecifierPlugin" as const,
+
+  encode(message: ClusterSpecifierPlugin, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.extension !== undefined) {
+      TypedExtensionConfig.encode(message.extension, writer.uint32(10).fork()).join();
+    }
+    if (message.isOptional !== false) {
+      writer.uint32(16).bool(message.isOptional);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClusterSpecifierPlugin {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClusterSpecifierPlugin();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.extension = TypedExtensionConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isOptional = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClusterSpecifierPlugin {
+    return {
+      extension: isSet(object.extension) ? TypedExtensionConfig.fromJSON(object.extension) : undefined,
+      isOptional: isSet(object.isOptional)
+        ? globalThis.Boolean(object.isOptional)
+        : isSet(object.is_optional)
+        ? globalThis.Boolean(object.is_optional)
+        : false,
+    };
+  },
+
+  toJSON(message: ClusterSpecifierPlugin): unknown {
+    const obj: any = {};
+    if (message.extension !== undefined) {
+      obj.extension = TypedExtensionConfig.toJSON(message.extension);
+    }
+    if (message.isOptional !== false) {
+      obj.isOptional = message.isOptional;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClusterSpecifierPlugin>): ClusterSpecifierPlugin {
+    return ClusterSpecifierPlugin.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClusterSpecifierPlugin>): ClusterSpecifierPlugin {
+    const message = createBaseClusterSpecifierPlugin();
+    message.extension = (object.extension !== undefined && object.extension !== null)
+      ? TypedExtensionConfig.fromPartial(object.extension)
+      : undefined;
+    message.isOptional = object.isOptional ?? false;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(ClusterSpecifierPlugin.$type, ClusterSpecifierPlugin);
+
+function createBaseRouteMatch(): RouteMatch {
+  return {
+    prefix: undefined,
+    path: undefined,
+    safeRegex: undefined,
+    connectMatcher: undefined,
+    pathSeparatedPrefix: undefined,
+    pathMatchPolicy: undefined,
+    caseSensitive: undefined,
+    runtimeFraction: undefined,
+    headers: [],
+    queryParameters: [],
+    grpc: undefined,
+    tlsContext: undefined,
+    dynamicMetadata: [],
+    filterState: [],
+  };
+}
+
+export const RouteMatch: MessageFns<RouteMatch, "envoy.config.route.v3.RouteMatch"> = {
+  $type: "envoy.config.route.v3.RouteMatch" as const,
+
+  encode(message: RouteMatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.prefix !== undefined) {
+      writer.uint32(10).string(message.prefix);
+    }
+    if (message.path !== undefined) {
+      writer.uint32(18).string(message.path);
+    }
+    if (message.safeRegex !== undefined) {
+      RegexMatcher.encode(message.safeRegex, writer.uint32(82).fork()).join();
+    }
+    if (message.connectMatcher !== undefined) {
+      RouteMatch_ConnectMatcher.encode(message.connectMatcher, writer.uint32(98).fork()).join();
+    }
+    if (message.pathSeparatedPrefix !== undefined) {
+      writer.uint32(114).string(message.pathSeparatedPrefix);
+    }
+    if (message.pathMatchPolicy !== undefined) {
+      TypedExtensionConfig.encode(message.pathMatchPolicy, writer.uint32(122).fork()).join();
+    }
+    if (message.caseSensitive !== undefined) {
+      BoolValue.encode({ value: message.caseSensitive! }, writer.uint32(34).fork()).join();
+    }
+    if (message.runtimeFraction !== undefined) {
+      RuntimeFractionalPercent.encode(message.runtimeFraction, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.headers) {
+      HeaderMatcher.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.queryParameters) {
+      QueryParameterMatcher.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.grpc !== undefined) {
+      RouteMatch_GrpcRouteMatchOptions.encode(message.grpc, writer.uint32(66).fork()).join();
+    }
+    if (message.tlsContext !== undefined) {
+      RouteMatch_TlsContextMatchOptions.encode(message.tlsContext, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.dynamicMetadata) {
+      MetadataMatcher.encode(v!, writer.uint32(106).fork()).join();
+    }
+    for (const v of message.filterState) {
+      FilterStateMatcher.encode(v!, writer.uint32(130).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteMatch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteMatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.prefix = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.safeRegex = RegexMatcher.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.connectMatcher = RouteMatch_ConnectMatcher.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.pathSeparatedPrefix = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.pathMatchPolicy = TypedExtensionConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.caseSensitive = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.runtimeFraction = RuntimeFractionalPercent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.headers.push(HeaderMatcher.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.queryParameters.push(QueryParameterMatcher.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.grpc = RouteMatch_GrpcRouteMatchOptions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.tlsContext = RouteMatch_TlsContextMatchOptions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.dynamicMetadata.push(MetadataMatcher.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.filterState.push(FilterStateMatcher.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RouteMatch {
+    return {
+      prefix: isSet(object.prefix) ? globalThis.String(object.prefix) : undefined,
+      path: isSet(object.path) ? globalThis.String(object.path) : undefined,
+      safeRegex: isSet(object.safeRegex)
+        ? RegexMatcher.fromJSON(object.safeRegex)
+        : isSet(object.safe_regex)
+        ? RegexMatcher.fromJSON(object.safe_regex)
+        : undefined,
+      connectMatcher: isSet(object.connectMatcher)
+        ? RouteMatch_ConnectMatcher.fromJSON(object.connectMatcher)
+        : isSet(object.connect_matcher)
+        ? RouteMatch_ConnectMatcher.fromJSON(object.connect_matcher)
+        : undefined,
+      pathSeparatedPrefix: isSet(object.pathSeparatedPrefix)
+        ? globalThis.String(object.pathSeparatedPrefix)
+        : isSet(object.path_separated_prefix)
+        ? globalThis.String(object.path_separated_prefix)
+        : undefined,
+      pathMatchPolicy: isSet(object.pathMatchPolicy)
+        ? TypedExtensionConfig.fromJSON(object.pathMatchPolicy)
+        : isSet(object.path_match_policy)
+        ? TypedExtensionConfig.fromJSON(object.path_match_policy)
+        : undefined,
+      caseSensitive: isSet(object.caseSensitive)
+        ? Boolean(object.caseSensitive)
+        : isSet(object.case_sensitive)
+        ? Boolean(object.case_sensitive)
+        : undefined,
+      runtimeFraction: isSet(object.runtimeFraction)
+        ? RuntimeFractionalPercent.fromJSON(object.runtimeFraction)
+        : isSet(object.runtime_fraction)
+        ? RuntimeFractionalPercent.fromJSON(object.runtime_fraction)
+        : undefined,
+      headers: globalThis.Array.isArray(object?.headers)
+        ? object.headers.map((e: any) => HeaderMatcher.fromJSON(e))
+        : [],
+      queryParameters: globalThis.Array.isArray(object?.queryParameters)
+        ? object.queryParameters.map((e: any) => QueryParameterMatcher.fromJSON(e))
+        : globalThis.Array.isArray(object?.query_parameters)
+        ? object.query_parameters.map((e: any) => QueryParameterMatcher.fromJSON(e))
+        : [],
+      grpc: isSet(object.grpc) ? RouteMatch_GrpcRouteMatchOptions.fromJSON(object.grpc) : undefined,
+      tlsContext: isSet(object.tlsContext)
+        ? RouteMatch_TlsContextMatchOptions.fromJSON(object.tlsContext)
+        : isSet(object.tls_context)
+        ? RouteMatch_TlsContextMatchOptions.fromJSON(object.tls_context)
+        : undefined,
+      dynamicMetadata: globalThis.Array.isArray(object?.dynamicMetadata)
+        ? object.dynamicMetadata.map((e: any) => MetadataMatcher.fromJSON(e))
+        : globalThis.Array.isArray(object?.dynamic_metadata)
+        ? object.dynamic_metadata.map((e: any) => MetadataMatcher.fromJSON(e))
+        : [],
+      filterState: globalThis.Array.isArray(object?.filterState)
+        ? object.filterState.map((e: any) => FilterStateMatcher.fromJSON(e))
+        : globalThis.Array.isArray(object?.filter_state)
+        ? object.filter_state.map((e: any) => FilterStateMatcher.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: RouteMatch): unknown {
+    const obj: any = {};
+    if (message.prefix !== undefined) {
+      obj.prefix = message.prefix;
+    }
+    if (message.path !== undefined) {
+      obj.path = message.path;
+    }
+    if (message.safeRegex !== undefined) {
+      obj.safeRegex = RegexMatcher.toJSON(message.safeRegex);
+    }
+    if (message.connectMatcher !== undefined) {
+      obj.connectMatcher = RouteMatch_ConnectMatcher.toJSON(message.connectMatcher);
+    }
+    if (message.pathSeparatedPrefix !== undefined) {
+      obj.pathSeparatedPrefix = message.pathSeparatedPrefix;
+    }
+    if (message.pathMatchPolicy !== undefined) {
+      obj.pathMatchPolicy = TypedExtensionConfig.toJSON(message.pathMatchPolicy);
+    }
+    if (message.caseSensitive !== undefined) {
+      obj.caseSensitive = message.caseSensitive;
+    }
+    if (message.runtimeFraction !== undefined) {
+      obj.runtimeFraction = RuntimeFractionalPercent.toJSON(message.runtimeFraction);
+    }
+    if (message.headers?.length) {
+      obj.headers = message.headers.map((e) => HeaderMatcher.toJSON(e));
+    }
+    if (message.queryParameters?.length) {
+      obj.queryParameters = message.queryParameters.map((e) => QueryParameterMatcher.toJSON(e));
+    }
+    if (message.grpc !== undefined) {
+      obj.grpc = RouteMatch_GrpcRouteMatchOptions.toJSON(message.grpc);
+    }
+    if (message.tlsContext !== undefined) {
+      obj.tlsContext = RouteMatch_TlsContextMatchOptions.toJSON(message.tlsContext);
+    }
+    if (message.dynamicMetadata?.length) {
+      obj.dynamicMetadata = message.dynamicMetadata.map((e) => MetadataMatcher.toJSON(e));
+    }
+    if (message.filterState?.length) {
+      obj.filterState = message.filterState.map((e) => FilterStateMatcher.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RouteMatch>): RouteMatch {
+    return RouteMatch.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RouteMatch>): RouteMatch {
+    const message = createBaseRouteMatch();
+    message.prefix = object.prefix ?? undefined;
+    message.path = object.path ?? undefined;
+    message.safeRegex = (object.safeRegex !== undefined && object.safeRegex !== null)
+      ? RegexMatcher.fromPartial(object.safeRegex)
+      : undefined;
+    message.connectMatcher = (object.connectMatcher !== undefined && object.connectMatcher !== null)
+      ? RouteMatch_ConnectMatcher.fromPartial(object.connectMatcher)
+      : undefined;
+    message.pathSeparatedPrefix = object.pathSeparatedPrefix ?? undefined;
+    message.pathMatchPolicy = (object.pathMatchPolicy !== undefined && object.pathMatchPolicy !== null)
+      ? TypedExtensionConfig.fromPartial(object.pathMatchPolicy)
+      : undefined;
+    message.caseSensitive = object.caseSensitive ?? undefined;
+    message.runtimeFraction = (object.runtimeFraction !== undefined && object.runtimeFraction !== null)
+      ? RuntimeFractionalPercent.fromPartial(object.runtimeFraction)
+      : undefined;
+    message.headers = object.headers?.map((e) => HeaderMatcher.fromPartial(e)) || [];
+    message.queryParameters = object.queryParameters?.map((e) => QueryParameterMatcher.fromPartial(e)) || [];
+    message.grpc = (object.grpc !== undefined && object.grpc !== null)
+      ? RouteMatch_GrpcRouteMatchOptions.fromPartial(object.grpc)
+      : undefined;
+    message.tlsContext = (object.tlsContext !== undefined && object.tlsContext !== null)
+      ? RouteMatch_TlsContextMatchOptions.fromPartial(object.tlsContext)
+      : undefined;
+    message.dynamicMetadata = object.dynamicMetadata?.map((e) => MetadataMatcher.fromPartial(e)) || [];
+    message.filterState = object.filterState?.map((e) => FilterStateMatcher.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RouteMatch.$type, RouteMatch);
+
+function createBaseRouteMatch_GrpcRouteMatchOptions(): RouteMatch_GrpcRouteMatchOptions {
   return {};
+}
+
+export const RouteMatch_GrpcRouteMatchOptions: MessageFns<
+  RouteMatch_GrpcRouteMatchOptions,
+  "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions"
+> = {
+  $type: "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions" as const,
+
+  encode(_: RouteMatch_GrpcRouteMatchOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteMatch_GrpcRouteMatchOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteMatch_GrpcRouteMatchOptions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RouteMatch_GrpcRouteMatchOptions {
+    return {};
+  },
+
+  toJSON(_: RouteMatch_GrpcRouteMatchOptions): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RouteMatch_GrpcRouteMatchOptions>): RouteMatch_GrpcRouteMatchOptions {
+    return RouteMatch_GrpcRouteMatchOptions.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RouteMatch_GrpcRouteMatchOptions>): RouteMatch_GrpcRouteMatchOptions {
+    const message = createBaseRouteMatch_GrpcRouteMatchOptions();
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RouteMatch_GrpcRouteMatchOptions.$type, RouteMatch_GrpcRouteMatchOptions);
+
+function createBaseRouteMatch_TlsContextMatchOptions(): RouteMatch_TlsContextMatchOptions {
+  return { presented: undefined, validated: undefined };
+}
+
+export const RouteMatch_TlsContextMatchOptions: MessageFns<
+  RouteMatch_TlsContextMatchOptions,
+  "envoy.config.route.v3.RouteMatch.TlsContextMatchOptions"
+> = {
+  $type: "envoy.config.route.v3.RouteMatch.TlsContextMatchOptions" as const,
+
+  encode(message: RouteMatch_TlsContextMatchOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.presented !== undefined) {
+      BoolValue.encode({ value: message.presented! }, writer.uint32(10).fork()).join();
+    }
+    if (message.validated !== undefined) {
+      BoolValue.encode({ value: message.validated! }, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteMatch_TlsContextMatchOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteMatch_TlsContextMatchOptions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.presented = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.validated = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RouteMatch_TlsContextMatchOptions {
+    return {
+      presented: isSet(object.presented) ? Boolean(object.presented) : undefined,
+      validated: isSet(object.validated) ? Boolean(object.validated) : undefined,
+    };
+  },
+
+  toJSON(message: RouteMatch_TlsContextMatchOptions): unknown {
+    const obj: any = {};
+    if (message.presented !== undefined) {
+      obj.presented = message.presented;
+    }
+    if (message.validated !== undefined) {
+      obj.validated = message.validated;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RouteMatch_TlsContextMatchOptions>): RouteMatch_TlsContextMatchOptions {
+    return RouteMatch_TlsContextMatchOptions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RouteMatch_TlsContextMatchOptions>): RouteMatch_TlsContextMatchOptions {
+    const message = createBaseRouteMatch_TlsContextMatchOptions();
+    message.presented = object.presented ?? undefined;
+    message.validated = object.validated ?? undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RouteMatch_TlsContextMatchOptions.$type, RouteMatch_TlsContextMatchOptions);
+
+function createBaseRouteMatch_ConnectMatcher(): RouteMatch_ConnectMatcher {
+  return {};
+}
+
+export const RouteMatch_ConnectMatcher: MessageFns<
+  RouteMatch_ConnectMatcher,
+  "envoy.config.route.v3.RouteMatch.ConnectMatcher"
+> = {
+  $type: "envoy.config.route.v3.RouteMatch.ConnectMatcher" as const,
+
+  encode(_: RouteMatch_ConnectMatcher, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteMatch_ConnectMatcher {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteMatch_ConnectMatcher();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RouteMatch_ConnectMatcher {
+    return {};
+  },
+
+  toJSON(_: RouteMatch_ConnectMatcher): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RouteMatch_ConnectMatcher>): RouteMatch_ConnectMatcher {
+    return RouteMatch_ConnectMatcher.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RouteMatch_ConnectMatcher>): RouteMatch_ConnectMatcher {
+    const message = createBaseRouteMatch_ConnectMatcher();
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RouteMatch_ConnectMatcher.$type, RouteMatch_ConnectMatcher);
+
+function createBaseCorsPolicy(): CorsPolicy {
+  return {
+    allowOriginStringMatch: [],
+    allowMethods: "",
+    allowHeaders: "",
+    exposeHeaders: "",
+    maxAge: "",
+    allowCredentials: undefined,
+    filterEnabled: undefined,
+    shadowEnabled: undefined,
+    allowPrivateNetworkAccess: undefined,
+    forwardNotMatchingPreflights: undefined,
+  };
+}
+
+export const CorsPolicy: MessageFns<CorsPolicy, "envoy.config.route.v3.CorsPolicy"> = {
+  $type: "envoy.config.route.v3.CorsPolicy" as const,
+
+  encode(message: CorsPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.allowOriginStringMatch) {
+      StringMatcher.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.allowMethods !== "") {
+      writer.uint32(18).string(message.allowMethods);
+    }
+    if (message.allowHeaders !== "") {
+      writer.uint32(26).string(message.allowHeaders);
+    }
+    if (message.exposeHeaders !== "") {
+      writer.uint32(34).string(message.exposeHeaders);
+    }
+    if (message.maxAge !== "") {
+      writer.uint32(42).string(message.maxAge);
+    }
+    if (message.allowCredentials !== undefined) {
+      BoolValue.encode({ value: message.allowCredentials! }, writer.uint32(50).fork()).join();
+    }
+    if (message.filterEnabled !== undefined) {
+      RuntimeFractionalPercent.encode(message.filterEnabled, writer.uint32(74).fork()).join();
+    }
+    if (message.shadowEnabled !== undefined) {
+      RuntimeFractionalPercent.encode(message.shadowEnabled, writer.uint32(82).fork()).join();
+    }
+    if (message.allowPrivateNetworkAccess !== undefined) {
+      BoolValue.encode({ value: message.allowPrivateNetworkAccess! }, writer.uint32(98).fork()).join();
+    }
+    if (message.forwardNotMatchingPreflights !== undefined) {
+      BoolValue.encode({ value: message.forwardNotMatchingPreflights! }, writer.uint32(106).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CorsPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCorsPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.allowOriginStringMatch.push(StringMatcher.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.allowMethods = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.allowHeaders = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.exposeHeaders = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.maxAge = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.allowCredentials = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.filterEnabled = RuntimeFractionalPercent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.shadowEnabled = RuntimeFractionalPercent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.allowPrivateNetworkAccess = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.forwardNotMatchingPreflights = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CorsPolicy {
+    return {
+      allowOriginStringMatch: globalThis.Array.isArray(object?.allowOriginStringMatch)
+        ? object.allowOriginStringMatch.map((e: any) => StringMatcher.fromJSON(e))
+        : globalThis.Array.isArray(object?.allow_origin_string_match)
+        ? object.allow_origin_string_match.map((e: any) => StringMatcher.fromJSON(e))
+        : [],
+      allowMethods: isSet(object.allowMethods)
+        ? globalThis.String(object.allowMethods)
+        : isSet(object.allow_methods)
+        ? globalThis.String(object.allow_methods)
+        : "",
+      allowHeaders: isSet(object.allowHeaders)
+        ? globalThis.String(object.allowHeaders)
+        : isSet(object.allow_headers)
+        ? globalThis.String(object.allow_headers)
+        : "",
+      exposeHeaders: isSet(object.exposeHeaders)
+        ? globalThis.String(object.exposeHeaders)
+        : isSet(object.expose_headers)
+        ? globalThis.String(object.expose_headers)
+        : "",
+      maxAge: isSet(object.maxAge)
+        ? globalThis.String(object.maxAge)
+        : isSet(object.max_age)
+        ? globalThis.String(object.max_age)
+        : "",
+      allowCredentials: isSet(object.allowCredentials)
+        ? Boolean(object.allowCredentials)
+        : isSet(object.allow_credentials)
+        ? Boolean(object.allow_credentials)
+        : undefined,
+      filterEnabled: isSet(object.filterEnabled)
+        ? RuntimeFractionalPercent.fromJSON(object.filterEnabled)
+        : isSet(object.filter_enabled)
+        ? RuntimeFractionalPercent.fromJSON(object.filter_enabled)
+        : undefined,
+      shadowEnabled: isSet(object.shadowEnabled)
+        ? RuntimeFractionalPercent.fromJSON(object.shadowEnabled)
+        : isSet(object.shadow_enabled)
+        ? RuntimeFractionalPercent.fromJSON(object.shadow_enabled)
+        : undefined,
+      allowPrivateNetworkAccess: isSet(object.allowPrivateNetworkAccess)
+        ? Boolean(object.allowPrivateNetworkAccess)
+        : isSet(object.allow_private_network_access)
+        ? Boolean(object.allow_private_network_access)
+        : undefined,
+      forwardNotMatchingPreflights: isSet(object.forwardNotMatchingPreflights)
+        ? Boolean(object.forwardNotMatchingPreflights)
+        : isSet(object.forward_not_matching_preflights)
+        ? Boolean(object.forward_not_matching_preflights)
+        : undefined,
+    };
+  },
+
+  toJSON(message: CorsPolicy): unknown {
+    const obj: any = {};
+    if (message.allowOriginStringMatch?.length) {
+      obj.allowOriginStringMatch = message.allowOriginStringMatch.map((e) => StringMatcher.toJSON(e));
+    }
+    if (message.allowMethods !== "") {
+      obj.allowMethods = message.allowMethods;
+    }
+    if (message.allowHeaders !== "") {
+      obj.allowHeaders = message.allowHeaders;
+    }
+    if (message.exposeHeaders !== "") {
+      obj.exposeHeaders = message.exposeHeaders;
+    }
+    if (message.maxAge !== "") {
+      obj.maxAge = message.maxAge;
+    }
+    if (message.allowCredentials !== undefined) {
+      obj.allowCredentials = message.allowCredentials;
+    }
+    if (message.filterEnabled !== undefined) {
+      obj.filterEnabled = RuntimeFractionalPercent.toJSON(message.filterEnabled);
+    }
+    if (message.shadowEnabled !== undefined) {
+      obj.shadowEnabled = RuntimeFractionalPercent.toJSON(message.shadowEnabled);
+    }
+    if (message.allowPrivateNetworkAccess !== undefined) {
+      obj.allowPrivateNetworkAccess = message.allowPrivateNetworkAccess;
+    }
+    if (message.forwardNotMatchingPreflights !== undefined) {
+      obj.forwardNotMatchingPreflights = message.forwardNotMatchingPreflights;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CorsPolicy>): CorsPolicy {
+    return CorsPolicy.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CorsPolicy>): CorsPolicy {
+    const message = createBaseCorsPolicy();
+    message.allowOriginStringMatch = object.allowOriginStringMatch?.map((e) => StringMatcher.fromPartial(e)) || [];
+    message.allowMethods = object.allowMethods ?? "";
+    message.allowHeaders = object.allowHeaders ?? "";
+    message.exposeHeaders = object.exposeHeaders ?? "";
+    message.maxAge = object.maxAge ?? "";
+    message.allowCredentials = object.allowCredentials ?? undefined;
+    message.filterEnabled = (object.filterEnabled !== undefined && object.filterEnabled !== null)
+      ? RuntimeFractionalPercent.fromPartial(object.filterEnabled)
+      : undefined;
+    message.shadowEnabled = (object.shadowEnabled !== undefined && object.shadowEnabled !== null)
+      ? RuntimeFractionalPercent.fromPartial(object.shadowEnabled)
+      : undefined;
+    message.allowPrivateNetworkAccess = object.allowPrivateNetworkAccess ?? undefined;
+    message.forwardNotMatchingPreflights = object.forwardNotMatchingPreflights ?? undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(CorsPolicy.$type, CorsPolicy);
+
+function createBaseRouteAction(): RouteAction {
+  return {
+    cluster: undefined,
+    clusterHeader: undefined,
+    weightedClusters: undefined,
+    clusterSpecifierPlugin: undefined,
+    inlineClusterSpecifierPlugin: undefined,
+    clusterNotFoundResponseCode: 0,
+    metadataMatch: undefined,
+    prefixRewrite: "",
+    regexRewrite: undefined,
+    pathRewritePolicy: undefined,
+    pathRewrite: "",
+    hostRewriteLiteral: undefined,
+    autoHostRewrite: undefined,
+    hostRewriteHeader: undefined,
+    hostRewritePathRegex: undefined,
+    hostRewrite: undefined,
+    appendXForwardedHost: false,
+    timeout: undefined,
+    idleTimeout: undefined,
+    flushTimeout: undefined,
+    earlyDataPolicy: undefined,
+    retryPolicy: undefined,
+    retryPolicyTypedConfig: undefined,
+    requestMirrorPolicies: [],
+    priority: 0,
+    rateLimits: [],
+    includeVhRateLimits: undefined,
+    hashPolicy: [],
+    cors: undefined,
+    maxGrpcTimeout: undefined,
+    grpcTimeoutOffset: undefined,
+    upgradeConfigs: [],
+    internalRedirectPolicy: undefined,
+    internalRedirectAction: 0,
+    maxInternalRedirects: undefined,
+    hedgePolicy: undefined,
+    maxStreamDuration: undefined,
+  };
 }
 
 export const RouteAction: MessageFns<RouteAction, "envoy.config.route.v3.RouteAction"> = {
   $type: "envoy.config.route.v3.RouteAction" as const,
 
-  encode(_: RouteAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: RouteAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cluster !== undefined) {
+      writer.uint32(10).string(message.cluster);
+    }
+    if (message.clusterHeader !== undefined) {
+      writer.uint32(18).string(message.clusterHeader);
+    }
+    if (message.weightedClusters !== undefined) {
+      WeightedCluster.encode(message.weightedClusters, writer.uint32(26).fork()).join();
+    }
+    if (message.clusterSpecifierPlugin !== undefined) {
+      writer.uint32(298).string(message.clusterSpecifierPlugin);
+    }
+    if (message.inlineClusterSpecifierPlugin !== undefined) {
+      ClusterSpecifierPlugin.encode(message.inlineClusterSpecifierPlugin, writer.uint32(314).fork()).join();
+    }
+    if (message.clusterNotFoundResponseCode !== 0) {
+      writer.uint32(160).int32(message.clusterNotFoundResponseCode);
+    }
+    if (message.metadataMatch !== undefined) {
+      Metadata.encode(message.metadataMatch, writer.uint32(34).fork()).join();
+    }
+    if (message.prefixRewrite !== "") {
+      writer.uint32(42).string(message.prefixRewrite);
+    }
+    if (message.regexRewrite !== undefined) {
+      RegexMatchAndSubstitute.encode(message.regexRewrite, writer.uint32(258).fork()).join();
+    }
+    if (message.pathRewritePolicy !== undefined) {
+      TypedExtensionConfig.encode(message.pathRewritePolicy, writer.uint32(330).fork()).join();
+    }
+    if (message.pathRewrite !== "") {
+      writer.uint32(362).string(message.pathRewrite);
+    }
+    if (message.hostRewriteLiteral !== undefined) {
+      writer.uint32(50).string(message.hostRewriteLiteral);
+    }
+    if (message.autoHostRewrite !== undefined) {
+      BoolValue.encode({ value: message.autoHostRewrite! }, writer.uint32(58).fork()).join();
+    }
+    if (message.hostRewriteHeader !== undefined) {
+      writer.uint32(234).string(message.hostRewriteHeader);
+    }
+    if (message.hostRewritePathRegex !== undefined) {
+      RegexMatchAndSubstitute.encode(message.hostRewritePathRegex, writer.uint32(282).fork()).join();
+    }
+    if (message.hostRewrite !== undefined) {
+      writer.uint32(354).string(message.hostRewrite);
+    }
+    if (message.appendXForwardedHost !== false) {
+      writer.uint32(304).bool(message.appendXForwardedHost);
+    }
+    if (message.timeout !== undefined) {
+      Duration.encode(message.timeout, writer.uint32(66).fork()).join();
+    }
+    if (message.idleTimeout !== undefined) {
+      Duration.encode(message.idleTimeout, writer.uint32(194).fork()).join();
+    }
+    if (message.flushTimeout !== undefined) {
+      Duration.encode(message.flushTimeout, writer.uint32(338).fork()).join();
+    }
+    if (message.earlyDataPolicy !== undefined) {
+      TypedExtensionConfig.encode(message.earlyDataPolicy, writer.uint32(322).fork()).join();
+    }
+    if (message.retryPolicy !== undefined) {
+      RetryPolicy.encode(message.retryPolicy, writer.uint32(74).fork()).join();
+    }
+    if (message.retryPolicyTypedConfig !== undefined) {
+      Any.encode(message.retryPolicyTypedConfig, writer.uint32(266).fork()).join();
+    }
+    for (const v of message.requestMirrorPolicies) {
+      RouteAction_RequestMirrorPolicy.encode(v!, writer.uint32(242).fork()).join();
+    }
+    if (message.priority !== 0) {
+      writer.uint32(88).int32(message.priority);
+    }
+    for (const v of message.rateLimits) {
+      RateLimit.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.includeVhRateLimits !== undefined) {
+      BoolValue.encode({ value: message.includeVhRateLimits! }, writer.uint32(114).fork()).join();
+    }
+    for (const v of message.hashPolicy) {
+      RouteAction_HashPolicy.encode(v!, writer.uint32(122).fork()).join();
+    }
+    if (message.cors !== undefined) {
+      CorsPolicy.encode(message.cors, writer.uint32(138).fork()).join();
+    }
+    if (message.maxGrpcTimeout !== undefined) {
+      Duration.encode(message.maxGrpcTimeout, writer.uint32(186).fork()).join();
+    }
+    if (message.grpcTimeoutOffset !== undefined) {
+      Duration.encode(message.grpcTimeoutOffset, writer.uint32(226).fork()).join();
+    }
+    for (const v of message.upgradeConfigs) {
+      RouteAction_UpgradeConfig.encode(v!, writer.uint32(202).fork()).join();
+    }
+    if (message.internalRedirectPolicy !== undefined) {
+      InternalRedirectPolicy.encode(message.internalRedirectPolicy, writer.uint32(274).fork()).join();
+    }
+    if (message.internalRedirectAction !== 0) {
+      writer.uint32(208).int32(message.internalRedirectAction);
+    }
+    if (message.maxInternalRedirects !== undefined) {
+      UInt32Value.encode({ value: message.maxInternalRedirects! }, writer.uint32(250).fork()).join();
+    }
+    if (message.hedgePolicy !== undefined) {
+      HedgePolicy.encode(message.hedgePolicy, writer.uint32(218).fork()).join();
+    }
+    if (message.maxStreamDuration !== undefined) {
+      RouteAction_MaxStreamDuration.encode(message.maxStreamDuration, writer.uint32(290).fork()).join();
+    }
     return writer;
   },
 
@@ -177,6 +3650,302 @@ export const RouteAction: MessageFns<RouteAction, "envoy.config.route.v3.RouteAc
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cluster = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.clusterHeader = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.weightedClusters = WeightedCluster.decode(reader, reader.uint32());
+            continue;
+          }
+          case 37: {
+            if (tag !== 298) {
+              break;
+            }
+
+            message.clusterSpecifierPlugin = reader.string();
+            continue;
+          }
+          case 39: {
+            if (tag !== 314) {
+              break;
+            }
+
+            message.inlineClusterSpecifierPlugin = ClusterSpecifierPlugin.decode(reader, reader.uint32());
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.clusterNotFoundResponseCode = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.metadataMatch = Metadata.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.prefixRewrite = reader.string();
+            continue;
+          }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.regexRewrite = RegexMatchAndSubstitute.decode(reader, reader.uint32());
+            continue;
+          }
+          case 41: {
+            if (tag !== 330) {
+              break;
+            }
+
+            message.pathRewritePolicy = TypedExtensionConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 45: {
+            if (tag !== 362) {
+              break;
+            }
+
+            message.pathRewrite = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.hostRewriteLiteral = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.autoHostRewrite = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 29: {
+            if (tag !== 234) {
+              break;
+            }
+
+            message.hostRewriteHeader = reader.string();
+            continue;
+          }
+          case 35: {
+            if (tag !== 282) {
+              break;
+            }
+
+            message.hostRewritePathRegex = RegexMatchAndSubstitute.decode(reader, reader.uint32());
+            continue;
+          }
+          case 44: {
+            if (tag !== 354) {
+              break;
+            }
+
+            message.hostRewrite = reader.string();
+            continue;
+          }
+          case 38: {
+            if (tag !== 304) {
+              break;
+            }
+
+            message.appendXForwardedHost = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.timeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.idleTimeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 42: {
+            if (tag !== 338) {
+              break;
+            }
+
+            message.flushTimeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.earlyDataPolicy = TypedExtensionConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.retryPolicy = RetryPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 33: {
+            if (tag !== 266) {
+              break;
+            }
+
+            message.retryPolicyTypedConfig = Any.decode(reader, reader.uint32());
+            continue;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.requestMirrorPolicies.push(RouteAction_RequestMirrorPolicy.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.rateLimits.push(RateLimit.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.includeVhRateLimits = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.hashPolicy.push(RouteAction_HashPolicy.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.cors = CorsPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.maxGrpcTimeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.grpcTimeoutOffset = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.upgradeConfigs.push(RouteAction_UpgradeConfig.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 34: {
+            if (tag !== 274) {
+              break;
+            }
+
+            message.internalRedirectPolicy = InternalRedirectPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 26: {
+            if (tag !== 208) {
+              break;
+            }
+
+            message.internalRedirectAction = reader.int32() as any;
+            continue;
+          }
+          case 31: {
+            if (tag !== 250) {
+              break;
+            }
+
+            message.maxInternalRedirects = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.hedgePolicy = HedgePolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 36: {
+            if (tag !== 290) {
+              break;
+            }
+
+            message.maxStreamDuration = RouteAction_MaxStreamDuration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -189,20 +3958,380 @@ export const RouteAction: MessageFns<RouteAction, "envoy.config.route.v3.RouteAc
     }
   },
 
-  fromJSON(_: any): RouteAction {
-    return {};
+  fromJSON(object: any): RouteAction {
+    return {
+      cluster: isSet(object.cluster) ? globalThis.String(object.cluster) : undefined,
+      clusterHeader: isSet(object.clusterHeader)
+        ? globalThis.String(object.clusterHeader)
+        : isSet(object.cluster_header)
+        ? globalThis.String(object.cluster_header)
+        : undefined,
+      weightedClusters: isSet(object.weightedClusters)
+        ? WeightedCluster.fromJSON(object.weightedClusters)
+        : isSet(object.weighted_clusters)
+        ? WeightedCluster.fromJSON(object.weighted_clusters)
+        : undefined,
+      clusterSpecifierPlugin: isSet(object.clusterSpecifierPlugin)
+        ? globalThis.String(object.clusterSpecifierPlugin)
+        : isSet(object.cluster_specifier_plugin)
+        ? globalThis.String(object.cluster_specifier_plugin)
+        : undefined,
+      inlineClusterSpecifierPlugin: isSet(object.inlineClusterSpecifierPlugin)
+        ? ClusterSpecifierPlugin.fromJSON(object.inlineClusterSpecifierPlugin)
+        : isSet(object.inline_cluster_specifier_plugin)
+        ? ClusterSpecifierPlugin.fromJSON(object.inline_cluster_specifier_plugin)
+        : undefined,
+      clusterNotFoundResponseCode: isSet(object.clusterNotFoundResponseCode)
+        ? routeAction_ClusterNotFoundResponseCodeFromJSON(object.clusterNotFoundResponseCode)
+        : isSet(object.cluster_not_found_response_code)
+        ? routeAction_ClusterNotFoundResponseCodeFromJSON(object.cluster_not_found_response_code)
+        : 0,
+      metadataMatch: isSet(object.metadataMatch)
+        ? Metadata.fromJSON(object.metadataMatch)
+        : isSet(object.metadata_match)
+        ? Metadata.fromJSON(object.metadata_match)
+        : undefined,
+      prefixRewrite: isSet(object.prefixRewrite)
+        ? globalThis.String(object.prefixRewrite)
+        : isSet(object.prefix_rewrite)
+        ? globalThis.String(object.prefix_rewrite)
+        : "",
+      regexRewrite: isSet(object.regexRewrite)
+        ? RegexMatchAndSubstitute.fromJSON(object.regexRewrite)
+        : isSet(object.regex_rewrite)
+        ? RegexMatchAndSubstitute.fromJSON(object.regex_rewrite)
+        : undefined,
+      pathRewritePolicy: isSet(object.pathRewritePolicy)
+        ? TypedExtensionConfig.fromJSON(object.pathRewritePolicy)
+        : isSet(object.path_rewrite_policy)
+        ? TypedExtensionConfig.fromJSON(object.path_rewrite_policy)
+        : undefined,
+      pathRewrite: isSet(object.pathRewrite)
+        ? globalThis.String(object.pathRewrite)
+        : isSet(object.path_rewrite)
+        ? globalThis.String(object.path_rewrite)
+        : "",
+      hostRewriteLiteral: isSet(object.hostRewriteLiteral)
+        ? globalThis.String(object.hostRewriteLiteral)
+        : isSet(object.host_rewrite_literal)
+        ? globalThis.String(object.host_rewrite_literal)
+        : undefined,
+      autoHostRewrite: isSet(object.autoHostRewrite)
+        ? Boolean(object.autoHostRewrite)
+        : isSet(object.auto_host_rewrite)
+        ? Boolean(object.auto_host_rewrite)
+        : undefined,
+      hostRewriteHeader: isSet(object.hostRewriteHeader)
+        ? globalThis.String(object.hostRewriteHeader)
+        : isSet(object.host_rewrite_header)
+        ? globalThis.String(object.host_rewrite_header)
+        : undefined,
+      hostRewritePathRegex: isSet(object.hostRewritePathRegex)
+        ? RegexMatchAndSubstitute.fromJSON(object.hostRewritePathRegex)
+        : isSet(object.host_rewrite_path_regex)
+        ? RegexMatchAndSubstitute.fromJSON(object.host_rewrite_path_regex)
+        : undefined,
+      hostRewrite: isSet(object.hostRewrite)
+        ? globalThis.String(object.hostRewrite)
+        : isSet(object.host_rewrite)
+        ? globalThis.String(object.host_rewrite)
+        : undefined,
+      appendXForwardedHost: isSet(object.appendXForwardedHost)
+        ? globalThis.Boolean(object.appendXForwardedHost)
+        : isSet(object.append_x_forwarded_host)
+        ? globalThis.Boolean(object.append_x_forwarded_host)
+        : false,
+      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
+      idleTimeout: isSet(object.idleTimeout)
+        ? Duration.fromJSON(object.idleTimeout)
+        : isSet(object.idle_timeout)
+        ? Duration.fromJSON(object.idle_timeout)
+        : undefined,
+      flushTimeout: isSet(object.flushTimeout)
+        ? Duration.fromJSON(object.flushTimeout)
+        : isSet(object.flush_timeout)
+        ? Duration.fromJSON(object.flush_timeout)
+        : undefined,
+      earlyDataPolicy: isSet(object.earlyDataPolicy)
+        ? TypedExtensionConfig.fromJSON(object.earlyDataPolicy)
+        : isSet(object.early_data_policy)
+        ? TypedExtensionConfig.fromJSON(object.early_data_policy)
+        : undefined,
+      retryPolicy: isSet(object.retryPolicy)
+        ? RetryPolicy.fromJSON(object.retryPolicy)
+        : isSet(object.retry_policy)
+        ? RetryPolicy.fromJSON(object.retry_policy)
+        : undefined,
+      retryPolicyTypedConfig: isSet(object.retryPolicyTypedConfig)
+        ? Any.fromJSON(object.retryPolicyTypedConfig)
+        : isSet(object.retry_policy_typed_config)
+        ? Any.fromJSON(object.retry_policy_typed_config)
+        : undefined,
+      requestMirrorPolicies: globalThis.Array.isArray(object?.requestMirrorPolicies)
+        ? object.requestMirrorPolicies.map((e: any) => RouteAction_RequestMirrorPolicy.fromJSON(e))
+        : globalThis.Array.isArray(object?.request_mirror_policies)
+        ? object.request_mirror_policies.map((e: any) => RouteAction_RequestMirrorPolicy.fromJSON(e))
+        : [],
+      priority: isSet(object.priority) ? routingPriorityFromJSON(object.priority) : 0,
+      rateLimits: globalThis.Array.isArray(object?.rateLimits)
+        ? object.rateLimits.map((e: any) => RateLimit.fromJSON(e))
+        : globalThis.Array.isArray(object?.rate_limits)
+        ? object.rate_limits.map((e: any) => RateLimit.fromJSON(e))
+        : [],
+      includeVhRateLimits: isSet(object.includeVhRateLimits)
+        ? Boolean(object.includeVhRateLimits)
+        : isSet(object.include_vh_rate_limits)
+        ? Boolean(object.include_vh_rate_limits)
+        : undefined,
+      hashPolicy: globalThis.Array.isArray(object?.hashPolicy)
+        ? object.hashPolicy.map((e: any) => RouteAction_HashPolicy.fromJSON(e))
+        : globalThis.Array.isArray(object?.hash_policy)
+        ? object.hash_policy.map((e: any) => RouteAction_HashPolicy.fromJSON(e))
+        : [],
+      cors: isSet(object.cors) ? CorsPolicy.fromJSON(object.cors) : undefined,
+      maxGrpcTimeout: isSet(object.maxGrpcTimeout)
+        ? Duration.fromJSON(object.maxGrpcTimeout)
+        : isSet(object.max_grpc_timeout)
+        ? Duration.fromJSON(object.max_grpc_timeout)
+        : undefined,
+      grpcTimeoutOffset: isSet(object.grpcTimeoutOffset)
+        ? Duration.fromJSON(object.grpcTimeoutOffset)
+        : isSet(object.grpc_timeout_offset)
+        ? Duration.fromJSON(object.grpc_timeout_offset)
+        : undefined,
+      upgradeConfigs: globalThis.Array.isArray(object?.upgradeConfigs)
+        ? object.upgradeConfigs.map((e: any) => RouteAction_UpgradeConfig.fromJSON(e))
+        : globalThis.Array.isArray(object?.upgrade_configs)
+        ? object.upgrade_configs.map((e: any) => RouteAction_UpgradeConfig.fromJSON(e))
+        : [],
+      internalRedirectPolicy: isSet(object.internalRedirectPolicy)
+        ? InternalRedirectPolicy.fromJSON(object.internalRedirectPolicy)
+        : isSet(object.internal_redirect_policy)
+        ? InternalRedirectPolicy.fromJSON(object.internal_redirect_policy)
+        : undefined,
+      internalRedirectAction: isSet(object.internalRedirectAction)
+        ? routeAction_InternalRedirectActionFromJSON(object.internalRedirectAction)
+        : isSet(object.internal_redirect_action)
+        ? routeAction_InternalRedirectActionFromJSON(object.internal_redirect_action)
+        : 0,
+      maxInternalRedirects: isSet(object.maxInternalRedirects)
+        ? Number(object.maxInternalRedirects)
+        : isSet(object.max_internal_redirects)
+        ? Number(object.max_internal_redirects)
+        : undefined,
+      hedgePolicy: isSet(object.hedgePolicy)
+        ? HedgePolicy.fromJSON(object.hedgePolicy)
+        : isSet(object.hedge_policy)
+        ? HedgePolicy.fromJSON(object.hedge_policy)
+        : undefined,
+      maxStreamDuration: isSet(object.maxStreamDuration)
+        ? RouteAction_MaxStreamDuration.fromJSON(object.maxStreamDuration)
+        : isSet(object.max_stream_duration)
+        ? RouteAction_MaxStreamDuration.fromJSON(object.max_stream_duration)
+        : undefined,
+    };
   },
 
-  toJSON(_: RouteAction): unknown {
+  toJSON(message: RouteAction): unknown {
     const obj: any = {};
+    if (message.cluster !== undefined) {
+      obj.cluster = message.cluster;
+    }
+    if (message.clusterHeader !== undefined) {
+      obj.clusterHeader = message.clusterHeader;
+    }
+    if (message.weightedClusters !== undefined) {
+      obj.weightedClusters = WeightedCluster.toJSON(message.weightedClusters);
+    }
+    if (message.clusterSpecifierPlugin !== undefined) {
+      obj.clusterSpecifierPlugin = message.clusterSpecifierPlugin;
+    }
+    if (message.inlineClusterSpecifierPlugin !== undefined) {
+      obj.inlineClusterSpecifierPlugin = ClusterSpecifierPlugin.toJSON(message.inlineClusterSpecifierPlugin);
+    }
+    if (message.clusterNotFoundResponseCode !== 0) {
+      obj.clusterNotFoundResponseCode = routeAction_ClusterNotFoundResponseCodeToJSON(
+        message.clusterNotFoundResponseCode,
+      );
+    }
+    if (message.metadataMatch !== undefined) {
+      obj.metadataMatch = Metadata.toJSON(message.metadataMatch);
+    }
+    if (message.prefixRewrite !== "") {
+      obj.prefixRewrite = message.prefixRewrite;
+    }
+    if (message.regexRewrite !== undefined) {
+      obj.regexRewrite = RegexMatchAndSubstitute.toJSON(message.regexRewrite);
+    }
+    if (message.pathRewritePolicy !== undefined) {
+      obj.pathRewritePolicy = TypedExtensionConfig.toJSON(message.pathRewritePolicy);
+    }
+    if (message.pathRewrite !== "") {
+      obj.pathRewrite = message.pathRewrite;
+    }
+    if (message.hostRewriteLiteral !== undefined) {
+      obj.hostRewriteLiteral = message.hostRewriteLiteral;
+    }
+    if (message.autoHostRewrite !== undefined) {
+      obj.autoHostRewrite = message.autoHostRewrite;
+    }
+    if (message.hostRewriteHeader !== undefined) {
+      obj.hostRewriteHeader = message.hostRewriteHeader;
+    }
+    if (message.hostRewritePathRegex !== undefined) {
+      obj.hostRewritePathRegex = RegexMatchAndSubstitute.toJSON(message.hostRewritePathRegex);
+    }
+    if (message.hostRewrite !== undefined) {
+      obj.hostRewrite = message.hostRewrite;
+    }
+    if (message.appendXForwardedHost !== false) {
+      obj.appendXForwardedHost = message.appendXForwardedHost;
+    }
+    if (message.timeout !== undefined) {
+      obj.timeout = Duration.toJSON(message.timeout);
+    }
+    if (message.idleTimeout !== undefined) {
+      obj.idleTimeout = Duration.toJSON(message.idleTimeout);
+    }
+    if (message.flushTimeout !== undefined) {
+      obj.flushTimeout = Duration.toJSON(message.flushTimeout);
+    }
+    if (message.earlyDataPolicy !== undefined) {
+      obj.earlyDataPolicy = TypedExtensionConfig.toJSON(message.earlyDataPolicy);
+    }
+    if (message.retryPolicy !== undefined) {
+      obj.retryPolicy = RetryPolicy.toJSON(message.retryPolicy);
+    }
+    if (message.retryPolicyTypedConfig !== undefined) {
+      obj.retryPolicyTypedConfig = Any.toJSON(message.retryPolicyTypedConfig);
+    }
+    if (message.requestMirrorPolicies?.length) {
+      obj.requestMirrorPolicies = message.requestMirrorPolicies.map((e) => RouteAction_RequestMirrorPolicy.toJSON(e));
+    }
+    if (message.priority !== 0) {
+      obj.priority = routingPriorityToJSON(message.priority);
+    }
+    if (message.rateLimits?.length) {
+      obj.rateLimits = message.rateLimits.map((e) => RateLimit.toJSON(e));
+    }
+    if (message.includeVhRateLimits !== undefined) {
+      obj.includeVhRateLimits = message.includeVhRateLimits;
+    }
+    if (message.hashPolicy?.length) {
+      obj.hashPolicy = message.hashPolicy.map((e) => RouteAction_HashPolicy.toJSON(e));
+    }
+    if (message.cors !== undefined) {
+      obj.cors = CorsPolicy.toJSON(message.cors);
+    }
+    if (message.maxGrpcTimeout !== undefined) {
+      obj.maxGrpcTimeout = Duration.toJSON(message.maxGrpcTimeout);
+    }
+    if (message.grpcTimeoutOffset !== undefined) {
+      obj.grpcTimeoutOffset = Duration.toJSON(message.grpcTimeoutOffset);
+    }
+    if (message.upgradeConfigs?.length) {
+      obj.upgradeConfigs = message.upgradeConfigs.map((e) => RouteAction_UpgradeConfig.toJSON(e));
+    }
+    if (message.internalRedirectPolicy !== undefined) {
+      obj.internalRedirectPolicy = InternalRedirectPolicy.toJSON(message.internalRedirectPolicy);
+    }
+    if (message.internalRedirectAction !== 0) {
+      obj.internalRedirectAction = routeAction_InternalRedirectActionToJSON(message.internalRedirectAction);
+    }
+    if (message.maxInternalRedirects !== undefined) {
+      obj.maxInternalRedirects = message.maxInternalRedirects;
+    }
+    if (message.hedgePolicy !== undefined) {
+      obj.hedgePolicy = HedgePolicy.toJSON(message.hedgePolicy);
+    }
+    if (message.maxStreamDuration !== undefined) {
+      obj.maxStreamDuration = RouteAction_MaxStreamDuration.toJSON(message.maxStreamDuration);
+    }
     return obj;
   },
 
   create(base?: DeepPartial<RouteAction>): RouteAction {
     return RouteAction.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<RouteAction>): RouteAction {
+  fromPartial(object: DeepPartial<RouteAction>): RouteAction {
     const message = createBaseRouteAction();
+    message.cluster = object.cluster ?? undefined;
+    message.clusterHeader = object.clusterHeader ?? undefined;
+    message.weightedClusters = (object.weightedClusters !== undefined && object.weightedClusters !== null)
+      ? WeightedCluster.fromPartial(object.weightedClusters)
+      : undefined;
+    message.clusterSpecifierPlugin = object.clusterSpecifierPlugin ?? undefined;
+    message.inlineClusterSpecifierPlugin =
+      (object.inlineClusterSpecifierPlugin !== undefined && object.inlineClusterSpecifierPlugin !== null)
+        ? ClusterSpecifierPlugin.fromPartial(object.inlineClusterSpecifierPlugin)
+        : undefined;
+    message.clusterNotFoundResponseCode = object.clusterNotFoundResponseCode ?? 0;
+    message.metadataMatch = (object.metadataMatch !== undefined && object.metadataMatch !== null)
+      ? Metadata.fromPartial(object.metadataMatch)
+      : undefined;
+    message.prefixRewrite = object.prefixRewrite ?? "";
+    message.regexRewrite = (object.regexRewrite !== undefined && object.regexRewrite !== null)
+      ? RegexMatchAndSubstitute.fromPartial(object.regexRewrite)
+      : undefined;
+    message.pathRewritePolicy = (object.pathRewritePolicy !== undefined && object.pathRewritePolicy !== null)
+      ? TypedExtensionConfig.fromPartial(object.pathRewritePolicy)
+      : undefined;
+    message.pathRewrite = object.pathRewrite ?? "";
+    message.hostRewriteLiteral = object.hostRewriteLiteral ?? undefined;
+    message.autoHostRewrite = object.autoHostRewrite ?? undefined;
+    message.hostRewriteHeader = object.hostRewriteHeader ?? undefined;
+    message.hostRewritePathRegex = (object.hostRewritePathRegex !== undefined && object.hostRewritePathRegex !== null)
+      ? RegexMatchAndSubstitute.fromPartial(object.hostRewritePathRegex)
+      : undefined;
+    message.hostRewrite = object.hostRewrite ?? undefined;
+    message.appendXForwardedHost = object.appendXForwardedHost ?? false;
+    message.timeout = (object.timeout !== undefined && object.timeout !== null)
+      ? Duration.fromPartial(object.timeout)
+      : undefined;
+    message.idleTimeout = (object.idleTimeout !== undefined && object.idleTimeout !== null)
+      ? Duration.fromPartial(object.idleTimeout)
+      : undefined;
+    message.flushTimeout = (object.flushTimeout !== undefined && object.flushTimeout !== null)
+      ? Duration.fromPartial(object.flushTimeout)
+      : undefined;
+    message.earlyDataPolicy = (object.earlyDataPolicy !== undefined && object.earlyDataPolicy !== null)
+      ? TypedExtensionConfig.fromPartial(object.earlyDataPolicy)
+      : undefined;
+    message.retryPolicy = (object.retryPolicy !== undefined && object.retryPolicy !== null)
+      ? RetryPolicy.fromPartial(object.retryPolicy)
+      : undefined;
+    message.retryPolicyTypedConfig =
+      (object.retryPolicyTypedConfig !== undefined && object.retryPolicyTypedConfig !== null)
+        ? Any.fromPartial(object.retryPolicyTypedConfig)
+        : undefined;
+    message.requestMirrorPolicies =
+      object.requestMirrorPolicies?.map((e) => RouteAction_RequestMirrorPolicy.fromPartial(e)) || [];
+    message.priority = object.priority ?? 0;
+    message.rateLimits = object.rateLimits?.map((e) => RateLimit.fromPartial(e)) || [];
+    message.includeVhRateLimits = object.includeVhRateLimits ?? undefined;
+    message.hashPolicy = object.hashPolicy?.map((e) => RouteAction_HashPolicy.fromPartial(e)) || [];
+    message.cors = (object.cors !== undefined && object.cors !== null)
+      ? CorsPolicy.fromPartial(object.cors)
+      : undefined;
+    message.maxGrpcTimeout = (object.maxGrpcTimeout !== undefined && object.maxGrpcTimeout !== null)
+      ? Duration.fromPartial(object.maxGrpcTimeout)
+      : undefined;
+    message.grpcTimeoutOffset = (object.grpcTimeoutOffset !== undefined && object.grpcTimeoutOffset !== null)
+      ? Duration.fromPartial(object.grpcTimeoutOffset)
+      : undefined;
+    message.upgradeConfigs = object.upgradeConfigs?.map((e) => RouteAction_UpgradeConfig.fromPartial(e)) || [];
+    message.internalRedirectPolicy =
+      (object.internalRedirectPolicy !== undefined && object.internalRedirectPolicy !== null)
+        ? InternalRedirectPolicy.fromPartial(object.internalRedirectPolicy)
+        : undefined;
+    message.internalRedirectAction = object.internalRedirectAction ?? 0;
+    message.maxInternalRedirects = object.maxInternalRedirects ?? undefined;
+    message.hedgePolicy = (object.hedgePolicy !== undefined && object.hedgePolicy !== null)
+      ? HedgePolicy.fromPartial(object.hedgePolicy)
+      : undefined;
+    message.maxStreamDuration = (object.maxStreamDuration !== undefined && object.maxStreamDuration !== null)
+      ? RouteAction_MaxStreamDuration.fromPartial(object.maxStreamDuration)
+      : undefined;
     return message;
   },
 };
@@ -1153,6 +5282,353 @@ export const RouteAction_HashPolicy_FilterState: MessageFns<
 
 messageTypeRegistry.set(RouteAction_HashPolicy_FilterState.$type, RouteAction_HashPolicy_FilterState);
 
+function createBaseRouteAction_UpgradeConfig(): RouteAction_UpgradeConfig {
+  return { upgradeType: "", enabled: undefined, connectConfig: undefined };
+}
+
+export const RouteAction_UpgradeConfig: MessageFns<
+  RouteAction_UpgradeConfig,
+  "envoy.config.route.v3.RouteAction.UpgradeConfig"
+> = {
+  $type: "envoy.config.route.v3.RouteAction.UpgradeConfig" as const,
+
+  encode(message: RouteAction_UpgradeConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.upgradeType !== "") {
+      writer.uint32(10).string(message.upgradeType);
+    }
+    if (message.enabled !== undefined) {
+      BoolValue.encode({ value: message.enabled! }, writer.uint32(18).fork()).join();
+    }
+    if (message.connectConfig !== undefined) {
+      RouteAction_UpgradeConfig_ConnectConfig.encode(message.connectConfig, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteAction_UpgradeConfig {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteAction_UpgradeConfig();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.upgradeType = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.enabled = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.connectConfig = RouteAction_UpgradeConfig_ConnectConfig.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RouteAction_UpgradeConfig {
+    return {
+      upgradeType: isSet(object.upgradeType)
+        ? globalThis.String(object.upgradeType)
+        : isSet(object.upgrade_type)
+        ? globalThis.String(object.upgrade_type)
+        : "",
+      enabled: isSet(object.enabled) ? Boolean(object.enabled) : undefined,
+      connectConfig: isSet(object.connectConfig)
+        ? RouteAction_UpgradeConfig_ConnectConfig.fromJSON(object.connectConfig)
+        : isSet(object.connect_config)
+        ? RouteAction_UpgradeConfig_ConnectConfig.fromJSON(object.connect_config)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RouteAction_UpgradeConfig): unknown {
+    const obj: any = {};
+    if (message.upgradeType !== "") {
+      obj.upgradeType = message.upgradeType;
+    }
+    if (message.enabled !== undefined) {
+      obj.enabled = message.enabled;
+    }
+    if (message.connectConfig !== undefined) {
+      obj.connectConfig = RouteAction_UpgradeConfig_ConnectConfig.toJSON(message.connectConfig);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RouteAction_UpgradeConfig>): RouteAction_UpgradeConfig {
+    return RouteAction_UpgradeConfig.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RouteAction_UpgradeConfig>): RouteAction_UpgradeConfig {
+    const message = createBaseRouteAction_UpgradeConfig();
+    message.upgradeType = object.upgradeType ?? "";
+    message.enabled = object.enabled ?? undefined;
+    message.connectConfig = (object.connectConfig !== undefined && object.connectConfig !== null)
+      ? RouteAction_UpgradeConfig_ConnectConfig.fromPartial(object.connectConfig)
+      : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RouteAction_UpgradeConfig.$type, RouteAction_UpgradeConfig);
+
+function createBaseRouteAction_UpgradeConfig_ConnectConfig(): RouteAction_UpgradeConfig_ConnectConfig {
+  return { proxyProtocolConfig: undefined, allowPost: false };
+}
+
+export const RouteAction_UpgradeConfig_ConnectConfig: MessageFns<
+  RouteAction_UpgradeConfig_ConnectConfig,
+  "envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig"
+> = {
+  $type: "envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig" as const,
+
+  encode(message: RouteAction_UpgradeConfig_ConnectConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.proxyProtocolConfig !== undefined) {
+      ProxyProtocolConfig.encode(message.proxyProtocolConfig, writer.uint32(10).fork()).join();
+    }
+    if (message.allowPost !== false) {
+      writer.uint32(16).bool(message.allowPost);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteAction_UpgradeConfig_ConnectConfig {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteAction_UpgradeConfig_ConnectConfig();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.proxyProtocolConfig = ProxyProtocolConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.allowPost = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RouteAction_UpgradeConfig_ConnectConfig {
+    return {
+      proxyProtocolConfig: isSet(object.proxyProtocolConfig)
+        ? ProxyProtocolConfig.fromJSON(object.proxyProtocolConfig)
+        : isSet(object.proxy_protocol_config)
+        ? ProxyProtocolConfig.fromJSON(object.proxy_protocol_config)
+        : undefined,
+      allowPost: isSet(object.allowPost)
+        ? globalThis.Boolean(object.allowPost)
+        : isSet(object.allow_post)
+        ? globalThis.Boolean(object.allow_post)
+        : false,
+    };
+  },
+
+  toJSON(message: RouteAction_UpgradeConfig_ConnectConfig): unknown {
+    const obj: any = {};
+    if (message.proxyProtocolConfig !== undefined) {
+      obj.proxyProtocolConfig = ProxyProtocolConfig.toJSON(message.proxyProtocolConfig);
+    }
+    if (message.allowPost !== false) {
+      obj.allowPost = message.allowPost;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RouteAction_UpgradeConfig_ConnectConfig>): RouteAction_UpgradeConfig_ConnectConfig {
+    return RouteAction_UpgradeConfig_ConnectConfig.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RouteAction_UpgradeConfig_ConnectConfig>): RouteAction_UpgradeConfig_ConnectConfig {
+    const message = createBaseRouteAction_UpgradeConfig_ConnectConfig();
+    message.proxyProtocolConfig = (object.proxyProtocolConfig !== undefined && object.proxyProtocolConfig !== null)
+      ? ProxyProtocolConfig.fromPartial(object.proxyProtocolConfig)
+      : undefined;
+    message.allowPost = object.allowPost ?? false;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RouteAction_UpgradeConfig_ConnectConfig.$type, RouteAction_UpgradeConfig_ConnectConfig);
+
+function createBaseRouteAction_MaxStreamDuration(): RouteAction_MaxStreamDuration {
+  return { maxStreamDuration: undefined, grpcTimeoutHeaderMax: undefined, grpcTimeoutHeaderOffset: undefined };
+}
+
+export const RouteAction_MaxStreamDuration: MessageFns<
+  RouteAction_MaxStreamDuration,
+  "envoy.config.route.v3.RouteAction.MaxStreamDuration"
+> = {
+  $type: "envoy.config.route.v3.RouteAction.MaxStreamDuration" as const,
+
+  encode(message: RouteAction_MaxStreamDuration, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.maxStreamDuration !== undefined) {
+      Duration.encode(message.maxStreamDuration, writer.uint32(10).fork()).join();
+    }
+    if (message.grpcTimeoutHeaderMax !== undefined) {
+      Duration.encode(message.grpcTimeoutHeaderMax, writer.uint32(18).fork()).join();
+    }
+    if (message.grpcTimeoutHeaderOffset !== undefined) {
+      Duration.encode(message.grpcTimeoutHeaderOffset, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteAction_MaxStreamDuration {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteAction_MaxStreamDuration();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.maxStreamDuration = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.grpcTimeoutHeaderMax = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.grpcTimeoutHeaderOffset = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RouteAction_MaxStreamDuration {
+    return {
+      maxStreamDuration: isSet(object.maxStreamDuration)
+        ? Duration.fromJSON(object.maxStreamDuration)
+        : isSet(object.max_stream_duration)
+        ? Duration.fromJSON(object.max_stream_duration)
+        : undefined,
+      grpcTimeoutHeaderMax: isSet(object.grpcTimeoutHeaderMax)
+        ? Duration.fromJSON(object.grpcTimeoutHeaderMax)
+        : isSet(object.grpc_timeout_header_max)
+        ? Duration.fromJSON(object.grpc_timeout_header_max)
+        : undefined,
+      grpcTimeoutHeaderOffset: isSet(object.grpcTimeoutHeaderOffset)
+        ? Duration.fromJSON(object.grpcTimeoutHeaderOffset)
+        : isSet(object.grpc_timeout_header_offset)
+        ? Duration.fromJSON(object.grpc_timeout_header_offset)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RouteAction_MaxStreamDuration): unknown {
+    const obj: any = {};
+    if (message.maxStreamDuration !== undefined) {
+      obj.maxStreamDuration = Duration.toJSON(message.maxStreamDuration);
+    }
+    if (message.grpcTimeoutHeaderMax !== undefined) {
+      obj.grpcTimeoutHeaderMax = Duration.toJSON(message.grpcTimeoutHeaderMax);
+    }
+    if (message.grpcTimeoutHeaderOffset !== undefined) {
+      obj.grpcTimeoutHeaderOffset = Duration.toJSON(message.grpcTimeoutHeaderOffset);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RouteAction_MaxStreamDuration>): RouteAction_MaxStreamDuration {
+    return RouteAction_MaxStreamDuration.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RouteAction_MaxStreamDuration>): RouteAction_MaxStreamDuration {
+    const message = createBaseRouteAction_MaxStreamDuration();
+    message.maxStreamDuration = (object.maxStreamDuration !== undefined && object.maxStreamDuration !== null)
+      ? Duration.fromPartial(object.maxStreamDuration)
+      : undefined;
+    message.grpcTimeoutHeaderMax = (object.grpcTimeoutHeaderMax !== undefined && object.grpcTimeoutHeaderMax !== null)
+      ? Duration.fromPartial(object.grpcTimeoutHeaderMax)
+      : undefined;
+    message.grpcTimeoutHeaderOffset =
+      (object.grpcTimeoutHeaderOffset !== undefined && object.grpcTimeoutHeaderOffset !== null)
+        ? Duration.fromPartial(object.grpcTimeoutHeaderOffset)
+        : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RouteAction_MaxStreamDuration.$type, RouteAction_MaxStreamDuration);
+
 function createBaseRetryPolicy(): RetryPolicy {
   return {
     retryOn: "",
@@ -2005,6 +6481,2846 @@ export const RetryPolicy_RateLimitedRetryBackOff: MessageFns<
 
 messageTypeRegistry.set(RetryPolicy_RateLimitedRetryBackOff.$type, RetryPolicy_RateLimitedRetryBackOff);
 
+function createBaseHedgePolicy(): HedgePolicy {
+  return { initialRequests: undefined, additionalRequestChance: undefined, hedgeOnPerTryTimeout: false };
+}
+
+export const HedgePolicy: MessageFns<HedgePolicy, "envoy.config.route.v3.HedgePolicy"> = {
+  $type: "envoy.config.route.v3.HedgePolicy" as const,
+
+  encode(message: HedgePolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.initialRequests !== undefined) {
+      UInt32Value.encode({ value: message.initialRequests! }, writer.uint32(10).fork()).join();
+    }
+    if (message.additionalRequestChance !== undefined) {
+      FractionalPercent.encode(message.additionalRequestChance, writer.uint32(18).fork()).join();
+    }
+    if (message.hedgeOnPerTryTimeout !== false) {
+      writer.uint32(24).bool(message.hedgeOnPerTryTimeout);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HedgePolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHedgePolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.initialRequests = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.additionalRequestChance = FractionalPercent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.hedgeOnPerTryTimeout = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HedgePolicy {
+    return {
+      initialRequests: isSet(object.initialRequests)
+        ? Number(object.initialRequests)
+        : isSet(object.initial_requests)
+        ? Number(object.initial_requests)
+        : undefined,
+      additionalRequestChance: isSet(object.additionalRequestChance)
+        ? FractionalPercent.fromJSON(object.additionalRequestChance)
+        : isSet(object.additional_request_chance)
+        ? FractionalPercent.fromJSON(object.additional_request_chance)
+        : undefined,
+      hedgeOnPerTryTimeout: isSet(object.hedgeOnPerTryTimeout)
+        ? globalThis.Boolean(object.hedgeOnPerTryTimeout)
+        : isSet(object.hedge_on_per_try_timeout)
+        ? globalThis.Boolean(object.hedge_on_per_try_timeout)
+        : false,
+    };
+  },
+
+  toJSON(message: HedgePolicy): unknown {
+    const obj: any = {};
+    if (message.initialRequests !== undefined) {
+      obj.initialRequests = message.initialRequests;
+    }
+    if (message.additionalRequestChance !== undefined) {
+      obj.additionalRequestChance = FractionalPercent.toJSON(message.additionalRequestChance);
+    }
+    if (message.hedgeOnPerTryTimeout !== false) {
+      obj.hedgeOnPerTryTimeout = message.hedgeOnPerTryTimeout;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HedgePolicy>): HedgePolicy {
+    return HedgePolicy.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HedgePolicy>): HedgePolicy {
+    const message = createBaseHedgePolicy();
+    message.initialRequests = object.initialRequests ?? undefined;
+    message.additionalRequestChance =
+      (object.additionalRequestChance !== undefined && object.additionalRequestChance !== null)
+        ? FractionalPercent.fromPartial(object.additionalRequestChance)
+        : undefined;
+    message.hedgeOnPerTryTimeout = object.hedgeOnPerTryTimeout ?? false;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(HedgePolicy.$type, HedgePolicy);
+
+function createBaseRedirectAction(): RedirectAction {
+  return {
+    httpsRedirect: undefined,
+    schemeRedirect: undefined,
+    hostRedirect: "",
+    portRedirect: 0,
+    pathRedirect: undefined,
+    prefixRewrite: undefined,
+    regexRewrite: undefined,
+    responseCode: 0,
+    stripQuery: false,
+  };
+}
+
+export const RedirectAction: MessageFns<RedirectAction, "envoy.config.route.v3.RedirectAction"> = {
+  $type: "envoy.config.route.v3.RedirectAction" as const,
+
+  encode(message: RedirectAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.httpsRedirect !== undefined) {
+      writer.uint32(32).bool(message.httpsRedirect);
+    }
+    if (message.schemeRedirect !== undefined) {
+      writer.uint32(58).string(message.schemeRedirect);
+    }
+    if (message.hostRedirect !== "") {
+      writer.uint32(10).string(message.hostRedirect);
+    }
+    if (message.portRedirect !== 0) {
+      writer.uint32(64).uint32(message.portRedirect);
+    }
+    if (message.pathRedirect !== undefined) {
+      writer.uint32(18).string(message.pathRedirect);
+    }
+    if (message.prefixRewrite !== undefined) {
+      writer.uint32(42).string(message.prefixRewrite);
+    }
+    if (message.regexRewrite !== undefined) {
+      RegexMatchAndSubstitute.encode(message.regexRewrite, writer.uint32(74).fork()).join();
+    }
+    if (message.responseCode !== 0) {
+      writer.uint32(24).int32(message.responseCode);
+    }
+    if (message.stripQuery !== false) {
+      writer.uint32(48).bool(message.stripQuery);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RedirectAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRedirectAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.httpsRedirect = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.schemeRedirect = reader.string();
+            continue;
+          }
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hostRedirect = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.portRedirect = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pathRedirect = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.prefixRewrite = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.regexRewrite = RegexMatchAndSubstitute.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.responseCode = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.stripQuery = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RedirectAction {
+    return {
+      httpsRedirect: isSet(object.httpsRedirect)
+        ? globalThis.Boolean(object.httpsRedirect)
+        : isSet(object.https_redirect)
+        ? globalThis.Boolean(object.https_redirect)
+        : undefined,
+      schemeRedirect: isSet(object.schemeRedirect)
+        ? globalThis.String(object.schemeRedirect)
+        : isSet(object.scheme_redirect)
+        ? globalThis.String(object.scheme_redirect)
+        : undefined,
+      hostRedirect: isSet(object.hostRedirect)
+        ? globalThis.String(object.hostRedirect)
+        : isSet(object.host_redirect)
+        ? globalThis.String(object.host_redirect)
+        : "",
+      portRedirect: isSet(object.portRedirect)
+        ? globalThis.Number(object.portRedirect)
+        : isSet(object.port_redirect)
+        ? globalThis.Number(object.port_redirect)
+        : 0,
+      pathRedirect: isSet(object.pathRedirect)
+        ? globalThis.String(object.pathRedirect)
+        : isSet(object.path_redirect)
+        ? globalThis.String(object.path_redirect)
+        : undefined,
+      prefixRewrite: isSet(object.prefixRewrite)
+        ? globalThis.String(object.prefixRewrite)
+        : isSet(object.prefix_rewrite)
+        ? globalThis.String(object.prefix_rewrite)
+        : undefined,
+      regexRewrite: isSet(object.regexRewrite)
+        ? RegexMatchAndSubstitute.fromJSON(object.regexRewrite)
+        : isSet(object.regex_rewrite)
+        ? RegexMatchAndSubstitute.fromJSON(object.regex_rewrite)
+        : undefined,
+      responseCode: isSet(object.responseCode)
+        ? redirectAction_RedirectResponseCodeFromJSON(object.responseCode)
+        : isSet(object.response_code)
+        ? redirectAction_RedirectResponseCodeFromJSON(object.response_code)
+        : 0,
+      stripQuery: isSet(object.stripQuery)
+        ? globalThis.Boolean(object.stripQuery)
+        : isSet(object.strip_query)
+        ? globalThis.Boolean(object.strip_query)
+        : false,
+    };
+  },
+
+  toJSON(message: RedirectAction): unknown {
+    const obj: any = {};
+    if (message.httpsRedirect !== undefined) {
+      obj.httpsRedirect = message.httpsRedirect;
+    }
+    if (message.schemeRedirect !== undefined) {
+      obj.schemeRedirect = message.schemeRedirect;
+    }
+    if (message.hostRedirect !== "") {
+      obj.hostRedirect = message.hostRedirect;
+    }
+    if (message.portRedirect !== 0) {
+      obj.portRedirect = Math.round(message.portRedirect);
+    }
+    if (message.pathRedirect !== undefined) {
+      obj.pathRedirect = message.pathRedirect;
+    }
+    if (message.prefixRewrite !== undefined) {
+      obj.prefixRewrite = message.prefixRewrite;
+    }
+    if (message.regexRewrite !== undefined) {
+      obj.regexRewrite = RegexMatchAndSubstitute.toJSON(message.regexRewrite);
+    }
+    if (message.responseCode !== 0) {
+      obj.responseCode = redirectAction_RedirectResponseCodeToJSON(message.responseCode);
+    }
+    if (message.stripQuery !== false) {
+      obj.stripQuery = message.stripQuery;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RedirectAction>): RedirectAction {
+    return RedirectAction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RedirectAction>): RedirectAction {
+    const message = createBaseRedirectAction();
+    message.httpsRedirect = object.httpsRedirect ?? undefined;
+    message.schemeRedirect = object.schemeRedirect ?? undefined;
+    message.hostRedirect = object.hostRedirect ?? "";
+    message.portRedirect = object.portRedirect ?? 0;
+    message.pathRedirect = object.pathRedirect ?? undefined;
+    message.prefixRewrite = object.prefixRewrite ?? undefined;
+    message.regexRewrite = (object.regexRewrite !== undefined && object.regexRewrite !== null)
+      ? RegexMatchAndSubstitute.fromPartial(object.regexRewrite)
+      : undefined;
+    message.responseCode = object.responseCode ?? 0;
+    message.stripQuery = object.stripQuery ?? false;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RedirectAction.$type, RedirectAction);
+
+function createBaseDirectResponseAction(): DirectResponseAction {
+  return { status: 0, body: undefined, bodyFormat: undefined };
+}
+
+export const DirectResponseAction: MessageFns<DirectResponseAction, "envoy.config.route.v3.DirectResponseAction"> = {
+  $type: "envoy.config.route.v3.DirectResponseAction" as const,
+
+  encode(message: DirectResponseAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.status !== 0) {
+      writer.uint32(8).uint32(message.status);
+    }
+    if (message.body !== undefined) {
+      DataSource.encode(message.body, writer.uint32(18).fork()).join();
+    }
+    if (message.bodyFormat !== undefined) {
+      SubstitutionFormatString.encode(message.bodyFormat, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DirectResponseAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDirectResponseAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.body = DataSource.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.bodyFormat = SubstitutionFormatString.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DirectResponseAction {
+    return {
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      body: isSet(object.body) ? DataSource.fromJSON(object.body) : undefined,
+      bodyFormat: isSet(object.bodyFormat)
+        ? SubstitutionFormatString.fromJSON(object.bodyFormat)
+        : isSet(object.body_format)
+        ? SubstitutionFormatString.fromJSON(object.body_format)
+        : undefined,
+    };
+  },
+
+  toJSON(message: DirectResponseAction): unknown {
+    const obj: any = {};
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.body !== undefined) {
+      obj.body = DataSource.toJSON(message.body);
+    }
+    if (message.bodyFormat !== undefined) {
+      obj.bodyFormat = SubstitutionFormatString.toJSON(message.bodyFormat);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DirectResponseAction>): DirectResponseAction {
+    return DirectResponseAction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DirectResponseAction>): DirectResponseAction {
+    const message = createBaseDirectResponseAction();
+    message.status = object.status ?? 0;
+    message.body = (object.body !== undefined && object.body !== null)
+      ? DataSource.fromPartial(object.body)
+      : undefined;
+    message.bodyFormat = (object.bodyFormat !== undefined && object.bodyFormat !== null)
+      ? SubstitutionFormatString.fromPartial(object.bodyFormat)
+      : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(DirectResponseAction.$type, DirectResponseAction);
+
+function createBaseNonForwardingAction(): NonForwardingAction {
+  return {};
+}
+
+export const NonForwardingAction: MessageFns<NonForwardingAction, "envoy.config.route.v3.NonForwardingAction"> = {
+  $type: "envoy.config.route.v3.NonForwardingAction" as const,
+
+  encode(_: NonForwardingAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NonForwardingAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNonForwardingAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): NonForwardingAction {
+    return {};
+  },
+
+  toJSON(_: NonForwardingAction): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<NonForwardingAction>): NonForwardingAction {
+    return NonForwardingAction.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<NonForwardingAction>): NonForwardingAction {
+    const message = createBaseNonForwardingAction();
+    return message;
+  },
+};
+
+messageTypeRegistry.set(NonForwardingAction.$type, NonForwardingAction);
+
+function createBaseDecorator(): Decorator {
+  return { operation: "", propagate: undefined };
+}
+
+export const Decorator: MessageFns<Decorator, "envoy.config.route.v3.Decorator"> = {
+  $type: "envoy.config.route.v3.Decorator" as const,
+
+  encode(message: Decorator, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== "") {
+      writer.uint32(10).string(message.operation);
+    }
+    if (message.propagate !== undefined) {
+      BoolValue.encode({ value: message.propagate! }, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Decorator {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecorator();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.propagate = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Decorator {
+    return {
+      operation: isSet(object.operation) ? globalThis.String(object.operation) : "",
+      propagate: isSet(object.propagate) ? Boolean(object.propagate) : undefined,
+    };
+  },
+
+  toJSON(message: Decorator): unknown {
+    const obj: any = {};
+    if (message.operation !== "") {
+      obj.operation = message.operation;
+    }
+    if (message.propagate !== undefined) {
+      obj.propagate = message.propagate;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Decorator>): Decorator {
+    return Decorator.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Decorator>): Decorator {
+    const message = createBaseDecorator();
+    message.operation = object.operation ?? "";
+    message.propagate = object.propagate ?? undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(Decorator.$type, Decorator);
+
+function createBaseTracing(): Tracing {
+  return {
+    clientSampling: undefined,
+    randomSampling: undefined,
+    overallSampling: undefined,
+    customTags: [],
+    operation: "",
+    upstreamOperation: "",
+  };
+}
+
+export const Tracing: MessageFns<Tracing, "envoy.config.route.v3.Tracing"> = {
+  $type: "envoy.config.route.v3.Tracing" as const,
+
+  encode(message: Tracing, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clientSampling !== undefined) {
+      FractionalPercent.encode(message.clientSampling, writer.uint32(10).fork()).join();
+    }
+    if (message.randomSampling !== undefined) {
+      FractionalPercent.encode(message.randomSampling, writer.uint32(18).fork()).join();
+    }
+    if (message.overallSampling !== undefined) {
+      FractionalPercent.encode(message.overallSampling, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.customTags) {
+      CustomTag.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.operation !== "") {
+      writer.uint32(42).string(message.operation);
+    }
+    if (message.upstreamOperation !== "") {
+      writer.uint32(50).string(message.upstreamOperation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Tracing {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTracing();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clientSampling = FractionalPercent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.randomSampling = FractionalPercent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.overallSampling = FractionalPercent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.customTags.push(CustomTag.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.operation = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.upstreamOperation = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Tracing {
+    return {
+      clientSampling: isSet(object.clientSampling)
+        ? FractionalPercent.fromJSON(object.clientSampling)
+        : isSet(object.client_sampling)
+        ? FractionalPercent.fromJSON(object.client_sampling)
+        : undefined,
+      randomSampling: isSet(object.randomSampling)
+        ? FractionalPercent.fromJSON(object.randomSampling)
+        : isSet(object.random_sampling)
+        ? FractionalPercent.fromJSON(object.random_sampling)
+        : undefined,
+      overallSampling: isSet(object.overallSampling)
+        ? FractionalPercent.fromJSON(object.overallSampling)
+        : isSet(object.overall_sampling)
+        ? FractionalPercent.fromJSON(object.overall_sampling)
+        : undefined,
+      customTags: globalThis.Array.isArray(object?.customTags)
+        ? object.customTags.map((e: any) => CustomTag.fromJSON(e))
+        : globalThis.Array.isArray(object?.custom_tags)
+        ? object.custom_tags.map((e: any) => CustomTag.fromJSON(e))
+        : [],
+      operation: isSet(object.operation) ? globalThis.String(object.operation) : "",
+      upstreamOperation: isSet(object.upstreamOperation)
+        ? globalThis.String(object.upstreamOperation)
+        : isSet(object.upstream_operation)
+        ? globalThis.String(object.upstream_operation)
+        : "",
+    };
+  },
+
+  toJSON(message: Tracing): unknown {
+    const obj: any = {};
+    if (message.clientSampling !== undefined) {
+      obj.clientSampling = FractionalPercent.toJSON(message.clientSampling);
+    }
+    if (message.randomSampling !== undefined) {
+      obj.randomSampling = FractionalPercent.toJSON(message.randomSampling);
+    }
+    if (message.overallSampling !== undefined) {
+      obj.overallSampling = FractionalPercent.toJSON(message.overallSampling);
+    }
+    if (message.customTags?.length) {
+      obj.customTags = message.customTags.map((e) => CustomTag.toJSON(e));
+    }
+    if (message.operation !== "") {
+      obj.operation = message.operation;
+    }
+    if (message.upstreamOperation !== "") {
+      obj.upstreamOperation = message.upstreamOperation;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Tracing>): Tracing {
+    return Tracing.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Tracing>): Tracing {
+    const message = createBaseTracing();
+    message.clientSampling = (object.clientSampling !== undefined && object.clientSampling !== null)
+      ? FractionalPercent.fromPartial(object.clientSampling)
+      : undefined;
+    message.randomSampling = (object.randomSampling !== undefined && object.randomSampling !== null)
+      ? FractionalPercent.fromPartial(object.randomSampling)
+      : undefined;
+    message.overallSampling = (object.overallSampling !== undefined && object.overallSampling !== null)
+      ? FractionalPercent.fromPartial(object.overallSampling)
+      : undefined;
+    message.customTags = object.customTags?.map((e) => CustomTag.fromPartial(e)) || [];
+    message.operation = object.operation ?? "";
+    message.upstreamOperation = object.upstreamOperation ?? "";
+    return message;
+  },
+};
+
+messageTypeRegistry.set(Tracing.$type, Tracing);
+
+function createBaseVirtualCluster(): VirtualCluster {
+  return { headers: [], name: "" };
+}
+
+export const VirtualCluster: MessageFns<VirtualCluster, "envoy.config.route.v3.VirtualCluster"> = {
+  $type: "envoy.config.route.v3.VirtualCluster" as const,
+
+  encode(message: VirtualCluster, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.headers) {
+      HeaderMatcher.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VirtualCluster {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVirtualCluster();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.headers.push(HeaderMatcher.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VirtualCluster {
+    return {
+      headers: globalThis.Array.isArray(object?.headers)
+        ? object.headers.map((e: any) => HeaderMatcher.fromJSON(e))
+        : [],
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+    };
+  },
+
+  toJSON(message: VirtualCluster): unknown {
+    const obj: any = {};
+    if (message.headers?.length) {
+      obj.headers = message.headers.map((e) => HeaderMatcher.toJSON(e));
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<VirtualCluster>): VirtualCluster {
+    return VirtualCluster.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VirtualCluster>): VirtualCluster {
+    const message = createBaseVirtualCluster();
+    message.headers = object.headers?.map((e) => HeaderMatcher.fromPartial(e)) || [];
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+messageTypeRegistry.set(VirtualCluster.$type, VirtualCluster);
+
+function createBaseRateLimit(): RateLimit {
+  return {
+    stage: undefined,
+    disableKey: "",
+    actions: [],
+    limit: undefined,
+    hitsAddend: undefined,
+    applyOnStreamDone: false,
+  };
+}
+
+export const RateLimit: MessageFns<RateLimit, "envoy.config.route.v3.RateLimit"> = {
+  $type: "envoy.config.route.v3.RateLimit" as const,
+
+  encode(message: RateLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stage !== undefined) {
+      UInt32Value.encode({ value: message.stage! }, writer.uint32(10).fork()).join();
+    }
+    if (message.disableKey !== "") {
+      writer.uint32(18).string(message.disableKey);
+    }
+    for (const v of message.actions) {
+      RateLimit_Action.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.limit !== undefined) {
+      RateLimit_Override.encode(message.limit, writer.uint32(34).fork()).join();
+    }
+    if (message.hitsAddend !== undefined) {
+      RateLimit_HitsAddend.encode(message.hitsAddend, writer.uint32(42).fork()).join();
+    }
+    if (message.applyOnStreamDone !== false) {
+      writer.uint32(48).bool(message.applyOnStreamDone);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stage = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.disableKey = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actions.push(RateLimit_Action.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.limit = RateLimit_Override.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.hitsAddend = RateLimit_HitsAddend.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.applyOnStreamDone = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit {
+    return {
+      stage: isSet(object.stage) ? Number(object.stage) : undefined,
+      disableKey: isSet(object.disableKey)
+        ? globalThis.String(object.disableKey)
+        : isSet(object.disable_key)
+        ? globalThis.String(object.disable_key)
+        : "",
+      actions: globalThis.Array.isArray(object?.actions)
+        ? object.actions.map((e: any) => RateLimit_Action.fromJSON(e))
+        : [],
+      limit: isSet(object.limit) ? RateLimit_Override.fromJSON(object.limit) : undefined,
+      hitsAddend: isSet(object.hitsAddend)
+        ? RateLimit_HitsAddend.fromJSON(object.hitsAddend)
+        : isSet(object.hits_addend)
+        ? RateLimit_HitsAddend.fromJSON(object.hits_addend)
+        : undefined,
+      applyOnStreamDone: isSet(object.applyOnStreamDone)
+        ? globalThis.Boolean(object.applyOnStreamDone)
+        : isSet(object.apply_on_stream_done)
+        ? globalThis.Boolean(object.apply_on_stream_done)
+        : false,
+    };
+  },
+
+  toJSON(message: RateLimit): unknown {
+    const obj: any = {};
+    if (message.stage !== undefined) {
+      obj.stage = message.stage;
+    }
+    if (message.disableKey !== "") {
+      obj.disableKey = message.disableKey;
+    }
+    if (message.actions?.length) {
+      obj.actions = message.actions.map((e) => RateLimit_Action.toJSON(e));
+    }
+    if (message.limit !== undefined) {
+      obj.limit = RateLimit_Override.toJSON(message.limit);
+    }
+    if (message.hitsAddend !== undefined) {
+      obj.hitsAddend = RateLimit_HitsAddend.toJSON(message.hitsAddend);
+    }
+    if (message.applyOnStreamDone !== false) {
+      obj.applyOnStreamDone = message.applyOnStreamDone;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit>): RateLimit {
+    return RateLimit.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit>): RateLimit {
+    const message = createBaseRateLimit();
+    message.stage = object.stage ?? undefined;
+    message.disableKey = object.disableKey ?? "";
+    message.actions = object.actions?.map((e) => RateLimit_Action.fromPartial(e)) || [];
+    message.limit = (object.limit !== undefined && object.limit !== null)
+      ? RateLimit_Override.fromPartial(object.limit)
+      : undefined;
+    message.hitsAddend = (object.hitsAddend !== undefined && object.hitsAddend !== null)
+      ? RateLimit_HitsAddend.fromPartial(object.hitsAddend)
+      : undefined;
+    message.applyOnStreamDone = object.applyOnStreamDone ?? false;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit.$type, RateLimit);
+
+function createBaseRateLimit_Action(): RateLimit_Action {
+  return {
+    sourceCluster: undefined,
+    destinationCluster: undefined,
+    requestHeaders: undefined,
+    queryParameters: undefined,
+    remoteAddress: undefined,
+    genericKey: undefined,
+    headerValueMatch: undefined,
+    dynamicMetadata: undefined,
+    metadata: undefined,
+    extension: undefined,
+    maskedRemoteAddress: undefined,
+    queryParameterValueMatch: undefined,
+  };
+}
+
+export const RateLimit_Action: MessageFns<RateLimit_Action, "envoy.config.route.v3.RateLimit.Action"> = {
+  $type: "envoy.config.route.v3.RateLimit.Action" as const,
+
+  encode(message: RateLimit_Action, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sourceCluster !== undefined) {
+      RateLimit_Action_SourceCluster.encode(message.sourceCluster, writer.uint32(10).fork()).join();
+    }
+    if (message.destinationCluster !== undefined) {
+      RateLimit_Action_DestinationCluster.encode(message.destinationCluster, writer.uint32(18).fork()).join();
+    }
+    if (message.requestHeaders !== undefined) {
+      RateLimit_Action_RequestHeaders.encode(message.requestHeaders, writer.uint32(26).fork()).join();
+    }
+    if (message.queryParameters !== undefined) {
+      RateLimit_Action_QueryParameters.encode(message.queryParameters, writer.uint32(98).fork()).join();
+    }
+    if (message.remoteAddress !== undefined) {
+      RateLimit_Action_RemoteAddress.encode(message.remoteAddress, writer.uint32(34).fork()).join();
+    }
+    if (message.genericKey !== undefined) {
+      RateLimit_Action_GenericKey.encode(message.genericKey, writer.uint32(42).fork()).join();
+    }
+    if (message.headerValueMatch !== undefined) {
+      RateLimit_Action_HeaderValueMatch.encode(message.headerValueMatch, writer.uint32(50).fork()).join();
+    }
+    if (message.dynamicMetadata !== undefined) {
+      RateLimit_Action_DynamicMetaData.encode(message.dynamicMetadata, writer.uint32(58).fork()).join();
+    }
+    if (message.metadata !== undefined) {
+      RateLimit_Action_MetaData.encode(message.metadata, writer.uint32(66).fork()).join();
+    }
+    if (message.extension !== undefined) {
+      TypedExtensionConfig.encode(message.extension, writer.uint32(74).fork()).join();
+    }
+    if (message.maskedRemoteAddress !== undefined) {
+      RateLimit_Action_MaskedRemoteAddress.encode(message.maskedRemoteAddress, writer.uint32(82).fork()).join();
+    }
+    if (message.queryParameterValueMatch !== undefined) {
+      RateLimit_Action_QueryParameterValueMatch.encode(message.queryParameterValueMatch, writer.uint32(90).fork())
+        .join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sourceCluster = RateLimit_Action_SourceCluster.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.destinationCluster = RateLimit_Action_DestinationCluster.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestHeaders = RateLimit_Action_RequestHeaders.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.queryParameters = RateLimit_Action_QueryParameters.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.remoteAddress = RateLimit_Action_RemoteAddress.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.genericKey = RateLimit_Action_GenericKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.headerValueMatch = RateLimit_Action_HeaderValueMatch.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.dynamicMetadata = RateLimit_Action_DynamicMetaData.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.metadata = RateLimit_Action_MetaData.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.extension = TypedExtensionConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.maskedRemoteAddress = RateLimit_Action_MaskedRemoteAddress.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.queryParameterValueMatch = RateLimit_Action_QueryParameterValueMatch.decode(
+              reader,
+              reader.uint32(),
+            );
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Action {
+    return {
+      sourceCluster: isSet(object.sourceCluster)
+        ? RateLimit_Action_SourceCluster.fromJSON(object.sourceCluster)
+        : isSet(object.source_cluster)
+        ? RateLimit_Action_SourceCluster.fromJSON(object.source_cluster)
+        : undefined,
+      destinationCluster: isSet(object.destinationCluster)
+        ? RateLimit_Action_DestinationCluster.fromJSON(object.destinationCluster)
+        : isSet(object.destination_cluster)
+        ? RateLimit_Action_DestinationCluster.fromJSON(object.destination_cluster)
+        : undefined,
+      requestHeaders: isSet(object.requestHeaders)
+        ? RateLimit_Action_RequestHeaders.fromJSON(object.requestHeaders)
+        : isSet(object.request_headers)
+        ? RateLimit_Action_RequestHeaders.fromJSON(object.request_headers)
+        : undefined,
+      queryParameters: isSet(object.queryParameters)
+        ? RateLimit_Action_QueryParameters.fromJSON(object.queryParameters)
+        : isSet(object.query_parameters)
+        ? RateLimit_Action_QueryParameters.fromJSON(object.query_parameters)
+        : undefined,
+      remoteAddress: isSet(object.remoteAddress)
+        ? RateLimit_Action_RemoteAddress.fromJSON(object.remoteAddress)
+        : isSet(object.remote_address)
+        ? RateLimit_Action_RemoteAddress.fromJSON(object.remote_address)
+        : undefined,
+      genericKey: isSet(object.genericKey)
+        ? RateLimit_Action_GenericKey.fromJSON(object.genericKey)
+        : isSet(object.generic_key)
+        ? RateLimit_Action_GenericKey.fromJSON(object.generic_key)
+        : undefined,
+      headerValueMatch: isSet(object.headerValueMatch)
+        ? RateLimit_Action_HeaderValueMatch.fromJSON(object.headerValueMatch)
+        : isSet(object.header_value_match)
+        ? RateLimit_Action_HeaderValueMatch.fromJSON(object.header_value_match)
+        : undefined,
+      dynamicMetadata: isSet(object.dynamicMetadata)
+        ? RateLimit_Action_DynamicMetaData.fromJSON(object.dynamicMetadata)
+        : isSet(object.dynamic_metadata)
+        ? RateLimit_Action_DynamicMetaData.fromJSON(object.dynamic_metadata)
+        : undefined,
+      metadata: isSet(object.metadata) ? RateLimit_Action_MetaData.fromJSON(object.metadata) : undefined,
+      extension: isSet(object.extension) ? TypedExtensionConfig.fromJSON(object.extension) : undefined,
+      maskedRemoteAddress: isSet(object.maskedRemoteAddress)
+        ? RateLimit_Action_MaskedRemoteAddress.fromJSON(object.maskedRemoteAddress)
+        : isSet(object.masked_remote_address)
+        ? RateLimit_Action_MaskedRemoteAddress.fromJSON(object.masked_remote_address)
+        : undefined,
+      queryParameterValueMatch: isSet(object.queryParameterValueMatch)
+        ? RateLimit_Action_QueryParameterValueMatch.fromJSON(object.queryParameterValueMatch)
+        : isSet(object.query_parameter_value_match)
+        ? RateLimit_Action_QueryParameterValueMatch.fromJSON(object.query_parameter_value_match)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RateLimit_Action): unknown {
+    const obj: any = {};
+    if (message.sourceCluster !== undefined) {
+      obj.sourceCluster = RateLimit_Action_SourceCluster.toJSON(message.sourceCluster);
+    }
+    if (message.destinationCluster !== undefined) {
+      obj.destinationCluster = RateLimit_Action_DestinationCluster.toJSON(message.destinationCluster);
+    }
+    if (message.requestHeaders !== undefined) {
+      obj.requestHeaders = RateLimit_Action_RequestHeaders.toJSON(message.requestHeaders);
+    }
+    if (message.queryParameters !== undefined) {
+      obj.queryParameters = RateLimit_Action_QueryParameters.toJSON(message.queryParameters);
+    }
+    if (message.remoteAddress !== undefined) {
+      obj.remoteAddress = RateLimit_Action_RemoteAddress.toJSON(message.remoteAddress);
+    }
+    if (message.genericKey !== undefined) {
+      obj.genericKey = RateLimit_Action_GenericKey.toJSON(message.genericKey);
+    }
+    if (message.headerValueMatch !== undefined) {
+      obj.headerValueMatch = RateLimit_Action_HeaderValueMatch.toJSON(message.headerValueMatch);
+    }
+    if (message.dynamicMetadata !== undefined) {
+      obj.dynamicMetadata = RateLimit_Action_DynamicMetaData.toJSON(message.dynamicMetadata);
+    }
+    if (message.metadata !== undefined) {
+      obj.metadata = RateLimit_Action_MetaData.toJSON(message.metadata);
+    }
+    if (message.extension !== undefined) {
+      obj.extension = TypedExtensionConfig.toJSON(message.extension);
+    }
+    if (message.maskedRemoteAddress !== undefined) {
+      obj.maskedRemoteAddress = RateLimit_Action_MaskedRemoteAddress.toJSON(message.maskedRemoteAddress);
+    }
+    if (message.queryParameterValueMatch !== undefined) {
+      obj.queryParameterValueMatch = RateLimit_Action_QueryParameterValueMatch.toJSON(message.queryParameterValueMatch);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action>): RateLimit_Action {
+    return RateLimit_Action.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_Action>): RateLimit_Action {
+    const message = createBaseRateLimit_Action();
+    message.sourceCluster = (object.sourceCluster !== undefined && object.sourceCluster !== null)
+      ? RateLimit_Action_SourceCluster.fromPartial(object.sourceCluster)
+      : undefined;
+    message.destinationCluster = (object.destinationCluster !== undefined && object.destinationCluster !== null)
+      ? RateLimit_Action_DestinationCluster.fromPartial(object.destinationCluster)
+      : undefined;
+    message.requestHeaders = (object.requestHeaders !== undefined && object.requestHeaders !== null)
+      ? RateLimit_Action_RequestHeaders.fromPartial(object.requestHeaders)
+      : undefined;
+    message.queryParameters = (object.queryParameters !== undefined && object.queryParameters !== null)
+      ? RateLimit_Action_QueryParameters.fromPartial(object.queryParameters)
+      : undefined;
+    message.remoteAddress = (object.remoteAddress !== undefined && object.remoteAddress !== null)
+      ? RateLimit_Action_RemoteAddress.fromPartial(object.remoteAddress)
+      : undefined;
+    message.genericKey = (object.genericKey !== undefined && object.genericKey !== null)
+      ? RateLimit_Action_GenericKey.fromPartial(object.genericKey)
+      : undefined;
+    message.headerValueMatch = (object.headerValueMatch !== undefined && object.headerValueMatch !== null)
+      ? RateLimit_Action_HeaderValueMatch.fromPartial(object.headerValueMatch)
+      : undefined;
+    message.dynamicMetadata = (object.dynamicMetadata !== undefined && object.dynamicMetadata !== null)
+      ? RateLimit_Action_DynamicMetaData.fromPartial(object.dynamicMetadata)
+      : undefined;
+    message.metadata = (object.metadata !== undefined && object.metadata !== null)
+      ? RateLimit_Action_MetaData.fromPartial(object.metadata)
+      : undefined;
+    message.extension = (object.extension !== undefined && object.extension !== null)
+      ? TypedExtensionConfig.fromPartial(object.extension)
+      : undefined;
+    message.maskedRemoteAddress = (object.maskedRemoteAddress !== undefined && object.maskedRemoteAddress !== null)
+      ? RateLimit_Action_MaskedRemoteAddress.fromPartial(object.maskedRemoteAddress)
+      : undefined;
+    message.queryParameterValueMatch =
+      (object.queryParameterValueMatch !== undefined && object.queryParameterValueMatch !== null)
+        ? RateLimit_Action_QueryParameterValueMatch.fromPartial(object.queryParameterValueMatch)
+        : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action.$type, RateLimit_Action);
+
+function createBaseRateLimit_Action_SourceCluster(): RateLimit_Action_SourceCluster {
+  return {};
+}
+
+export const RateLimit_Action_SourceCluster: MessageFns<
+  RateLimit_Action_SourceCluster,
+  "envoy.config.route.v3.RateLimit.Action.SourceCluster"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.SourceCluster" as const,
+
+  encode(_: RateLimit_Action_SourceCluster, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_SourceCluster {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_SourceCluster();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RateLimit_Action_SourceCluster {
+    return {};
+  },
+
+  toJSON(_: RateLimit_Action_SourceCluster): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_SourceCluster>): RateLimit_Action_SourceCluster {
+    return RateLimit_Action_SourceCluster.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RateLimit_Action_SourceCluster>): RateLimit_Action_SourceCluster {
+    const message = createBaseRateLimit_Action_SourceCluster();
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_SourceCluster.$type, RateLimit_Action_SourceCluster);
+
+function createBaseRateLimit_Action_DestinationCluster(): RateLimit_Action_DestinationCluster {
+  return {};
+}
+
+export const RateLimit_Action_DestinationCluster: MessageFns<
+  RateLimit_Action_DestinationCluster,
+  "envoy.config.route.v3.RateLimit.Action.DestinationCluster"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.DestinationCluster" as const,
+
+  encode(_: RateLimit_Action_DestinationCluster, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_DestinationCluster {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_DestinationCluster();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RateLimit_Action_DestinationCluster {
+    return {};
+  },
+
+  toJSON(_: RateLimit_Action_DestinationCluster): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_DestinationCluster>): RateLimit_Action_DestinationCluster {
+    return RateLimit_Action_DestinationCluster.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RateLimit_Action_DestinationCluster>): RateLimit_Action_DestinationCluster {
+    const message = createBaseRateLimit_Action_DestinationCluster();
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_DestinationCluster.$type, RateLimit_Action_DestinationCluster);
+
+function createBaseRateLimit_Action_RequestHeaders(): RateLimit_Action_RequestHeaders {
+  return { headerName: "", descriptorKey: "", skipIfAbsent: false };
+}
+
+export const RateLimit_Action_RequestHeaders: MessageFns<
+  RateLimit_Action_RequestHeaders,
+  "envoy.config.route.v3.RateLimit.Action.RequestHeaders"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.RequestHeaders" as const,
+
+  encode(message: RateLimit_Action_RequestHeaders, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.headerName !== "") {
+      writer.uint32(10).string(message.headerName);
+    }
+    if (message.descriptorKey !== "") {
+      writer.uint32(18).string(message.descriptorKey);
+    }
+    if (message.skipIfAbsent !== false) {
+      writer.uint32(24).bool(message.skipIfAbsent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_RequestHeaders {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_RequestHeaders();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.headerName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.descriptorKey = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.skipIfAbsent = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Action_RequestHeaders {
+    return {
+      headerName: isSet(object.headerName)
+        ? globalThis.String(object.headerName)
+        : isSet(object.header_name)
+        ? globalThis.String(object.header_name)
+        : "",
+      descriptorKey: isSet(object.descriptorKey)
+        ? globalThis.String(object.descriptorKey)
+        : isSet(object.descriptor_key)
+        ? globalThis.String(object.descriptor_key)
+        : "",
+      skipIfAbsent: isSet(object.skipIfAbsent)
+        ? globalThis.Boolean(object.skipIfAbsent)
+        : isSet(object.skip_if_absent)
+        ? globalThis.Boolean(object.skip_if_absent)
+        : false,
+    };
+  },
+
+  toJSON(message: RateLimit_Action_RequestHeaders): unknown {
+    const obj: any = {};
+    if (message.headerName !== "") {
+      obj.headerName = message.headerName;
+    }
+    if (message.descriptorKey !== "") {
+      obj.descriptorKey = message.descriptorKey;
+    }
+    if (message.skipIfAbsent !== false) {
+      obj.skipIfAbsent = message.skipIfAbsent;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_RequestHeaders>): RateLimit_Action_RequestHeaders {
+    return RateLimit_Action_RequestHeaders.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_Action_RequestHeaders>): RateLimit_Action_RequestHeaders {
+    const message = createBaseRateLimit_Action_RequestHeaders();
+    message.headerName = object.headerName ?? "";
+    message.descriptorKey = object.descriptorKey ?? "";
+    message.skipIfAbsent = object.skipIfAbsent ?? false;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_RequestHeaders.$type, RateLimit_Action_RequestHeaders);
+
+function createBaseRateLimit_Action_QueryParameters(): RateLimit_Action_QueryParameters {
+  return { queryParameterName: "", descriptorKey: "", skipIfAbsent: false };
+}
+
+export const RateLimit_Action_QueryParameters: MessageFns<
+  RateLimit_Action_QueryParameters,
+  "envoy.config.route.v3.RateLimit.Action.QueryParameters"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.QueryParameters" as const,
+
+  encode(message: RateLimit_Action_QueryParameters, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.queryParameterName !== "") {
+      writer.uint32(10).string(message.queryParameterName);
+    }
+    if (message.descriptorKey !== "") {
+      writer.uint32(18).string(message.descriptorKey);
+    }
+    if (message.skipIfAbsent !== false) {
+      writer.uint32(24).bool(message.skipIfAbsent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_QueryParameters {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_QueryParameters();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.queryParameterName = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.descriptorKey = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.skipIfAbsent = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Action_QueryParameters {
+    return {
+      queryParameterName: isSet(object.queryParameterName)
+        ? globalThis.String(object.queryParameterName)
+        : isSet(object.query_parameter_name)
+        ? globalThis.String(object.query_parameter_name)
+        : "",
+      descriptorKey: isSet(object.descriptorKey)
+        ? globalThis.String(object.descriptorKey)
+        : isSet(object.descriptor_key)
+        ? globalThis.String(object.descriptor_key)
+        : "",
+      skipIfAbsent: isSet(object.skipIfAbsent)
+        ? globalThis.Boolean(object.skipIfAbsent)
+        : isSet(object.skip_if_absent)
+        ? globalThis.Boolean(object.skip_if_absent)
+        : false,
+    };
+  },
+
+  toJSON(message: RateLimit_Action_QueryParameters): unknown {
+    const obj: any = {};
+    if (message.queryParameterName !== "") {
+      obj.queryParameterName = message.queryParameterName;
+    }
+    if (message.descriptorKey !== "") {
+      obj.descriptorKey = message.descriptorKey;
+    }
+    if (message.skipIfAbsent !== false) {
+      obj.skipIfAbsent = message.skipIfAbsent;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_QueryParameters>): RateLimit_Action_QueryParameters {
+    return RateLimit_Action_QueryParameters.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_Action_QueryParameters>): RateLimit_Action_QueryParameters {
+    const message = createBaseRateLimit_Action_QueryParameters();
+    message.queryParameterName = object.queryParameterName ?? "";
+    message.descriptorKey = object.descriptorKey ?? "";
+    message.skipIfAbsent = object.skipIfAbsent ?? false;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_QueryParameters.$type, RateLimit_Action_QueryParameters);
+
+function createBaseRateLimit_Action_RemoteAddress(): RateLimit_Action_RemoteAddress {
+  return {};
+}
+
+export const RateLimit_Action_RemoteAddress: MessageFns<
+  RateLimit_Action_RemoteAddress,
+  "envoy.config.route.v3.RateLimit.Action.RemoteAddress"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.RemoteAddress" as const,
+
+  encode(_: RateLimit_Action_RemoteAddress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_RemoteAddress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_RemoteAddress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RateLimit_Action_RemoteAddress {
+    return {};
+  },
+
+  toJSON(_: RateLimit_Action_RemoteAddress): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_RemoteAddress>): RateLimit_Action_RemoteAddress {
+    return RateLimit_Action_RemoteAddress.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RateLimit_Action_RemoteAddress>): RateLimit_Action_RemoteAddress {
+    const message = createBaseRateLimit_Action_RemoteAddress();
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_RemoteAddress.$type, RateLimit_Action_RemoteAddress);
+
+function createBaseRateLimit_Action_MaskedRemoteAddress(): RateLimit_Action_MaskedRemoteAddress {
+  return { v4PrefixMaskLen: undefined, v6PrefixMaskLen: undefined };
+}
+
+export const RateLimit_Action_MaskedRemoteAddress: MessageFns<
+  RateLimit_Action_MaskedRemoteAddress,
+  "envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress" as const,
+
+  encode(message: RateLimit_Action_MaskedRemoteAddress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.v4PrefixMaskLen !== undefined) {
+      UInt32Value.encode({ value: message.v4PrefixMaskLen! }, writer.uint32(10).fork()).join();
+    }
+    if (message.v6PrefixMaskLen !== undefined) {
+      UInt32Value.encode({ value: message.v6PrefixMaskLen! }, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_MaskedRemoteAddress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_MaskedRemoteAddress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.v4PrefixMaskLen = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.v6PrefixMaskLen = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Action_MaskedRemoteAddress {
+    return {
+      v4PrefixMaskLen: isSet(object.v4PrefixMaskLen)
+        ? Number(object.v4PrefixMaskLen)
+        : isSet(object.v4_prefix_mask_len)
+        ? Number(object.v4_prefix_mask_len)
+        : undefined,
+      v6PrefixMaskLen: isSet(object.v6PrefixMaskLen)
+        ? Number(object.v6PrefixMaskLen)
+        : isSet(object.v6_prefix_mask_len)
+        ? Number(object.v6_prefix_mask_len)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RateLimit_Action_MaskedRemoteAddress): unknown {
+    const obj: any = {};
+    if (message.v4PrefixMaskLen !== undefined) {
+      obj.v4PrefixMaskLen = message.v4PrefixMaskLen;
+    }
+    if (message.v6PrefixMaskLen !== undefined) {
+      obj.v6PrefixMaskLen = message.v6PrefixMaskLen;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_MaskedRemoteAddress>): RateLimit_Action_MaskedRemoteAddress {
+    return RateLimit_Action_MaskedRemoteAddress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_Action_MaskedRemoteAddress>): RateLimit_Action_MaskedRemoteAddress {
+    const message = createBaseRateLimit_Action_MaskedRemoteAddress();
+    message.v4PrefixMaskLen = object.v4PrefixMaskLen ?? undefined;
+    message.v6PrefixMaskLen = object.v6PrefixMaskLen ?? undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_MaskedRemoteAddress.$type, RateLimit_Action_MaskedRemoteAddress);
+
+function createBaseRateLimit_Action_GenericKey(): RateLimit_Action_GenericKey {
+  return { descriptorValue: "", descriptorKey: "" };
+}
+
+export const RateLimit_Action_GenericKey: MessageFns<
+  RateLimit_Action_GenericKey,
+  "envoy.config.route.v3.RateLimit.Action.GenericKey"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.GenericKey" as const,
+
+  encode(message: RateLimit_Action_GenericKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.descriptorValue !== "") {
+      writer.uint32(10).string(message.descriptorValue);
+    }
+    if (message.descriptorKey !== "") {
+      writer.uint32(18).string(message.descriptorKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_GenericKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_GenericKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.descriptorValue = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.descriptorKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Action_GenericKey {
+    return {
+      descriptorValue: isSet(object.descriptorValue)
+        ? globalThis.String(object.descriptorValue)
+        : isSet(object.descriptor_value)
+        ? globalThis.String(object.descriptor_value)
+        : "",
+      descriptorKey: isSet(object.descriptorKey)
+        ? globalThis.String(object.descriptorKey)
+        : isSet(object.descriptor_key)
+        ? globalThis.String(object.descriptor_key)
+        : "",
+    };
+  },
+
+  toJSON(message: RateLimit_Action_GenericKey): unknown {
+    const obj: any = {};
+    if (message.descriptorValue !== "") {
+      obj.descriptorValue = message.descriptorValue;
+    }
+    if (message.descriptorKey !== "") {
+      obj.descriptorKey = message.descriptorKey;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_GenericKey>): RateLimit_Action_GenericKey {
+    return RateLimit_Action_GenericKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_Action_GenericKey>): RateLimit_Action_GenericKey {
+    const message = createBaseRateLimit_Action_GenericKey();
+    message.descriptorValue = object.descriptorValue ?? "";
+    message.descriptorKey = object.descriptorKey ?? "";
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_GenericKey.$type, RateLimit_Action_GenericKey);
+
+function createBaseRateLimit_Action_HeaderValueMatch(): RateLimit_Action_HeaderValueMatch {
+  return { descriptorKey: "", descriptorValue: "", expectMatch: undefined, headers: [] };
+}
+
+export const RateLimit_Action_HeaderValueMatch: MessageFns<
+  RateLimit_Action_HeaderValueMatch,
+  "envoy.config.route.v3.RateLimit.Action.HeaderValueMatch"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.HeaderValueMatch" as const,
+
+  encode(message: RateLimit_Action_HeaderValueMatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.descriptorKey !== "") {
+      writer.uint32(34).string(message.descriptorKey);
+    }
+    if (message.descriptorValue !== "") {
+      writer.uint32(10).string(message.descriptorValue);
+    }
+    if (message.expectMatch !== undefined) {
+      BoolValue.encode({ value: message.expectMatch! }, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.headers) {
+      HeaderMatcher.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_HeaderValueMatch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_HeaderValueMatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.descriptorKey = reader.string();
+            continue;
+          }
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.descriptorValue = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expectMatch = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.headers.push(HeaderMatcher.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Action_HeaderValueMatch {
+    return {
+      descriptorKey: isSet(object.descriptorKey)
+        ? globalThis.String(object.descriptorKey)
+        : isSet(object.descriptor_key)
+        ? globalThis.String(object.descriptor_key)
+        : "",
+      descriptorValue: isSet(object.descriptorValue)
+        ? globalThis.String(object.descriptorValue)
+        : isSet(object.descriptor_value)
+        ? globalThis.String(object.descriptor_value)
+        : "",
+      expectMatch: isSet(object.expectMatch)
+        ? Boolean(object.expectMatch)
+        : isSet(object.expect_match)
+        ? Boolean(object.expect_match)
+        : undefined,
+      headers: globalThis.Array.isArray(object?.headers)
+        ? object.headers.map((e: any) => HeaderMatcher.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: RateLimit_Action_HeaderValueMatch): unknown {
+    const obj: any = {};
+    if (message.descriptorKey !== "") {
+      obj.descriptorKey = message.descriptorKey;
+    }
+    if (message.descriptorValue !== "") {
+      obj.descriptorValue = message.descriptorValue;
+    }
+    if (message.expectMatch !== undefined) {
+      obj.expectMatch = message.expectMatch;
+    }
+    if (message.headers?.length) {
+      obj.headers = message.headers.map((e) => HeaderMatcher.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_HeaderValueMatch>): RateLimit_Action_HeaderValueMatch {
+    return RateLimit_Action_HeaderValueMatch.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_Action_HeaderValueMatch>): RateLimit_Action_HeaderValueMatch {
+    const message = createBaseRateLimit_Action_HeaderValueMatch();
+    message.descriptorKey = object.descriptorKey ?? "";
+    message.descriptorValue = object.descriptorValue ?? "";
+    message.expectMatch = object.expectMatch ?? undefined;
+    message.headers = object.headers?.map((e) => HeaderMatcher.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_HeaderValueMatch.$type, RateLimit_Action_HeaderValueMatch);
+
+function createBaseRateLimit_Action_DynamicMetaData(): RateLimit_Action_DynamicMetaData {
+  return { descriptorKey: "", metadataKey: undefined, defaultValue: "" };
+}
+
+export const RateLimit_Action_DynamicMetaData: MessageFns<
+  RateLimit_Action_DynamicMetaData,
+  "envoy.config.route.v3.RateLimit.Action.DynamicMetaData"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.DynamicMetaData" as const,
+
+  encode(message: RateLimit_Action_DynamicMetaData, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.descriptorKey !== "") {
+      writer.uint32(10).string(message.descriptorKey);
+    }
+    if (message.metadataKey !== undefined) {
+      MetadataKey.encode(message.metadataKey, writer.uint32(18).fork()).join();
+    }
+    if (message.defaultValue !== "") {
+      writer.uint32(26).string(message.defaultValue);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_DynamicMetaData {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_DynamicMetaData();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.descriptorKey = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.metadataKey = MetadataKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.defaultValue = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Action_DynamicMetaData {
+    return {
+      descriptorKey: isSet(object.descriptorKey)
+        ? globalThis.String(object.descriptorKey)
+        : isSet(object.descriptor_key)
+        ? globalThis.String(object.descriptor_key)
+        : "",
+      metadataKey: isSet(object.metadataKey)
+        ? MetadataKey.fromJSON(object.metadataKey)
+        : isSet(object.metadata_key)
+        ? MetadataKey.fromJSON(object.metadata_key)
+        : undefined,
+      defaultValue: isSet(object.defaultValue)
+        ? globalThis.String(object.defaultValue)
+        : isSet(object.default_value)
+        ? globalThis.String(object.default_value)
+        : "",
+    };
+  },
+
+  toJSON(message: RateLimit_Action_DynamicMetaData): unknown {
+    const obj: any = {};
+    if (message.descriptorKey !== "") {
+      obj.descriptorKey = message.descriptorKey;
+    }
+    if (message.metadataKey !== undefined) {
+      obj.metadataKey = MetadataKey.toJSON(message.metadataKey);
+    }
+    if (message.defaultValue !== "") {
+      obj.defaultValue = message.defaultValue;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_DynamicMetaData>): RateLimit_Action_DynamicMetaData {
+    return RateLimit_Action_DynamicMetaData.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_Action_DynamicMetaData>): RateLimit_Action_DynamicMetaData {
+    const message = createBaseRateLimit_Action_DynamicMetaData();
+    message.descriptorKey = object.descriptorKey ?? "";
+    message.metadataKey = (object.metadataKey !== undefined && object.metadataKey !== null)
+      ? MetadataKey.fromPartial(object.metadataKey)
+      : undefined;
+    message.defaultValue = object.defaultValue ?? "";
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_DynamicMetaData.$type, RateLimit_Action_DynamicMetaData);
+
+function createBaseRateLimit_Action_MetaData(): RateLimit_Action_MetaData {
+  return { descriptorKey: "", metadataKey: undefined, defaultValue: "", source: 0, skipIfAbsent: false };
+}
+
+export const RateLimit_Action_MetaData: MessageFns<
+  RateLimit_Action_MetaData,
+  "envoy.config.route.v3.RateLimit.Action.MetaData"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.MetaData" as const,
+
+  encode(message: RateLimit_Action_MetaData, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.descriptorKey !== "") {
+      writer.uint32(10).string(message.descriptorKey);
+    }
+    if (message.metadataKey !== undefined) {
+      MetadataKey.encode(message.metadataKey, writer.uint32(18).fork()).join();
+    }
+    if (message.defaultValue !== "") {
+      writer.uint32(26).string(message.defaultValue);
+    }
+    if (message.source !== 0) {
+      writer.uint32(32).int32(message.source);
+    }
+    if (message.skipIfAbsent !== false) {
+      writer.uint32(40).bool(message.skipIfAbsent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_MetaData {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_MetaData();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.descriptorKey = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.metadataKey = MetadataKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.defaultValue = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.source = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.skipIfAbsent = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Action_MetaData {
+    return {
+      descriptorKey: isSet(object.descriptorKey)
+        ? globalThis.String(object.descriptorKey)
+        : isSet(object.descriptor_key)
+        ? globalThis.String(object.descriptor_key)
+        : "",
+      metadataKey: isSet(object.metadataKey)
+        ? MetadataKey.fromJSON(object.metadataKey)
+        : isSet(object.metadata_key)
+        ? MetadataKey.fromJSON(object.metadata_key)
+        : undefined,
+      defaultValue: isSet(object.defaultValue)
+        ? globalThis.String(object.defaultValue)
+        : isSet(object.default_value)
+        ? globalThis.String(object.default_value)
+        : "",
+      source: isSet(object.source) ? rateLimit_Action_MetaData_SourceFromJSON(object.source) : 0,
+      skipIfAbsent: isSet(object.skipIfAbsent)
+        ? globalThis.Boolean(object.skipIfAbsent)
+        : isSet(object.skip_if_absent)
+        ? globalThis.Boolean(object.skip_if_absent)
+        : false,
+    };
+  },
+
+  toJSON(message: RateLimit_Action_MetaData): unknown {
+    const obj: any = {};
+    if (message.descriptorKey !== "") {
+      obj.descriptorKey = message.descriptorKey;
+    }
+    if (message.metadataKey !== undefined) {
+      obj.metadataKey = MetadataKey.toJSON(message.metadataKey);
+    }
+    if (message.defaultValue !== "") {
+      obj.defaultValue = message.defaultValue;
+    }
+    if (message.source !== 0) {
+      obj.source = rateLimit_Action_MetaData_SourceToJSON(message.source);
+    }
+    if (message.skipIfAbsent !== false) {
+      obj.skipIfAbsent = message.skipIfAbsent;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_MetaData>): RateLimit_Action_MetaData {
+    return RateLimit_Action_MetaData.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_Action_MetaData>): RateLimit_Action_MetaData {
+    const message = createBaseRateLimit_Action_MetaData();
+    message.descriptorKey = object.descriptorKey ?? "";
+    message.metadataKey = (object.metadataKey !== undefined && object.metadataKey !== null)
+      ? MetadataKey.fromPartial(object.metadataKey)
+      : undefined;
+    message.defaultValue = object.defaultValue ?? "";
+    message.source = object.source ?? 0;
+    message.skipIfAbsent = object.skipIfAbsent ?? false;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_MetaData.$type, RateLimit_Action_MetaData);
+
+function createBaseRateLimit_Action_QueryParameterValueMatch(): RateLimit_Action_QueryParameterValueMatch {
+  return { descriptorKey: "", descriptorValue: "", expectMatch: undefined, queryParameters: [] };
+}
+
+export const RateLimit_Action_QueryParameterValueMatch: MessageFns<
+  RateLimit_Action_QueryParameterValueMatch,
+  "envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch" as const,
+
+  encode(message: RateLimit_Action_QueryParameterValueMatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.descriptorKey !== "") {
+      writer.uint32(34).string(message.descriptorKey);
+    }
+    if (message.descriptorValue !== "") {
+      writer.uint32(10).string(message.descriptorValue);
+    }
+    if (message.expectMatch !== undefined) {
+      BoolValue.encode({ value: message.expectMatch! }, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.queryParameters) {
+      QueryParameterMatcher.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Action_QueryParameterValueMatch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Action_QueryParameterValueMatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.descriptorKey = reader.string();
+            continue;
+          }
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.descriptorValue = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expectMatch = BoolValue.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.queryParameters.push(QueryParameterMatcher.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Action_QueryParameterValueMatch {
+    return {
+      descriptorKey: isSet(object.descriptorKey)
+        ? globalThis.String(object.descriptorKey)
+        : isSet(object.descriptor_key)
+        ? globalThis.String(object.descriptor_key)
+        : "",
+      descriptorValue: isSet(object.descriptorValue)
+        ? globalThis.String(object.descriptorValue)
+        : isSet(object.descriptor_value)
+        ? globalThis.String(object.descriptor_value)
+        : "",
+      expectMatch: isSet(object.expectMatch)
+        ? Boolean(object.expectMatch)
+        : isSet(object.expect_match)
+        ? Boolean(object.expect_match)
+        : undefined,
+      queryParameters: globalThis.Array.isArray(object?.queryParameters)
+        ? object.queryParameters.map((e: any) => QueryParameterMatcher.fromJSON(e))
+        : globalThis.Array.isArray(object?.query_parameters)
+        ? object.query_parameters.map((e: any) => QueryParameterMatcher.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: RateLimit_Action_QueryParameterValueMatch): unknown {
+    const obj: any = {};
+    if (message.descriptorKey !== "") {
+      obj.descriptorKey = message.descriptorKey;
+    }
+    if (message.descriptorValue !== "") {
+      obj.descriptorValue = message.descriptorValue;
+    }
+    if (message.expectMatch !== undefined) {
+      obj.expectMatch = message.expectMatch;
+    }
+    if (message.queryParameters?.length) {
+      obj.queryParameters = message.queryParameters.map((e) => QueryParameterMatcher.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Action_QueryParameterValueMatch>): RateLimit_Action_QueryParameterValueMatch {
+    return RateLimit_Action_QueryParameterValueMatch.fromPartial(base ?? {});
+  },
+  fromPartial(
+    object: DeepPartial<RateLimit_Action_QueryParameterValueMatch>,
+  ): RateLimit_Action_QueryParameterValueMatch {
+    const message = createBaseRateLimit_Action_QueryParameterValueMatch();
+    message.descriptorKey = object.descriptorKey ?? "";
+    message.descriptorValue = object.descriptorValue ?? "";
+    message.expectMatch = object.expectMatch ?? undefined;
+    message.queryParameters = object.queryParameters?.map((e) => QueryParameterMatcher.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Action_QueryParameterValueMatch.$type, RateLimit_Action_QueryParameterValueMatch);
+
+function createBaseRateLimit_Override(): RateLimit_Override {
+  return { dynamicMetadata: undefined };
+}
+
+export const RateLimit_Override: MessageFns<RateLimit_Override, "envoy.config.route.v3.RateLimit.Override"> = {
+  $type: "envoy.config.route.v3.RateLimit.Override" as const,
+
+  encode(message: RateLimit_Override, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dynamicMetadata !== undefined) {
+      RateLimit_Override_DynamicMetadata.encode(message.dynamicMetadata, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Override {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Override();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.dynamicMetadata = RateLimit_Override_DynamicMetadata.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Override {
+    return {
+      dynamicMetadata: isSet(object.dynamicMetadata)
+        ? RateLimit_Override_DynamicMetadata.fromJSON(object.dynamicMetadata)
+        : isSet(object.dynamic_metadata)
+        ? RateLimit_Override_DynamicMetadata.fromJSON(object.dynamic_metadata)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RateLimit_Override): unknown {
+    const obj: any = {};
+    if (message.dynamicMetadata !== undefined) {
+      obj.dynamicMetadata = RateLimit_Override_DynamicMetadata.toJSON(message.dynamicMetadata);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Override>): RateLimit_Override {
+    return RateLimit_Override.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_Override>): RateLimit_Override {
+    const message = createBaseRateLimit_Override();
+    message.dynamicMetadata = (object.dynamicMetadata !== undefined && object.dynamicMetadata !== null)
+      ? RateLimit_Override_DynamicMetadata.fromPartial(object.dynamicMetadata)
+      : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Override.$type, RateLimit_Override);
+
+function createBaseRateLimit_Override_DynamicMetadata(): RateLimit_Override_DynamicMetadata {
+  return { metadataKey: undefined };
+}
+
+export const RateLimit_Override_DynamicMetadata: MessageFns<
+  RateLimit_Override_DynamicMetadata,
+  "envoy.config.route.v3.RateLimit.Override.DynamicMetadata"
+> = {
+  $type: "envoy.config.route.v3.RateLimit.Override.DynamicMetadata" as const,
+
+  encode(message: RateLimit_Override_DynamicMetadata, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.metadataKey !== undefined) {
+      MetadataKey.encode(message.metadataKey, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_Override_DynamicMetadata {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_Override_DynamicMetadata();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.metadataKey = MetadataKey.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_Override_DynamicMetadata {
+    return {
+      metadataKey: isSet(object.metadataKey)
+        ? MetadataKey.fromJSON(object.metadataKey)
+        : isSet(object.metadata_key)
+        ? MetadataKey.fromJSON(object.metadata_key)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RateLimit_Override_DynamicMetadata): unknown {
+    const obj: any = {};
+    if (message.metadataKey !== undefined) {
+      obj.metadataKey = MetadataKey.toJSON(message.metadataKey);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_Override_DynamicMetadata>): RateLimit_Override_DynamicMetadata {
+    return RateLimit_Override_DynamicMetadata.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_Override_DynamicMetadata>): RateLimit_Override_DynamicMetadata {
+    const message = createBaseRateLimit_Override_DynamicMetadata();
+    message.metadataKey = (object.metadataKey !== undefined && object.metadataKey !== null)
+      ? MetadataKey.fromPartial(object.metadataKey)
+      : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_Override_DynamicMetadata.$type, RateLimit_Override_DynamicMetadata);
+
+function createBaseRateLimit_HitsAddend(): RateLimit_HitsAddend {
+  return { number: undefined, format: "" };
+}
+
+export const RateLimit_HitsAddend: MessageFns<RateLimit_HitsAddend, "envoy.config.route.v3.RateLimit.HitsAddend"> = {
+  $type: "envoy.config.route.v3.RateLimit.HitsAddend" as const,
+
+  encode(message: RateLimit_HitsAddend, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== undefined) {
+      UInt64Value.encode({ value: message.number! }, writer.uint32(10).fork()).join();
+    }
+    if (message.format !== "") {
+      writer.uint32(18).string(message.format);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RateLimit_HitsAddend {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRateLimit_HitsAddend();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.number = UInt64Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.format = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RateLimit_HitsAddend {
+    return {
+      number: isSet(object.number) ? Number(object.number) : undefined,
+      format: isSet(object.format) ? globalThis.String(object.format) : "",
+    };
+  },
+
+  toJSON(message: RateLimit_HitsAddend): unknown {
+    const obj: any = {};
+    if (message.number !== undefined) {
+      obj.number = message.number;
+    }
+    if (message.format !== "") {
+      obj.format = message.format;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RateLimit_HitsAddend>): RateLimit_HitsAddend {
+    return RateLimit_HitsAddend.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RateLimit_HitsAddend>): RateLimit_HitsAddend {
+    const message = createBaseRateLimit_HitsAddend();
+    message.number = object.number ?? undefined;
+    message.format = object.format ?? "";
+    return message;
+  },
+};
+
+messageTypeRegistry.set(RateLimit_HitsAddend.$type, RateLimit_HitsAddend);
+
 function createBaseHeaderMatcher(): HeaderMatcher {
   return {
     name: "",
@@ -2296,6 +9612,295 @@ export const HeaderMatcher: MessageFns<HeaderMatcher, "envoy.config.route.v3.Hea
 
 messageTypeRegistry.set(HeaderMatcher.$type, HeaderMatcher);
 
+function createBaseQueryParameterMatcher(): QueryParameterMatcher {
+  return { name: "", stringMatch: undefined, presentMatch: undefined };
+}
+
+export const QueryParameterMatcher: MessageFns<QueryParameterMatcher, "envoy.config.route.v3.QueryParameterMatcher"> = {
+  $type: "envoy.config.route.v3.QueryParameterMatcher" as const,
+
+  encode(message: QueryParameterMatcher, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.stringMatch !== undefined) {
+      StringMatcher.encode(message.stringMatch, writer.uint32(42).fork()).join();
+    }
+    if (message.presentMatch !== undefined) {
+      writer.uint32(48).bool(message.presentMatch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueryParameterMatcher {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueryParameterMatcher();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.stringMatch = StringMatcher.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.presentMatch = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): QueryParameterMatcher {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      stringMatch: isSet(object.stringMatch)
+        ? StringMatcher.fromJSON(object.stringMatch)
+        : isSet(object.string_match)
+        ? StringMatcher.fromJSON(object.string_match)
+        : undefined,
+      presentMatch: isSet(object.presentMatch)
+        ? globalThis.Boolean(object.presentMatch)
+        : isSet(object.present_match)
+        ? globalThis.Boolean(object.present_match)
+        : undefined,
+    };
+  },
+
+  toJSON(message: QueryParameterMatcher): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.stringMatch !== undefined) {
+      obj.stringMatch = StringMatcher.toJSON(message.stringMatch);
+    }
+    if (message.presentMatch !== undefined) {
+      obj.presentMatch = message.presentMatch;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<QueryParameterMatcher>): QueryParameterMatcher {
+    return QueryParameterMatcher.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<QueryParameterMatcher>): QueryParameterMatcher {
+    const message = createBaseQueryParameterMatcher();
+    message.name = object.name ?? "";
+    message.stringMatch = (object.stringMatch !== undefined && object.stringMatch !== null)
+      ? StringMatcher.fromPartial(object.stringMatch)
+      : undefined;
+    message.presentMatch = object.presentMatch ?? undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(QueryParameterMatcher.$type, QueryParameterMatcher);
+
+function createBaseInternalRedirectPolicy(): InternalRedirectPolicy {
+  return {
+    maxInternalRedirects: undefined,
+    redirectResponseCodes: [],
+    predicates: [],
+    allowCrossSchemeRedirect: false,
+    responseHeadersToCopy: [],
+  };
+}
+
+export const InternalRedirectPolicy: MessageFns<
+  InternalRedirectPolicy,
+  "envoy.config.route.v3.InternalRedirectPolicy"
+> = {
+  $type: "envoy.config.route.v3.InternalRedirectPolicy" as const,
+
+  encode(message: InternalRedirectPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.maxInternalRedirects !== undefined) {
+      UInt32Value.encode({ value: message.maxInternalRedirects! }, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.redirectResponseCodes) {
+      writer.uint32(16).uint32(v!);
+    }
+    for (const v of message.predicates) {
+      TypedExtensionConfig.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.allowCrossSchemeRedirect !== false) {
+      writer.uint32(32).bool(message.allowCrossSchemeRedirect);
+    }
+    for (const v of message.responseHeadersToCopy) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InternalRedirectPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInternalRedirectPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.maxInternalRedirects = UInt32Value.decode(reader, reader.uint32()).value;
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.redirectResponseCodes.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.redirectResponseCodes.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.predicates.push(TypedExtensionConfig.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.allowCrossSchemeRedirect = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.responseHeadersToCopy.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): InternalRedirectPolicy {
+    return {
+      maxInternalRedirects: isSet(object.maxInternalRedirects)
+        ? Number(object.maxInternalRedirects)
+        : isSet(object.max_internal_redirects)
+        ? Number(object.max_internal_redirects)
+        : undefined,
+      redirectResponseCodes: globalThis.Array.isArray(object?.redirectResponseCodes)
+        ? object.redirectResponseCodes.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.redirect_response_codes)
+        ? object.redirect_response_codes.map((e: any) => globalThis.Number(e))
+        : [],
+      predicates: globalThis.Array.isArray(object?.predicates)
+        ? object.predicates.map((e: any) => TypedExtensionConfig.fromJSON(e))
+        : [],
+      allowCrossSchemeRedirect: isSet(object.allowCrossSchemeRedirect)
+        ? globalThis.Boolean(object.allowCrossSchemeRedirect)
+        : isSet(object.allow_cross_scheme_redirect)
+        ? globalThis.Boolean(object.allow_cross_scheme_redirect)
+        : false,
+      responseHeadersToCopy: globalThis.Array.isArray(object?.responseHeadersToCopy)
+        ? object.responseHeadersToCopy.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.response_headers_to_copy)
+        ? object.response_headers_to_copy.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: InternalRedirectPolicy): unknown {
+    const obj: any = {};
+    if (message.maxInternalRedirects !== undefined) {
+      obj.maxInternalRedirects = message.maxInternalRedirects;
+    }
+    if (message.redirectResponseCodes?.length) {
+      obj.redirectResponseCodes = message.redirectResponseCodes.map((e) => Math.round(e));
+    }
+    if (message.predicates?.length) {
+      obj.predicates = message.predicates.map((e) => TypedExtensionConfig.toJSON(e));
+    }
+    if (message.allowCrossSchemeRedirect !== false) {
+      obj.allowCrossSchemeRedirect = message.allowCrossSchemeRedirect;
+    }
+    if (message.responseHeadersToCopy?.length) {
+      obj.responseHeadersToCopy = message.responseHeadersToCopy;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<InternalRedirectPolicy>): InternalRedirectPolicy {
+    return InternalRedirectPolicy.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<InternalRedirectPolicy>): InternalRedirectPolicy {
+    const message = createBaseInternalRedirectPolicy();
+    message.maxInternalRedirects = object.maxInternalRedirects ?? undefined;
+    message.redirectResponseCodes = object.redirectResponseCodes?.map((e) => e) || [];
+    message.predicates = object.predicates?.map((e) => TypedExtensionConfig.fromPartial(e)) || [];
+    message.allowCrossSchemeRedirect = object.allowCrossSchemeRedirect ?? false;
+    message.responseHeadersToCopy = object.responseHeadersToCopy?.map((e) => e) || [];
+    return message;
+  },
+};
+
+messageTypeRegistry.set(InternalRedirectPolicy.$type, InternalRedirectPolicy);
+
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 
 export type DeepPartial<T> = T extends Builtin ? T
@@ -2313,6 +9918,10 @@ function longToNumber(int64: { toString(): string }): number {
     throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
   }
   return num;
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {

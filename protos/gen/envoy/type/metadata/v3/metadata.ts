@@ -18,6 +18,25 @@ export interface MetadataKey_PathSegment {
   key?: string | undefined;
 }
 
+export interface MetadataKind {
+  request?: MetadataKind_Request | undefined;
+  route?: MetadataKind_Route | undefined;
+  cluster?: MetadataKind_Cluster | undefined;
+  host?: MetadataKind_Host | undefined;
+}
+
+export interface MetadataKind_Request {
+}
+
+export interface MetadataKind_Route {
+}
+
+export interface MetadataKind_Cluster {
+}
+
+export interface MetadataKind_Host {
+}
+
 function createBaseMetadataKey(): MetadataKey {
   return { key: "", path: [] };
 }
@@ -182,6 +201,359 @@ export const MetadataKey_PathSegment: MessageFns<
 };
 
 messageTypeRegistry.set(MetadataKey_PathSegment.$type, MetadataKey_PathSegment);
+
+function createBaseMetadataKind(): MetadataKind {
+  return { request: undefined, route: undefined, cluster: undefined, host: undefined };
+}
+
+export const MetadataKind: MessageFns<MetadataKind, "envoy.type.metadata.v3.MetadataKind"> = {
+  $type: "envoy.type.metadata.v3.MetadataKind" as const,
+
+  encode(message: MetadataKind, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.request !== undefined) {
+      MetadataKind_Request.encode(message.request, writer.uint32(10).fork()).join();
+    }
+    if (message.route !== undefined) {
+      MetadataKind_Route.encode(message.route, writer.uint32(18).fork()).join();
+    }
+    if (message.cluster !== undefined) {
+      MetadataKind_Cluster.encode(message.cluster, writer.uint32(26).fork()).join();
+    }
+    if (message.host !== undefined) {
+      MetadataKind_Host.encode(message.host, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MetadataKind {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetadataKind();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.request = MetadataKind_Request.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.route = MetadataKind_Route.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cluster = MetadataKind_Cluster.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.host = MetadataKind_Host.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MetadataKind {
+    return {
+      request: isSet(object.request) ? MetadataKind_Request.fromJSON(object.request) : undefined,
+      route: isSet(object.route) ? MetadataKind_Route.fromJSON(object.route) : undefined,
+      cluster: isSet(object.cluster) ? MetadataKind_Cluster.fromJSON(object.cluster) : undefined,
+      host: isSet(object.host) ? MetadataKind_Host.fromJSON(object.host) : undefined,
+    };
+  },
+
+  toJSON(message: MetadataKind): unknown {
+    const obj: any = {};
+    if (message.request !== undefined) {
+      obj.request = MetadataKind_Request.toJSON(message.request);
+    }
+    if (message.route !== undefined) {
+      obj.route = MetadataKind_Route.toJSON(message.route);
+    }
+    if (message.cluster !== undefined) {
+      obj.cluster = MetadataKind_Cluster.toJSON(message.cluster);
+    }
+    if (message.host !== undefined) {
+      obj.host = MetadataKind_Host.toJSON(message.host);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MetadataKind>): MetadataKind {
+    return MetadataKind.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MetadataKind>): MetadataKind {
+    const message = createBaseMetadataKind();
+    message.request = (object.request !== undefined && object.request !== null)
+      ? MetadataKind_Request.fromPartial(object.request)
+      : undefined;
+    message.route = (object.route !== undefined && object.route !== null)
+      ? MetadataKind_Route.fromPartial(object.route)
+      : undefined;
+    message.cluster = (object.cluster !== undefined && object.cluster !== null)
+      ? MetadataKind_Cluster.fromPartial(object.cluster)
+      : undefined;
+    message.host = (object.host !== undefined && object.host !== null)
+      ? MetadataKind_Host.fromPartial(object.host)
+      : undefined;
+    return message;
+  },
+};
+
+messageTypeRegistry.set(MetadataKind.$type, MetadataKind);
+
+function createBaseMetadataKind_Request(): MetadataKind_Request {
+  return {};
+}
+
+export const MetadataKind_Request: MessageFns<MetadataKind_Request, "envoy.type.metadata.v3.MetadataKind.Request"> = {
+  $type: "envoy.type.metadata.v3.MetadataKind.Request" as const,
+
+  encode(_: MetadataKind_Request, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MetadataKind_Request {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetadataKind_Request();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): MetadataKind_Request {
+    return {};
+  },
+
+  toJSON(_: MetadataKind_Request): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<MetadataKind_Request>): MetadataKind_Request {
+    return MetadataKind_Request.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<MetadataKind_Request>): MetadataKind_Request {
+    const message = createBaseMetadataKind_Request();
+    return message;
+  },
+};
+
+messageTypeRegistry.set(MetadataKind_Request.$type, MetadataKind_Request);
+
+function createBaseMetadataKind_Route(): MetadataKind_Route {
+  return {};
+}
+
+export const MetadataKind_Route: MessageFns<MetadataKind_Route, "envoy.type.metadata.v3.MetadataKind.Route"> = {
+  $type: "envoy.type.metadata.v3.MetadataKind.Route" as const,
+
+  encode(_: MetadataKind_Route, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MetadataKind_Route {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetadataKind_Route();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): MetadataKind_Route {
+    return {};
+  },
+
+  toJSON(_: MetadataKind_Route): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<MetadataKind_Route>): MetadataKind_Route {
+    return MetadataKind_Route.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<MetadataKind_Route>): MetadataKind_Route {
+    const message = createBaseMetadataKind_Route();
+    return message;
+  },
+};
+
+messageTypeRegistry.set(MetadataKind_Route.$type, MetadataKind_Route);
+
+function createBaseMetadataKind_Cluster(): MetadataKind_Cluster {
+  return {};
+}
+
+export const MetadataKind_Cluster: MessageFns<MetadataKind_Cluster, "envoy.type.metadata.v3.MetadataKind.Cluster"> = {
+  $type: "envoy.type.metadata.v3.MetadataKind.Cluster" as const,
+
+  encode(_: MetadataKind_Cluster, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MetadataKind_Cluster {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetadataKind_Cluster();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): MetadataKind_Cluster {
+    return {};
+  },
+
+  toJSON(_: MetadataKind_Cluster): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<MetadataKind_Cluster>): MetadataKind_Cluster {
+    return MetadataKind_Cluster.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<MetadataKind_Cluster>): MetadataKind_Cluster {
+    const message = createBaseMetadataKind_Cluster();
+    return message;
+  },
+};
+
+messageTypeRegistry.set(MetadataKind_Cluster.$type, MetadataKind_Cluster);
+
+function createBaseMetadataKind_Host(): MetadataKind_Host {
+  return {};
+}
+
+export const MetadataKind_Host: MessageFns<MetadataKind_Host, "envoy.type.metadata.v3.MetadataKind.Host"> = {
+  $type: "envoy.type.metadata.v3.MetadataKind.Host" as const,
+
+  encode(_: MetadataKind_Host, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MetadataKind_Host {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetadataKind_Host();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): MetadataKind_Host {
+    return {};
+  },
+
+  toJSON(_: MetadataKind_Host): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<MetadataKind_Host>): MetadataKind_Host {
+    return MetadataKind_Host.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<MetadataKind_Host>): MetadataKind_Host {
+    const message = createBaseMetadataKind_Host();
+    return message;
+  },
+};
+
+messageTypeRegistry.set(MetadataKind_Host.$type, MetadataKind_Host);
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 
