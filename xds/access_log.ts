@@ -7,9 +7,9 @@
  * says no; and what came to no Cluster is not logged.
  *
  * To look into the metadata takes an expression, and that 6 % of Envoy's CPU time for a request. So of requests it is the
- * second question. The first one is for those that a Service wants logged and that went the whole way, which is nearly all: the
- * filter `settings` has not marked them (`routes.ts`), and the header that named the Cluster is gone, as the router leaves
- * them. What cannot be told by that is asked exactly.
+ * last question. First, those that no Service wants logged are marked (`routes.ts`). Of the others nearly all went the whole way:
+ * the header that named the Cluster is gone, as the router leaves them, and an endpoint has answered. What cannot be told by that
+ * is asked exactly.
  *
  * The client is the one that connected, not what `x-forwarded-for` claims. The Service is the Cluster's name in statistics
  * (`alt_stat_name`): a field of metadata for each of namespace, name and port would cost 4 % of HTTP throughput. Absent
@@ -71,7 +71,6 @@ const ORDINARY: Json = {
     filters: [
       hasHeader("x-request-id", true),
       hasHeader(VIP_HEADER, false),
-      hasHeader(UNLOGGED_HEADER, false),
       // It cannot be compared without naming a runtime key, by which somebody could change the value.
       {
         status_code_filter: { comparison: { op: "LE", value: { default_value: 499, runtime_key: "none" } } },
@@ -89,7 +88,12 @@ export const TCP_ACCESS_LOG: Json = accessLog(CONNECTION, OF_SERVICES_THAT_WANT_
 
 /** Of the HTTP listener. */
 export const HTTP_ACCESS_LOG: Json = accessLog(REQUEST, {
-  or_filter: { filters: [ORDINARY, OF_SERVICES_THAT_WANT_IT] },
+  and_filter: {
+    filters: [
+      hasHeader(UNLOGGED_HEADER, false),
+      { or_filter: { filters: [ORDINARY, OF_SERVICES_THAT_WANT_IT] } },
+    ],
+  },
 });
 
 function accessLog(fields: { readonly [field: string]: Json }, filter: Json): Json {

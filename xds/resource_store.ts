@@ -41,7 +41,7 @@ import { ROUTE_CONFIGURATION_NAME, routeConfiguration } from "./routes.ts";
 import { emptyCluster, translateCluster } from "./translate/cluster.ts";
 import { translateListener } from "./translate/listener.ts";
 import { translateLoadAssignment } from "./translate/load_assignment.ts";
-import { hasSettings } from "./translate/metadata.ts";
+import { type RoutesPart, routesPart } from "./translate/metadata.ts";
 import { SEND_ORDER, type XdsType } from "./type_urls.ts";
 import type { WildcardScope } from "./wildcard_scope.ts";
 
@@ -69,8 +69,8 @@ export class ResourceStore implements ResourceSource {
     Listener: new Map(),
     RouteConfiguration: new Map(),
   };
-  /** Clusters with metadata that a filter has to look at: the routes turn it on for these destinations. */
-  readonly #withSettings = new Set<string>();
+  /** Clusters for which the routes have to do something. */
+  readonly #routesParts = new Map<string, RoutesPart>();
   /** Clusters whose ports have moved to the kernel while the agent ran: an Envoy that holds all Clusters keeps these. */
   readonly #movedAway = new Set<string>();
   readonly #listeners = new Set<(changed: ChangedNames) => void>();
@@ -95,8 +95,8 @@ export class ResourceStore implements ResourceSource {
   markReady(): void {
     if (this.#ready) return;
     for (const servicePort of this.#view.servicePorts()) {
-      if (!hasSettings(servicePort)) continue;
-      for (const name of this.#clusterNames(servicePort, this.#nodeAddresses)) this.#noteSettings(name);
+      if (routesPart(servicePort) === undefined) continue;
+      for (const name of this.#clusterNames(servicePort, this.#nodeAddresses)) this.#noteRoutesPart(name);
     }
     this.#ready = true;
     this.#opened.resolve();
@@ -157,7 +157,9 @@ export class ResourceStore implements ResourceSource {
         yield { type: "Listener", name };
       }
     }
-    if (hasSettings(servicePort)) yield { type: "RouteConfiguration", name: ROUTE_CONFIGURATION_NAME };
+    if (routesPart(servicePort) !== undefined) {
+      yield { type: "RouteConfiguration", name: ROUTE_CONFIGURATION_NAME };
+    }
   }
 
   onChange(listener: (changed: ChangedNames) => void): () => void {
@@ -195,22 +197,22 @@ export class ResourceStore implements ResourceSource {
     this.#invalidate(this.#withRoutes(changed));
   }
 
-  /** Adds the routes to what changed, if one of the Clusters begins or ceases to have settings. */
+  /** Adds the routes to what changed, if they have to do something else for one of the Clusters. */
   #withRoutes(changed: Record<XdsType, Set<string>>): Record<XdsType, Set<string>> {
     for (const name of changed.Cluster) {
-      if (this.#noteSettings(name)) changed.RouteConfiguration.add(ROUTE_CONFIGURATION_NAME);
+      if (this.#noteRoutesPart(name)) changed.RouteConfiguration.add(ROUTE_CONFIGURATION_NAME);
     }
     return changed;
   }
 
-  /** Whether this Cluster has begun or ceased to have settings. */
-  #noteSettings(name: string): boolean {
+  /** Whether the routes have to do something else for this Cluster now. */
+  #noteRoutesPart(name: string): boolean {
     const owner = this.#ownerOf(name);
-    const had = this.#withSettings.has(name);
-    const has = owner !== undefined && hasSettings(owner.servicePort);
-    if (has) this.#withSettings.add(name);
-    else this.#withSettings.delete(name);
-    return had !== has;
+    const before = this.#routesParts.get(name);
+    const now = owner && routesPart(owner.servicePort);
+    if (now === undefined) this.#routesParts.delete(name);
+    else this.#routesParts.set(name, now);
+    return before !== now;
   }
 
   #invalidate(names: Readonly<Record<XdsType, ReadonlySet<string>>>): void {
@@ -308,7 +310,7 @@ export class ResourceStore implements ResourceSource {
 
   #encodeRoutes(name: string): EncodedResource | undefined {
     if (name !== ROUTE_CONFIGURATION_NAME) return undefined;
-    const routes = RouteConfiguration.fromJSON(routeConfiguration([...this.#withSettings].sort()));
+    const routes = RouteConfiguration.fromJSON(routeConfiguration(this.#routesParts));
     return this.#keep("RouteConfiguration", encoded(name, RouteConfiguration.encode(routes).finish()));
   }
 

@@ -143,13 +143,13 @@ Deno.test("ResourceStore: a changed setting touches the Clusters of its ports, a
   assertEquals(fixture.takeChanged(), []);
 });
 
-/** The destinations of which the routes say that they have settings. */
-function withSettings({ store }: Pick<Fixture, "store">): readonly string[] {
+/** The destinations for which the routes do something, by what. */
+function routesParts({ store }: Pick<Fixture, "store">): Readonly<Record<string, readonly string[]>> {
   const resource = store.get("RouteConfiguration", ROUTE_CONFIGURATION_NAME, "explicit");
   const { virtualHosts } = RouteConfiguration.decode(resource?.bytes ?? fail("no routes"));
-  const [others, named, ...none] = virtualHosts;
-  assertEquals([others?.domains, none], [["*"], []]);
-  return named?.domains ?? [];
+  const [others, ...parts] = virtualHosts;
+  assertEquals(others?.domains, ["*"]);
+  return Object.fromEntries(parts.map(({ name, domains }) => [name, domains]));
 }
 
 Deno.test("ResourceStore: the routes name the destinations of Services with settings, and change only when others have some", () => {
@@ -157,19 +157,19 @@ Deno.test("ResourceStore: the routes name the destinations of Services with sett
   const timeout = (text: string): Service =>
     service({ ports, annotations: { "config.lightpath.cloud/request-timeout": text } });
   const fixture = new Fixture(service({ ports }));
-  assertEquals(withSettings(fixture), []);
+  assertEquals(routesParts(fixture), {});
   fixture.apply(timeout("1m"));
   assert(fixture.takeChanged().includes(ROUTES));
-  assertEquals(withSettings(fixture), ["10.96.0.10:80", "192.0.2.5:30080"]);
+  assertEquals(routesParts(fixture), { "vip-with-settings": ["10.96.0.10:80", "192.0.2.5:30080"] });
   fixture.apply(timeout("2m"));
   assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", "Cluster 192.0.2.5:30080"]);
   fixture.store.setNodeAddresses({ IPv4: ["192.0.2.6"], IPv6: [] });
   assert(fixture.takeChanged().includes(ROUTES));
-  assertEquals(withSettings(fixture), ["10.96.0.10:80", "192.0.2.6:30080"]);
+  assertEquals(routesParts(fixture), { "vip-with-settings": ["10.96.0.10:80", "192.0.2.6:30080"] });
   // What rides on the Cluster alone asks nothing of the routes.
   fixture.apply(service({ ports, annotations: { "config.lightpath.cloud/lb-policy": "RANDOM" } }));
   assert(fixture.takeChanged().includes(ROUTES));
-  assertEquals(withSettings(fixture), []);
+  assertEquals(routesParts(fixture), {});
   assertEquals(fixture.store.get("RouteConfiguration", "another", "explicit"), undefined);
 });
 
@@ -180,7 +180,7 @@ Deno.test("ResourceStore: the routes name those that had settings before the sto
   model.load([{ type: "apply", object: service({ annotations }) }]);
   model.loaded();
   store.markReady();
-  assertEquals(withSettings({ store }), ["10.96.0.10:80"]);
+  assertEquals(routesParts({ store }), { "vip-unlogged": ["10.96.0.10:80"] });
 });
 
 Deno.test("ResourceStore: a VIP has the settings of the Service that has the VIP", () => {
@@ -193,11 +193,11 @@ Deno.test("ResourceStore: a VIP has the settings of the Service that has the VIP
       ),
     });
   const fixture = new Fixture(at("younger", { "access-log": "false" }));
-  assertEquals(withSettings(fixture), ["10.96.0.20:80"]);
+  assertEquals(routesParts(fixture), { "vip-unlogged": ["10.96.0.20:80"] });
   fixture.apply(at("older", {}));
-  assertEquals(withSettings(fixture), []);
+  assertEquals(routesParts(fixture), {});
   fixture.reduce([{ type: "delete", kind: "Service", namespacedName: "default/older" }]);
-  assertEquals(withSettings(fixture), ["10.96.0.20:80"]);
+  assertEquals(routesParts(fixture), { "vip-unlogged": ["10.96.0.20:80"] });
 });
 
 Deno.test("ResourceStore: all destinations of a port share one ClusterLoadAssignment", () => {

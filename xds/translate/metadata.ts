@@ -53,11 +53,19 @@ export function clusterMetadata(servicePort: ServicePort): Metadata {
   return { filterMetadata: { [METADATA_NAMESPACE]: Object.fromEntries(present) }, typedFilterMetadata: {} };
 }
 
-/** Whether there is a key, so that something has to look. O(1), and nearly nothing for a port that wants nothing. */
-export function hasSettings(servicePort: ServicePort): boolean {
+/**
+ * What the routes have to do for a port: let the filter look for what it wants (`settings`), or only keep its requests out of
+ * the log (`unlogged`); undefined: nothing. Costs nearly nothing for a port that wants nothing.
+ */
+export type RoutesPart = "settings" | "unlogged";
+
+/** See {@linkcode RoutesPart}. */
+export function routesPart(servicePort: ServicePort): RoutesPart | undefined {
   const { settings: { origins }, prefersNear } = servicePort;
-  if (origins.size === 0 && !prefersNear) return false;
-  return Object.keys(clusterMetadata(servicePort).filterMetadata[METADATA_NAMESPACE] ?? {}).length > 0;
+  if (origins.size === 0 && !prefersNear) return undefined;
+  const keys = Object.keys(clusterMetadata(servicePort).filterMetadata[METADATA_NAMESPACE] ?? {});
+  if (keys.length === 0) return undefined;
+  return keys.join() === ("unlogged" satisfies MetadataKey) ? "unlogged" : "settings";
 }
 
 /** The metadata of a Cluster that is no Service's. */
