@@ -77,6 +77,9 @@ export const PAIRS: readonly (readonly [CaseName, CaseName])[] = CASE_NAMES.flat
 /** A case of Lightpath is reached at this address, whichever its Service. */
 export const VIP = "10.96.0.10";
 
+/** And a case of the static Envoy at this one. */
+export const STATIC_VIP = "10.96.0.11";
+
 /** What the route of a static Envoy says. */
 export interface StaticRoute {
   readonly timeoutMs: number;

@@ -5,14 +5,23 @@
  * removes everything.
  *
  * Both Envoys have one worker, so that at full speed it is the worker that limits; both throw away what they log, which a
- * node's container runtime would read at its own cost.
+ * node's container runtime would read at its own cost. Both are behind a VIP, which the kernel translates.
  * @module
  */
 import { ManifestFolder } from "../../commands/testing/manifests.ts";
 import { ACCESS_LOG_ARGUMENTS } from "../../xds/access_log.ts";
 import { Lab, type LabProcess, type Namespace } from "../lab/mod.ts";
 import { lightpathCommand } from "../lightpath_command.ts";
-import { CASE_NAMES, type CaseName, CASES, ENDPOINT_PORT, manifests, type Proxy, VIP } from "./l7_cases.ts";
+import {
+  CASE_NAMES,
+  type CaseName,
+  CASES,
+  ENDPOINT_PORT,
+  manifests,
+  type Proxy,
+  STATIC_VIP,
+  VIP,
+} from "./l7_cases.ts";
 import { type LoadGenerator, runLoad } from "./l7_load.ts";
 import { type JsonObject, staticBootstrap } from "./l7_static.ts";
 import { MeasuredAgent } from "./measured_agent.ts";
@@ -28,6 +37,15 @@ const NODE_NAME = "bench-node";
 const LIGHTPATH_CONFIG = "/run/lightpath/envoy.json";
 const STATIC_CONFIG = "/run/lightpath/static.json";
 const ADMIN_SOCKET = "/run/lightpath/envoy-admin.sock";
+
+/** The static Envoy's VIP is the node's; its ports are those it listens on. */
+const STATIC_REDIRECT = `table inet static-envoy {
+  chain prerouting {
+    type nat hook prerouting priority dstnat;
+    ip daddr ${STATIC_VIP} redirect
+  }
+}
+`;
 
 /** By whom a case's address is answered. */
 type Addresses = Readonly<Record<Proxy, string>>;
@@ -69,7 +87,7 @@ export class L7Stage implements AsyncDisposable {
     await folder.write("services.yaml", manifests(endpoints));
 
     const lightpath = await startLightpath(node, { envoy, nft, manifests: folder.path });
-    const addresses = { none: endpoints[0]!, lightpath: VIP, static: lab.nodeAddresses.ipv4 };
+    const addresses = { none: endpoints[0]!, lightpath: VIP, static: STATIC_VIP };
     const ask = async (proxy: Proxy): Promise<void> => {
       for (const name of CASE_NAMES.filter((name) => CASES[name].proxy === proxy)) {
         await runLoad(client, { url: urlOf(name, addresses), connections: 1, durationMs: 100 });
@@ -79,6 +97,7 @@ export class L7Stage implements AsyncDisposable {
     await ask("lightpath");
     const bootstrap = staticBootstrap({ clusters: await clustersOf(node), endpoints });
     await node.run(["sh", "-c", `cat >${STATIC_CONFIG}`], { stdin: JSON.stringify(bootstrap) });
+    await node.run([nft, "-f", "-"], { stdin: STATIC_REDIRECT });
     const beside = startEnvoy(node, envoy, STATIC_CONFIG);
     await beside.waitForLine(/starting main dispatch loop/);
     await ask("static");

@@ -4,7 +4,7 @@
  * In: a TCP ServicePort, the destination's name and family. Out: an `envoy.config.cluster.v3.Cluster`; same input, same
  * message. Everything a Service may ask of Envoy rides on the Cluster, because the listeners are constant. This composes it;
  * how an endpoint is chosen is decided in `balancing.ts`, how much may be under way in `limits.ts`, who is left out for a
- * while in `outliers.ts`, what is tried again in `retries.ts`, what the constant routes are told in `metadata.ts`.
+ * while in `outliers.ts`, what is tried again in `retries.ts`, what the routes are told in `metadata.ts`.
  *
  * Source: Envoy 1.40 API reference. Where a value below is Envoy's default, it is not written.
  * @module

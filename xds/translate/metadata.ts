@@ -1,9 +1,10 @@
 /**
- * What the constant listeners look up in a Cluster: `Cluster.metadata.filter_metadata.lightpath`.
+ * What the constant listeners look up in a Cluster: `Cluster.metadata.filter_metadata.lightpath`; and whether there is anything to
+ * be looked up.
  *
  * In: a ServicePort. Out: Metadata with a key for each value that differs from the routes' own (`routes.ts`), and one where
  * requests are not to be logged (`access_log.ts`). A Service without annotations has no key. But it has the part that is ours,
- * by which the log knows that there is a Cluster.
+ * by which the log knows that there is a Cluster. Nothing is looked up of it otherwise: the routes (`routes.ts`) say where to look.
  *
  * Why metadata: Envoy takes these values from the route and from headers, but not from the Cluster
  * (`retry_policy.per_try_timeout` there is ignored), and the routes are the same for all Services. A filter before the router

@@ -1,7 +1,7 @@
 /**
  * Decides which requests are tried again, how often, and where.
  *
- * In: a ServicePort. Out: an `envoy.config.route.v3.RetryPolicy` as plain JSON, which the constant routes have for all Services
+ * In: a ServicePort. Out: an `envoy.config.route.v3.RetryPolicy` as plain JSON, which the routes have for all Services
  * (`routes.ts`); the same as a message for the Clusters of a Service that wants otherwise.
  *
  * What no server can have acted upon is always tried again: a connection that failed, a stream that was refused, a reset
