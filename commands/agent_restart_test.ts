@@ -42,8 +42,6 @@ async function whileClientsLoop(from: Namespace, happening: () => Promise<void>)
   }
 }
 
-const KEPT_NFT_COMMAND = "[n]ft -i ";
-
 testUnless("an agent that is restarted disturbs nothing", { unavailable: fixtureUnavailable }, async (t) => {
   await using fixture = await NodeFixture.create();
   await writeServices(fixture);
@@ -94,17 +92,11 @@ testUnless("an agent that is restarted disturbs nothing", { unavailable: fixture
     assertEquals(await running.metric("lightpath_xds_resources_sent_total"), 2);
   });
 
-  await t.step("the nft it keeps goes with it, also when it is killed", async () => {
-    assertEquals(await fixture.processes(KEPT_NFT_COMMAND), 1);
-    await running.kill();
-    await until("nft's end", () => fixture.processes(KEPT_NFT_COMMAND), {
-      wanted: (count) => count === 0,
-    });
-    running = await fixture.startAgent("--envoy=external").ready();
+  await t.step("changes are written without nft: none is kept running", async () => {
     await fixture.manifests.remove("empty-slice.yaml");
-    await until("nft's start", () => fixture.processes(KEPT_NFT_COMMAND), {
-      wanted: (count) => count === 1,
-    });
+    await until("the change", () => fixture.pod.who("10.96.0.20:80"), { wanted: (who) => who === "refused" });
+    assertEquals(running.lines(/nft writes all changes/), []);
+    assertEquals(await fixture.processes("[n]ft -i "), 0);
   });
 
   await t.step(
@@ -112,7 +104,6 @@ testUnless("an agent that is restarted disturbs nothing", { unavailable: fixture
     async () => {
       await fixture.nftByHand("add table inet stranger");
       assertEquals(await running.stop(), 0);
-      assertEquals(await fixture.processes(KEPT_NFT_COMMAND), 0);
       assertMatch(await fixture.ruleset(), /table inet lightpath/);
       for (let times = 0; times < 2; times++) {
         const { code, stderr } = await runLightpath(fixture.lab.node, ["cleanup", `--nft-bin=${NFT}`]);

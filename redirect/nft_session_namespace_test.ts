@@ -7,6 +7,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { delay } from "@std/async/delay";
+import { fromFileUrl } from "@std/path/from-file-url";
 import { silentLogger } from "../agent/log.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
@@ -57,10 +58,11 @@ class Bench implements AsyncDisposable {
     await this.lab.node.run(["sh", "-c", `kill -${name} ${pid}`]);
   }
 
-  /** How many nft run. */
+  /** How many nft run. One that has ended but was not waited for has no command line. */
   async running(): Promise<number> {
-    const names = await this.lab.node.run(["sh", "-c", "cat /proc/[0-9]*/comm"]);
-    return names.split("\n").filter((name) => name === "nft").length;
+    // Another process may end between the listing and the reading.
+    const { stdout } = await this.lab.node.exec(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]);
+    return stdout.split("nft -i ").length - 1;
   }
 
   /** Every `nft` started: process id in the lab, and arguments. */
@@ -183,6 +185,31 @@ testInLab("a long refusal does not stop it", async () => {
   assert(error.line !== undefined && error.line.length < 250);
   await bench.nft.apply(add(1));
   assertEquals((await bench.starts()).map(({ args }) => args), ["-i", "-i"]);
+});
+
+testInLab("it goes with who keeps it, also when that is killed", async () => {
+  await using bench = await Bench.create();
+  const module = (name: string): string => JSON.stringify(new URL(name, import.meta.url));
+  const keeper = bench.lab.node.spawn([
+    ...[
+      Deno.execPath(),
+      "eval",
+      "--cached-only",
+      "--config",
+      fromFileUrl(new URL("../deno.json", import.meta.url)),
+    ],
+    `import { silentLogger } from ${module("../agent/log.ts")};
+    import { createNftSession } from ${module("./nft_session.ts")};
+    const nft = createNftSession({ nftPath: ${JSON.stringify(bench.lab.nftPath)}, logger: silentLogger });
+    await nft.apply(${JSON.stringify(`add table ${TABLE}\n`)});
+    console.log("kept");
+    await new Promise((resolve) => setTimeout(resolve, 1e9));`,
+  ]);
+  await keeper.waitForLine(/^kept$/);
+  assertEquals(await bench.running(), 1);
+  await keeper.kill("SIGKILL");
+  while (await bench.running() > 0) await delay(20);
+  await keeper.closed;
 });
 
 testInLab("3,000 changes do not make it grow", async () => {

@@ -103,13 +103,17 @@ export class NetlinkElements implements ElementWriter, Disposable {
   }
 }
 
-/** The same, where it is possible; where it is not, that is logged and nothing lost but time. */
+/** The same, where it is possible; where it is not, that is logged, and nothing is lost but time. */
 export async function openNetlinkElements(logger: Logger): Promise<NetlinkElements | undefined> {
   try {
     return await NetlinkElements.open();
   } catch (error) {
     if (!(error instanceof LibcUnavailable) && !(error instanceof NetlinkError)) throw error;
-    logger.warn("nft writes all changes, which takes longer than over netlink", { reason: error.message });
+    // What the kernel has not, or does not let us do, nft is told as well, in one sentence.
+    const isFatal = error instanceof NetlinkError && ["permission", "unsupported"].includes(error.kind);
+    if (!isFatal) {
+      logger.warn("nft writes all changes, which takes longer than over netlink", { reason: error.message });
+    }
     return undefined;
   }
 }
