@@ -46,6 +46,9 @@ Deno.test("a batch is done when its last change is acknowledged and nothing was 
 Deno.test("a batch that is not answered, or not to its end, may have been made or not", () => {
   assertEquals(answersTo(BATCH), { kind: "unknown" });
   assertEquals(answersTo(BATCH, "generation"), { kind: "unknown" });
+  // That the begin or the end was understood says nothing of what is between them.
+  const edges = [100, 103].map((sequence) => ({ sequence, errno: 0, words: "" }));
+  assertEquals(outcomeOf(BATCH, edges), { kind: "unknown" });
   // What answers an earlier one, or a later one.
   assertEquals(answersTo({ ...BATCH, firstSequence: 103 }, "acknowledged", "beginInvalid"), {
     kind: "unknown",

@@ -22,7 +22,7 @@ function messages(bytes: Uint8Array): { header: number[]; content: string }[] {
     const length = view.getUint32(at, true);
     const header = [view.getUint16(at + 4, true), view.getUint16(at + 6, true), view.getUint32(at + 8, true)];
     assertEquals(view.getUint32(at + 12, true), 0, "the kernel knows who sends");
-    assertEquals(length % 4, 0);
+    assert(length >= 20 && length % 4 === 0, `a message of ${length} bytes`);
     found.push({ header, content: bytes.subarray(at + 16, at + length).toHex() });
     at += length;
   }
