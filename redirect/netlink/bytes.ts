@@ -8,9 +8,15 @@
 
 /** See the module's comment. */
 export class Bytes {
-  #buffer = new Uint8Array(4_096);
-  #view = new DataView(this.#buffer.buffer);
+  #buffer: Uint8Array<ArrayBuffer>;
+  #view: DataView;
   #length = 0;
+
+  /** @param capacity How many bytes there is room for at first, at least 1. */
+  constructor(capacity: number) {
+    this.#buffer = new Uint8Array(capacity);
+    this.#view = new DataView(this.#buffer.buffer);
+  }
 
   get length(): number {
     return this.#length;
@@ -50,7 +56,8 @@ export class Bytes {
 
   zeros(count: number): void {
     const at = this.#grow(count);
-    this.#buffer.fill(0, at, at + count);
+    // Few, mostly none: not worth a call of `fill`.
+    for (let index = at; index < at + count; index++) this.#buffer[index] = 0;
   }
 
   /** Zeros up to the next multiple of four. */

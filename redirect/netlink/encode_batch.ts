@@ -75,6 +75,10 @@ export class UnencodableElement extends Error {
 /** A list of elements can have 64 KB; an element has up to 80 bytes. */
 const MOST_ELEMENTS = 500;
 
+/** About how much room is needed. */
+const MESSAGE_BYTES = 512;
+const ELEMENT_BYTES = 48;
+
 /** The changes in the order in which they are made. Each list of the delta must be sorted by container. */
 export function batchChanges(delta: PlanDelta): BatchChange[] {
   return [
@@ -101,7 +105,7 @@ function* changesOf(verb: "add" | "delete", elements: readonly PlanElement[]): G
  * @throws {UnencodableElement}
  */
 export function encodeBatch(delta: PlanDelta, firstSequence: number): Batch {
-  const bytes = new Bytes();
+  const bytes = new Bytes(MESSAGE_BYTES + (delta.delete.length + delta.add.length) * ELEMENT_BYTES);
   const changes = batchChanges(delta);
   const sequenceAt = (place: number): number => (firstSequence + place) >>> 0;
   writeEdge(bytes, NFNL_MSG_BATCH_BEGIN, sequenceAt(0));
@@ -115,7 +119,7 @@ export function encodeBatch(delta: PlanDelta, firstSequence: number): Batch {
 
 /** A question that changes nothing, to which everybody is answered who may make changes: for the number of the last. */
 export function encodeProbe(sequence: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Bytes();
+  const bytes = new Bytes(MESSAGE_BYTES);
   const type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN;
   endMessage(bytes, beginMessage(bytes, { type, flags: NLM_F_ACK, sequence, family: NFPROTO_UNSPEC }));
   return bytes.written();

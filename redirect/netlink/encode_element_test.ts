@@ -9,7 +9,7 @@ import { writeElement } from "./encode_element.ts";
 
 /** In hexadecimal digits. */
 function encoded(container: string, key: string, value = ""): string {
-  const bytes = new Bytes();
+  const bytes = new Bytes(1);
   writeElement(bytes, { container, key, value } as PlanElement, { withValue: value !== "" });
   return bytes.written().toHex();
 }
@@ -29,7 +29,7 @@ Deno.test("writeElement() writes what nft sends, for every set and map that a pl
 });
 
 Deno.test("writeElement() leaves out the value where it is not asked for", () => {
-  const bytes = new Bytes();
+  const bytes = new Bytes(1);
   const element: PlanElement = { container: "envoy-address-4", key: "tcp", value: "192.0.2.1" };
   writeElement(bytes, element, { withValue: false });
   assertEquals(bytes.written().toHex(), "100001800c0001800500010006000000");
