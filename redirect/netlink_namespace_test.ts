@@ -16,7 +16,7 @@ import { type NodeState, type PlanElement, planNode, planServicePort } from "./p
 import { readTable } from "./reconcile.ts";
 import { RedirectError } from "./redirect_error.ts";
 import { GOLDEN_PLAN } from "./testing/golden_plan.ts";
-import { openNetlinkIn } from "./testing/netlink_in_namespace.ts";
+import { type NetlinkBuffers, openNetlinkIn } from "./testing/netlink_in_namespace.ts";
 import { labUnavailable, NodeLab } from "./testing/node_lab.ts";
 import { RandomPorts } from "./testing/random_ports.ts";
 
@@ -32,10 +32,10 @@ class Bench implements AsyncDisposable {
     this.netlink = netlink;
   }
 
-  static async create(sendBuffer?: number): Promise<Bench> {
+  static async create(buffers?: NetlinkBuffers): Promise<Bench> {
     const lab = await NodeLab.createWith("nft started");
     await lab.nft.apply(LAYOUT);
-    return new Bench(lab, await openNetlinkIn(lab.node, sendBuffer));
+    return new Bench(lab, await openNetlinkIn(lab.node, buffers));
   }
 
   /** The elements as nft reads them. */
@@ -188,7 +188,7 @@ testInLab("who says that Envoy is ready empties what packets have filled", async
 });
 
 testInLab("what is larger than the socket takes is told before it is sent", async () => {
-  await using bench = await Bench.create(4_096);
+  await using bench = await Bench.create({ send: 4_096 });
   for (const length of [400, 4_000]) {
     const add = Array.from({ length }, (_, host) => service(host));
     assertEquals((await bench.refused({ add }))[0], "too-large");
@@ -196,4 +196,13 @@ testInLab("what is larger than the socket takes is told before it is sent", asyn
   const add = Array.from({ length: 100 }, (_, host) => service(host));
   await bench.netlink.write({ delete: [], add });
   assertEquals((await bench.elements()).length, 100);
+});
+
+testInLab("more refusals than there is room for are a refusal, and the next change is answered", async () => {
+  await using bench = await Bench.create({ receive: 1 });
+  // 40 messages, and room for two or three answers.
+  const missing = Array.from({ length: 20_000 }, (_, host) => service(host));
+  assertEquals((await bench.refused({ delete: missing }))[0], "not-found");
+  await bench.netlink.write({ delete: [], add: [service(1)] });
+  assertEquals(await bench.elements(), [service(1)]);
 });

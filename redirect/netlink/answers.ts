@@ -2,7 +2,7 @@
  * Reads what the kernel answers to a batch.
  *
  * In: messages as they were received. Out: whether the transaction was made, and what was refused. Pure. What answers something
- * else (an earlier batch whose answers came too late) is passed over.
+ * else is passed over.
  *
  * A batch was performed if its last change is acknowledged and nothing is refused: all answers are sent when all is done. A
  * refusal of the begin is one of the batch as a whole.

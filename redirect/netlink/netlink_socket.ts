@@ -4,15 +4,19 @@
  * In: messages. Out: what the kernel said to them. A socket belongs to the network namespace it was opened in, and messages
  * need CAP_NET_ADMIN there.
  * Invariants: one exchange at a time. The kernel has performed what it was sent before `send` returns, and its answers are there
- * then: none is ever waited for. When `send` fails, nothing was performed.
+ * then: none is ever waited for. When `send` fails, nothing was performed. It waits only while somebody else's transaction is
+ * performed: the kernel makes one at a time.
  * Source: netlink(7); the kernel's netlink_sendmsg(), nfnetlink_rcv().
  * @module
  */
 
+import type { RedirectErrorKind } from "../redirect_error.ts";
 import { LONGEST_ANSWER } from "./answers.ts";
+import { errnoMeaning } from "./errno.ts";
 import type { Libc } from "./libc.ts";
 import {
   AF_NETLINK,
+  ENOBUFS,
   MSG_DONTWAIT,
   MSG_TRUNC,
   NETLINK_CAP_ACK,
@@ -25,8 +29,6 @@ import {
   SOL_NETLINK,
   SOL_SOCKET,
 } from "./protocol.ts";
-import { errnoMeaning } from "./errno.ts";
-import type { RedirectErrorKind } from "../redirect_error.ts";
 
 /** The kernel gives no socket, or did not take what was sent. */
 export class NetlinkError extends Error {
@@ -80,7 +82,7 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Sends messages and returns what the kernel said to them. What it said too late to earlier ones may be among it.
+   * Sends messages and returns what the kernel said to them, or as much of it as there was room for.
    * @throws {NetlinkError} when nothing was performed
    */
   async exchange(messages: Uint8Array<ArrayBuffer>): Promise<Uint8Array[]> {
@@ -93,8 +95,11 @@ export class NetlinkSocket implements Disposable {
   *#received(): Generator<Uint8Array> {
     for (;;) {
       const length = this.#libc.receive(this.#descriptor, this.#buffer, MSG_DONTWAIT | MSG_TRUNC);
-      // Nothing more; or answers were lost (ENOBUFS), which is seen by their absence.
-      if (length < 0) return;
+      if (length < 0) {
+        // There were more than there is room for. That is told once, and those that are here come after it.
+        if (this.#libc.errno === ENOBUFS) continue;
+        return;
+      }
       yield this.#buffer.slice(0, Math.min(length, this.#buffer.byteLength));
     }
   }

@@ -1,7 +1,7 @@
 /**
  * The numbers of the kernel's nftables interface that element changes need.
  *
- * Source: linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h, bits/socket.h; names are the headers'.
+ * Source: linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h, bits/socket.h, asm-generic/; names are the headers'.
  * They are the same on every architecture that Deno runs on.
  * @module
  */
@@ -13,6 +13,7 @@ export const NETLINK_NETFILTER = 12;
 
 export const SOL_SOCKET = 1;
 export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
 export const SO_SNDBUFFORCE = 32;
 export const SOL_NETLINK = 270;
 export const NETLINK_CAP_ACK = 10;
@@ -20,6 +21,8 @@ export const NETLINK_EXT_ACK = 11;
 
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
+
+export const ENOBUFS = 105;
 
 export const NLMSG_HDRLEN = 16;
 export const NLMSG_ERROR = 2;

@@ -10,6 +10,7 @@ import type { Namespace } from "../../scripts/lab/mod.ts";
 import { Libc } from "../netlink/libc.ts";
 import { NetlinkElements } from "../netlink/netlink_elements.ts";
 import { NetlinkSocket } from "../netlink/netlink_socket.ts";
+import { SO_RCVBUF, SOL_SOCKET } from "../netlink/protocol.ts";
 
 const SYS_PIDFD_OPEN = 434n;
 const SYS_PIDFD_GETFD = 438n;
@@ -20,11 +21,22 @@ opened = socket.socket(16, socket.SOCK_RAW, 12)
 print("socket", opened.fileno(), flush=True)
 signal.pause()`;
 
-/** Writes elements of the table in that namespace. @param sendBuffer The socket's, if it is to be smaller. */
-export async function openNetlinkIn(namespace: Namespace, sendBuffer?: number): Promise<NetlinkElements> {
+/** The socket's room in bytes, where it is to be less than usual. */
+export interface NetlinkBuffers {
+  readonly send?: number;
+  readonly receive?: number;
+}
+
+/** Writes elements of the table in that namespace. */
+export async function openNetlinkIn(
+  namespace: Namespace,
+  { send, receive }: NetlinkBuffers = {},
+): Promise<NetlinkElements> {
   using opened = new DisposableStack();
   const libc = opened.use(Libc.open());
-  const socket = opened.use(new NetlinkSocket(libc, await socketFrom(namespace), sendBuffer));
+  const descriptor = await socketFrom(namespace);
+  const socket = opened.use(new NetlinkSocket(libc, descriptor, send));
+  if (receive !== undefined) libc.setOption(descriptor, [SOL_SOCKET, SO_RCVBUF], receive);
   return new NetlinkElements(socket, opened.move());
 }
 
