@@ -59,6 +59,10 @@ export interface Config {
   readonly httpPort: number;
   /** Families to serve; `auto`: those the node has. */
   readonly ipFamilies: "auto" | "IPv4" | "IPv6" | "dual";
+  /** Ranges that hold all pods' addresses, canonical; of a family without any it is not known who is a pod. */
+  readonly clusterCIDRs: readonly string[];
+  /** Ranges in which every address that no Service has is nobody's, canonical; or those the cluster has for ClusterIPs. */
+  readonly serviceCIDRs: readonly string[] | "auto";
   /** Ranges that a node address must be in to answer for NodePorts; or those by which the cluster knows the node. */
   readonly nodeportAddresses: readonly string[] | "primary";
   /** The addresses by which the cluster knows the node; of a family without one: the kubelet's choice. */

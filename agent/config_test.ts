@@ -60,6 +60,8 @@ Deno.test("without any setting the defaults are kube-proxy's where it has them",
     tcpPort: 1666,
     httpPort: 1667,
     ipFamilies: "auto",
+    clusterCIDRs: [],
+    serviceCIDRs: "auto",
     nodeportAddresses: "primary",
     nodeIPs: [],
     resyncIntervalMs: 600_000,
@@ -132,6 +134,12 @@ Deno.test("lists add up over flags, are split by comma or colon where that is us
   assertEquals(config.nodeportAddresses, ["10.0.0.0/8", "fd00::/16"]);
   assertEquals(configOf("agent --nodeport-addresses 10.0.0.0/8,fd00::/8").nodeportAddresses.length, 2);
   assertEquals(configOf("agent --nodeport-addresses primary").nodeportAddresses, "primary");
+  assertEquals(configOf("agent --cluster-cidr 10.244.7.0/16,fd00:10::/48").clusterCIDRs, [
+    "10.244.0.0/16",
+    "fd00:10::/48",
+  ]);
+  assertEquals(configOf("agent --service-cidr auto").serviceCIDRs, "auto");
+  assertEquals(configOf("agent --service-cidr 10.96.0.0/16").serviceCIDRs, ["10.96.0.0/16"]);
   assertEquals(configOf("agent --node-ip 192.0.2.1,2001:DB8::1").nodeIPs, ["192.0.2.1", "2001:db8::1"]);
 });
 
@@ -297,7 +305,9 @@ Deno.test("--help of each command lists exactly its flags", () => {
 Deno.test("every setting can be given in each of its three spellings", () => {
   const samples: Readonly<Record<string, string>> = {
     "IP:PORT": "127.0.0.1:9",
+    "CIDR,…": "10.0.0.0/8",
     "CIDR,…|primary": "10.0.0.0/8",
+    "CIDR,…|auto": "10.0.0.0/8",
     "IP,…": "192.0.2.9",
     PORT: "9",
     N: "9",

@@ -18,7 +18,13 @@
 import { delay } from "@std/async/delay";
 import ipaddr from "ipaddr.js";
 import type { Logger } from "./log.ts";
-import { IP_FAMILIES, type IPFamily, type NodeAddresses, parseIPAddress } from "./model/mod.ts";
+import {
+  IP_FAMILIES,
+  type IPFamily,
+  type NodeAddresses,
+  parseIPAddress,
+  rangeContains,
+} from "./model/mod.ts";
 import { type NetworkInterface, type NodeNetwork, readNodeNetwork } from "./node_network.ts";
 
 /** What restricts the addresses. */
@@ -55,7 +61,9 @@ export function selectNodeAddresses(
       : ranges.filter((range) => familyOf(range) === family);
     return chosen.length === 0
       ? all
-      : all.filter((address) => chosen.some((range) => range === address || contains(range, address)));
+      : all.filter((address) =>
+        chosen.some((range) => range.includes("/") ? rangeContains(range, address) : range === address)
+      );
   };
   return { IPv4: select("IPv4"), IPv6: select("IPv6") };
 }
@@ -126,11 +134,4 @@ export async function watchNodeAddresses(
 function isForNobodyElse(address: string): boolean {
   const range = ipaddr.parse(address).range();
   return range === "loopback" || range === "linkLocal" || range === "unspecified";
-}
-
-function contains(cidr: string, address: string): boolean {
-  if (!cidr.includes("/")) return false;
-  const parsed = ipaddr.parse(address);
-  const [network, length] = ipaddr.parseCIDR(cidr);
-  return parsed.kind() === network.kind() && parsed.match(network, length);
 }

@@ -134,19 +134,16 @@ export function cidrs(): ValueKind<readonly string[]> {
   return list({ placeholder: "CIDR,…", wanted, separator: "," }, parseCidr);
 }
 
-/** Address ranges, or the word `primary` in place of them all. */
-export function nodeAddressRanges(): ValueKind<readonly string[] | "primary"> {
+/** Address ranges, or a word in place of them all. */
+export function cidrsOr<const T extends string>(word: T): ValueKind<readonly string[] | T> {
   const ranges = cidrs();
   return {
     ...ranges,
-    placeholder: "CIDR,…|primary",
-    wanted: `${ranges.wanted}, or primary alone`,
-    parse: (texts) =>
-      texts.length === 1 && texts[0]?.trim() === PRIMARY ? { value: PRIMARY } : ranges.parse(texts),
+    placeholder: `CIDR,…|${word}`,
+    wanted: `${ranges.wanted}, or ${word} alone`,
+    parse: (texts) => texts.length === 1 && texts[0]?.trim() === word ? { value: word } : ranges.parse(texts),
   };
 }
-
-const PRIMARY = "primary";
 
 /** IP addresses, canonical. */
 export function ipAddresses(): ValueKind<readonly string[]> {

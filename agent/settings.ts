@@ -11,11 +11,12 @@
 import type { Command, Config } from "./config_fields.ts";
 import {
   choice,
+  cidrs,
+  cidrsOr,
   durationMs,
   hostPort,
   integer,
   ipAddresses,
-  nodeAddressRanges,
   nodeName,
   paths,
   port,
@@ -248,9 +249,27 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     default: "auto",
     help: "families to serve; auto means those this node has",
   },
+  clusterCIDRs: {
+    flag: "cluster-cidr",
+    kind: cidrs(),
+    commands: AGENT,
+    defaultHelp: "unknown: nobody is known to be a pod",
+    help:
+      "ranges that hold all pods' addresses, as kube-proxy's: pods get all endpoints where externalTrafficPolicy is Local, " +
+      "and who comes to a ClusterIP from elsewhere is masqueraded",
+  },
+  serviceCIDRs: {
+    flag: "service-cidr",
+    kind: cidrsOr("auto"),
+    commands: AGENT,
+    default: "auto",
+    help:
+      "ranges that hold all ClusterIPs: what is sent to an address there that no Service has is dropped; auto: what the API " +
+      "server's ServiceCIDR objects say, and nothing with --service-proxy-name or --manifests",
+  },
   nodeportAddresses: {
     flag: "nodeport-addresses",
-    kind: nodeAddressRanges(),
+    kind: cidrsOr("primary"),
     commands: AGENT,
     default: "primary",
     help:

@@ -20,10 +20,12 @@ import {
   type ObjectSource,
   resolveRoot,
   selectorsFor,
+  type ServiceCIDRClient,
+  watchServiceCIDRs,
 } from "../agent/kube/mod.ts";
 import type { Logger } from "../agent/log.ts";
 import { createMetrics, type Metrics } from "../agent/metrics.ts";
-import { type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
+import { type IPFamily, type NodeAddresses, rangesByFamily, ServiceModel } from "../agent/model/mod.ts";
 import { selectNodeAddresses, watchNodeAddresses } from "../agent/node_addresses.ts";
 import { readNodeNetwork } from "../agent/node_network.ts";
 import { createProblemReporter } from "../agent/problems.ts";
@@ -89,7 +91,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   readiness.onChange((report) => logger.info(renderReadiness(report)));
   const health = createProxyHealthTracker({ families });
 
-  const { source, events } = await createSource(context, metrics);
+  const { source, events, serviceCIDRs } = await createSource(context, metrics);
   const envoy = config.envoy === "run" ? await prepareEnvoy(context) : undefined;
   await using _hold = config.redirect === "none"
     ? undefined
@@ -103,7 +105,9 @@ export async function runAgent(context: CommandContext): Promise<void> {
       nft,
       elements: netlink && { writer: netlink, logger },
       ports: { tcp: config.tcpPort, http: config.httpPort },
+      clusterCIDRs: servedRanges(config.clusterCIDRs, families),
     }),
+    families,
     metrics,
     readiness,
     onDrift: () => flows?.lookEverywhere(),
@@ -113,7 +117,9 @@ export async function runAgent(context: CommandContext): Promise<void> {
 
   const { serviceProxyName, nodeName, zone, tcpPath } = config;
   const selection = { serviceProxyName, families };
-  const model = new ServiceModel(selection, { nodeName, zone, tcpPath });
+  const primary = selectNodeAddresses(readNodeNetwork(), { ...addressSelection, ranges: "primary" });
+  const nodeIPs = [...primary.IPv4, ...primary.IPv6];
+  const model = new ServiceModel(selection, { nodeName, zone, tcpPath, nodeIPs });
   const envoyReadiness = new EnvoyReadiness(readiness, redirector === undefined);
   using presence: EnvoyPresence | undefined = redirector && new EnvoyPresence({
     askLiveness: (signal) => askLiveness(config.envoyAdminSocket, signal),
@@ -239,6 +245,11 @@ export async function runAgent(context: CommandContext): Promise<void> {
       return watchNodeAddresses({ ...addressSelection, onChange, logger }, signal);
     },
     ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal)]),
+    ...(redirector === undefined || serviceCIDRs === undefined ? [] : [(signal: AbortSignal) => {
+      const onChange = (cidrs: readonly string[]): void =>
+        redirector.setServiceCIDRs(servedRanges(cidrs, families));
+      return watchServiceCIDRs({ client: serviceCIDRs, onChange, logger }, signal);
+    }]),
     ...(flows === undefined ? [] : [(signal: AbortSignal) => flows.run(signal)]),
     ...(config.mode === "eager" ? [] : [(signal: AbortSignal) => {
       const onUsed = (statisticsNames: ReadonlySet<string>): void =>
@@ -275,6 +286,8 @@ export async function runAgent(context: CommandContext): Promise<void> {
 interface Sources {
   readonly source: ObjectSource;
   readonly events: EventReporter | undefined;
+  /** Undefined where nobody is asked for them. */
+  readonly serviceCIDRs: ServiceCIDRClient | undefined;
 }
 
 async function createSource({ config, logger }: CommandContext, metrics: Metrics): Promise<Sources> {
@@ -287,7 +300,7 @@ async function createSource({ config, logger }: CommandContext, metrics: Metrics
       onProblem: () => metrics.problemAppeared("manifest"),
       onProblemResolved: () => metrics.problemResolved("manifest"),
     });
-    return { source, events: undefined };
+    return { source, events: undefined, serviceCIDRs: undefined };
   }
   const client = await createKubeClient({
     kubeconfig: config.kubeconfig === "" ? undefined : config.kubeconfig,
@@ -302,7 +315,12 @@ async function createSource({ config, logger }: CommandContext, metrics: Metrics
   });
   const { nodeName } = config;
   const onSettled = metrics.eventSettled;
-  return { source, events: createEventReporter({ client, nodeName, logger, onSettled }) };
+  return {
+    source,
+    events: createEventReporter({ client, nodeName, logger, onSettled }),
+    // Beside another proxy most ClusterIPs are not this agent's, which must not take them for nobody's.
+    serviceCIDRs: config.serviceCIDRs === "auto" && config.serviceProxyName === "" ? client : undefined,
+  };
 }
 
 async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise<EnvoyBinary> {
@@ -321,8 +339,9 @@ async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise
 /** Asks the kernel once before anything else happens: no nft or no right to use it must end the agent at once. */
 async function prepareRedirector(
   { config, logger }: CommandContext,
-  { backend, metrics, readiness, onDrift }: {
+  { backend, families, metrics, readiness, onDrift }: {
     readonly backend: RedirectBackend;
+    readonly families: readonly IPFamily[];
     readonly metrics: Metrics;
     readonly readiness: Readiness;
     /** Somebody else had changed the table; it is mended. */
@@ -330,7 +349,7 @@ async function prepareRedirector(
   },
 ): Promise<Redirector> {
   await backend.probe();
-  return createRedirector({
+  const redirector = createRedirector({
     backend,
     logger,
     resyncIntervalMs: config.resyncIntervalMs,
@@ -349,6 +368,19 @@ async function prepareRedirector(
       },
     },
   });
+  if (config.serviceCIDRs !== "auto") {
+    redirector.setServiceCIDRs(servedRanges(config.serviceCIDRs, families));
+  }
+  return redirector;
+}
+
+/** Ranges by family; those of a family that is not served are left alone. */
+function servedRanges(
+  cidrs: readonly string[],
+  families: readonly IPFamily[],
+): Readonly<Record<IPFamily, readonly string[]>> {
+  const { IPv4, IPv6 } = rangesByFamily(cidrs);
+  return { IPv4: families.includes("IPv4") ? IPv4 : [], IPv6: families.includes("IPv6") ? IPv6 : [] };
 }
 
 /** An agent before this one may have drained the Envoy of their pod, and then only its own container was started anew. */

@@ -8,6 +8,7 @@ import { assertMatch } from "@std/assert/match";
 import { fail } from "@std/assert/fail";
 import { join } from "@std/path/join";
 import { parseAllDocuments } from "yaml";
+import { createKubeClient } from "../agent/kube/mod.ts";
 import { ClusterLoadAssignment } from "../protos/mod.ts";
 import { type ControlPlane, freePorts, startControlPlane } from "../scripts/lab/control_plane.ts";
 import { sumOf } from "../scripts/demo/metrics_text.ts";
@@ -57,6 +58,13 @@ if (etcd.path === undefined || kubeApiserver.path === undefined) {
         "two agents tell a Service's owner once of what is wrong with it",
         () => tellOnce(plane, agent),
       );
+      await t.step("may read which ranges are for Services", async () => {
+        const client = await createKubeClient({ kubeconfig: await plane.kubeconfig("agent") });
+        assertEquals(await client.serviceCIDRs(AbortSignal.timeout(10_000)), [
+          "10.96.0.0/16",
+          "fd00:96::/108",
+        ]);
+      });
       await t.step("without the right to write Events it says so once, and goes on", async () => {
         await withoutEvents(plane, agent);
       });

@@ -110,9 +110,9 @@ testUnless("the agent carries traffic to Services", { unavailable: fixtureUnavai
     assertEquals(accessLog.find(({ service }) => service === "default/web:http")?.["status"], 200);
   });
 
-  await t.step("a port the Service does not have is not captured", async () => {
+  await t.step("a port the Service does not have is refused", async () => {
     for (const host of ["10.96.0.10", "[fd00:10:96::10]"]) {
-      assertEquals(await pod.who(`${host}:8080`), "unreachable");
+      assertEquals(await pod.who(`${host}:8080`), "refused");
     }
   });
 

@@ -25,8 +25,9 @@ import {
   type FamilyExpressions,
   type LayoutChain,
   type LayoutRule,
+  originalKey,
 } from "./chains.ts";
-import { DESTINATION_SPACES, type DestinationSpace } from "./containers.ts";
+import { DESTINATION_SPACES, type DestinationSpace, type ServedSpace } from "./containers.ts";
 
 /** Between the translation and the chains that set the priority back. */
 const REMEMBER = -95;
@@ -42,7 +43,7 @@ function clientOf({ ip }: FamilyExpressions, original?: "original"): string {
 }
 
 /** The chain that looks for the endpoint of a client that is remembered. */
-export function affineChain(space: DestinationSpace, family: FamilyExpressions): LayoutChain {
+export function affineChain(space: ServedSpace, family: FamilyExpressions): LayoutChain {
   const { ip, suffix } = family;
   const destination = destinationKey(space, family);
   const client = clientOf(family);
@@ -73,12 +74,11 @@ function rememberChain(family: FamilyExpressions): LayoutChain {
   );
 }
 
-function rememberRule(space: DestinationSpace, { ip, suffix }: FamilyExpressions): LayoutRule {
-  const address = `ct original ${ip} daddr`;
-  const condition = space === "ips" ? "" : `${address} @node-addresses-${suffix} `;
-  const destination = `${space === "ips" ? `${address} . ` : ""}meta l4proto . ct original proto-dst`;
+function rememberRule(space: DestinationSpace, family: FamilyExpressions): LayoutRule {
+  const { condition, key } = originalKey(space, family);
+  const { suffix } = family;
   return {
-    text: `${PROTOCOLS} ${condition}meta priority set ${destination} ` +
+    text: `${PROTOCOLS} ${condition}meta priority set ${key} ` +
       `map @sticky-${space}-${suffix} goto remember-${suffix}`,
     purpose: "clients to remember",
   };

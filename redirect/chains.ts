@@ -3,7 +3,9 @@
  * @module
  */
 
-import type { DestinationSpace, FamilySuffix } from "./containers.ts";
+import type { IPFamily } from "../agent/model/mod.ts";
+import { type DestinationSpace, type FamilySuffix, isByAddress, type ServedSpace } from "./containers.ts";
+import { kernelRanges } from "./source_ranges.ts";
 
 /** A rule: its nft text without the comment, and a few words of purpose for whoever lists the table. */
 export interface LayoutRule {
@@ -14,7 +16,7 @@ export interface LayoutRule {
 /** Where a base chain hangs. The policy is always `accept`. */
 export interface LayoutHook {
   readonly type: "nat" | "filter";
-  readonly hook: "prerouting" | "input" | "output" | "postrouting";
+  readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting";
   readonly priority: number;
 }
 
@@ -31,6 +33,13 @@ export interface EnvoyPorts {
   readonly http: number;
 }
 
+/** What depends on settings. */
+export interface LayoutOptions {
+  readonly ports: EnvoyPorts;
+  /** What all pods' addresses are in, canonical; of a family without any it is not known who is a pod. */
+  readonly clusterCIDRs: Readonly<Record<IPFamily, readonly string[]>>;
+}
+
 /** Before every other NAT chain of the usual priority, and, for filter chains, before NAT as such. */
 export const BEFORE_DSTNAT = -110;
 /** For filter chains: right after NAT. */
@@ -38,24 +47,49 @@ export const AFTER_DSTNAT = -90;
 
 /** A family as expressions spell it. */
 export interface FamilyExpressions {
+  readonly family: IPFamily;
   readonly suffix: FamilySuffix;
   readonly ip: "ip" | "ip6";
 }
 
 /** Both families. */
 export const FAMILY_EXPRESSIONS: readonly FamilyExpressions[] = [
-  { suffix: "4", ip: "ip" },
-  { suffix: "6", ip: "ip6" },
+  { family: "IPv4", suffix: "4", ip: "ip" },
+  { family: "IPv6", suffix: "6", ip: "ip6" },
 ];
 
 /** The key of a packet's destination in a space: what the containers of that space are looked up by. */
-export function destinationKey(space: DestinationSpace, { ip }: FamilyExpressions): string {
-  return space === "ips" ? `${ip} daddr . meta l4proto . th dport` : "meta l4proto . th dport";
+export function destinationKey(space: ServedSpace, { ip }: FamilyExpressions): string {
+  return isByAddress(space) ? `${ip} daddr . meta l4proto . th dport` : "meta l4proto . th dport";
 }
 
 /** What must hold for a packet before its destination is looked up in a space, with a blank after it. */
 export function spaceCondition(space: DestinationSpace, { ip, suffix }: FamilyExpressions): string {
   return space === "ips" ? "" : `${ip} daddr @node-addresses-${suffix} `;
+}
+
+/** The same of where a connection was going before it was translated. nft must know the protocol to know the size of a port. */
+export function originalKey(space: DestinationSpace, { ip, suffix }: FamilyExpressions): {
+  readonly condition: string;
+  readonly key: string;
+} {
+  const address = `ct original ${ip} daddr`;
+  return space === "ips" ? { condition: "", key: `${address} . meta l4proto . ct original proto-dst` } : {
+    condition: `${address} @node-addresses-${suffix} `,
+    key: "meta l4proto . ct original proto-dst",
+  };
+}
+
+/** That a packet comes from a pod, or from none (`not`). Undefined where it is not known who is one. */
+export function fromPod(
+  { family, ip }: FamilyExpressions,
+  { clusterCIDRs }: Pick<LayoutOptions, "clusterCIDRs">,
+  not?: "not",
+): string | undefined {
+  const ranges = kernelRanges(clusterCIDRs[family]);
+  if (ranges.length === 0) return undefined;
+  const cidrs = ranges.length === 1 ? ranges[0] : `{ ${ranges.join(", ")} }`;
+  return `${ip} saddr ${not ? "!= " : ""}${cidrs}`;
 }
 
 /** What a space's elements are, for comments. */

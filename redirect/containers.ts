@@ -3,7 +3,8 @@
  *
  * In: nothing. Out: names and types. What is in them is decided in `plan.ts`, what is done with it in `layout.ts`.
  * Invariant: a destination (`ips`: an address, protocol and port; `nodeports`: protocol and port, at any address of this node)
- * is one element of `service-…` where it is served, else of at most one of the `no-…` sets.
+ * is one element of `service-…` where it is served, else of at most one of the `no-…` sets. One that connections from inside the
+ * cluster find served otherwise is an element of `service-inside-…` as well.
  *
  * `service-…` are maps to data and not to verdicts: when an element with a `goto` is added, the kernel visits every element
  * of every such map to make sure that chains form no loop (nft_lookup_validate). At 50,000 elements that was 10.8 ms of
@@ -29,16 +30,20 @@ export type DestinationSpace = "ips" | "nodeports";
 /** Both, in the order in which they are asked. */
 export const DESTINATION_SPACES: readonly DestinationSpace[] = ["ips", "nodeports"];
 
-/** What is known of destinations: a container for each space and family. */
+/** The same destinations as everybody finds them; as only connections from inside the cluster do. */
+export type ServedSpace = DestinationSpace | `inside-${DestinationSpace}`;
+
+/** How a destination is served: a container for each space in which it may be, and family. */
+// `affine`: endpoints by name, of destinations whose clients keep theirs.
+const SERVED_CONTAINERS = ["service", "endpoints", "affine"] as const;
+
+/** What else is known of destinations: a container for each space and family. */
 const DESTINATION_CONTAINERS = [
-  "service",
-  "endpoints",
   "no-endpoint",
   "no-local-endpoint",
   "masquerade",
-  // Of destinations whose clients keep their endpoints: for how long; endpoints by name.
+  // Of destinations whose clients keep their endpoints: for how long.
   "sticky",
-  "affine",
 ] as const;
 
 /** What is known of this node, and of who may connect: a container for each family. */
@@ -46,6 +51,8 @@ const FAMILY_CONTAINERS = [
   "envoy-address",
   "envoy-holds",
   "node-addresses",
+  "service-cidrs",
+  "cluster-ips",
   "hairpin",
   "endpoint-ids",
   "clients",
@@ -59,6 +66,7 @@ export type ElementContainer =
   | "envoy-alone"
   | "envoy-gone"
   | `${typeof FAMILY_CONTAINERS[number]}-${FamilySuffix}`
+  | `${typeof SERVED_CONTAINERS[number]}-${ServedSpace}-${FamilySuffix}`
   | `${typeof DESTINATION_CONTAINERS[number]}-${DestinationSpace}-${FamilySuffix}`;
 
 /** A named set (without `valueTypes`) or map. */
@@ -100,9 +108,12 @@ function nodeContainers({ suffix, address }: FamilyWords): LayoutContainer[] {
     { name: `envoy-address-${suffix}`, keyTypes: ["inet_proto"], valueTypes: [address] },
     { name: `envoy-holds-${suffix}`, keyTypes: [address, ...PORT_TYPES], valueTypes: [] },
     { name: `node-addresses-${suffix}`, keyTypes: [address], valueTypes: [] },
-    // An endpoint of this node, twice: what it sends to itself. A kind of element that several ServicePorts ask for.
+    { name: `service-cidrs-${suffix}`, keyTypes: [address], valueTypes: [], interval: true },
+    // Kinds of elements that several ServicePorts ask for. The address of a Service:
+    { name: `cluster-ips-${suffix}`, keyTypes: [address], valueTypes: [] },
+    // An endpoint of this node, twice: what it sends to itself.
     { name: `hairpin-${suffix}`, keyTypes: [address, address], valueTypes: [] },
-    // The other kind: an endpoint's name (`affinity.ts`).
+    // An endpoint's name (`affinity.ts`).
     { name: `endpoint-ids-${suffix}`, keyTypes: [address, "inet_service"], valueTypes: ["classid"] },
     // Hashes of clients and destinations, with the name of the endpoint that was given.
     {
@@ -123,28 +134,40 @@ function sourceContainers({ suffix, address }: FamilyWords): LayoutContainer[] {
   ];
 }
 
-function destinationContainers(space: DestinationSpace, words: FamilyWords): LayoutContainer[] {
+/** Whether destinations of a space are told apart by their address too. */
+export function isByAddress(space: ServedSpace): boolean {
+  return space === "ips" || space === "inside-ips";
+}
+
+function keyTypesOf(space: ServedSpace, { address }: FamilyWords): readonly string[] {
+  return isByAddress(space) ? [address, ...PORT_TYPES] : PORT_TYPES;
+}
+
+function servedContainers(space: ServedSpace, words: FamilyWords): LayoutContainer[] {
   const { suffix, address, daddr } = words;
-  const keyTypes = space === "ips" ? [address, ...PORT_TYPES] : PORT_TYPES;
-  const key = space === "ips" ? `${daddr} . meta l4proto . th dport` : "meta l4proto . th dport";
+  const keyTypes = keyTypesOf(space, words);
+  const key = isByAddress(space) ? `${daddr} . meta l4proto . th dport` : "meta l4proto . th dport";
+  // By the number of a place, or by an endpoint's name: either stands in the packet's priority when it is looked up.
+  const endpoints = {
+    keyTypes: [...keyTypes, "classid"],
+    valueTypes: [address, "inet_service"],
+    typeOf: [`${key} . meta priority`, `${daddr} . th dport`],
+  } as const;
   return [
     { name: `service-${space}-${suffix}`, keyTypes, valueTypes: ["classid"] },
-    {
-      name: `endpoints-${space}-${suffix}`,
-      keyTypes: [...keyTypes, "classid"],
-      valueTypes: [address, "inet_service"],
-      typeOf: [`${key} . meta priority`, `${daddr} . th dport`],
-    },
+    { name: `endpoints-${space}-${suffix}`, ...endpoints },
+    { name: `affine-${space}-${suffix}`, ...endpoints },
+  ];
+}
+
+function destinationContainers(space: DestinationSpace, words: FamilyWords): LayoutContainer[] {
+  const { suffix } = words;
+  const keyTypes = keyTypesOf(space, words);
+  return [
     { name: `no-endpoint-${space}-${suffix}`, keyTypes, valueTypes: [] },
     { name: `no-local-endpoint-${space}-${suffix}`, keyTypes, valueTypes: [] },
     { name: `masquerade-${space}-${suffix}`, keyTypes, valueTypes: [] },
     { name: `sticky-${space}-${suffix}`, keyTypes, valueTypes: ["classid"] },
-    {
-      name: `affine-${space}-${suffix}`,
-      keyTypes: [...keyTypes, "classid"],
-      valueTypes: [address, "inet_service"],
-      typeOf: [`${key} . meta priority`, `${daddr} . th dport`],
-    },
   ];
 }
 
@@ -157,13 +180,19 @@ export const CONTAINERS: readonly LayoutContainer[] = [
   // Holds `tcp` for a while after the kernel found nobody at Envoy's ports, whoever else may know or not.
   { name: "envoy-gone", keyTypes: ["inet_proto"], valueTypes: [], dynamicSize: 16 },
   ...FAMILIES.flatMap(nodeContainers),
-  ...DESTINATION_SPACES.flatMap((space) => FAMILIES.flatMap((words) => destinationContainers(space, words))),
+  ...DESTINATION_SPACES.flatMap((space) =>
+    FAMILIES.flatMap((words) => [
+      ...servedContainers(space, words),
+      ...destinationContainers(space, words),
+      ...servedContainers(`inside-${space}`, words),
+    ])
+  ),
   ...FAMILIES.flatMap(sourceContainers),
 ];
 
 /** Whether several ServicePorts may ask for the same element of a container. */
 export function isShared(container: ElementContainer): boolean {
-  return container.startsWith("hairpin-") || container.startsWith("endpoint-ids-");
+  return /^(cluster-ips|hairpin|endpoint-ids)-/.test(container);
 }
 
 /** Their places in that order. */

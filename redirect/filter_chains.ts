@@ -9,6 +9,10 @@
  *   those a LoadBalancer's address is for is dropped, as kube-proxy does it; then what has no endpoint at all is refused, and
  *   what has none only by its traffic policy dropped.
  * - `tidy-prerouting` and `tidy-output` set the priority back to what it was before the translation used it.
+ * - `nobody` is for what the translation has left alone although it is going to the cluster's addresses: a port that a
+ *   ClusterIP does not have is refused, an address of the service CIDR that no Service has is dropped. Only what would leave this
+ *   node or is made on it (`guard-forward`, `guard-output`), as with kube-proxy: somebody may have such an address here, a
+ *   DNS cache for instance. Another proxy's ClusterIPs have been translated when it is asked.
  * - `guard-input` refuses whoever connects to Envoy's ports without having been sent there: no open proxy. Who was sent there
  *   while nobody listens, because Envoy died and the kernel was not told, is dropped and not refused: such a client
  *   tries again after a second, and is then sent to an endpoint, as is everybody else at once: the kernel notes that nobody was there
@@ -90,7 +94,19 @@ const GONE_SECONDS = 30;
 
 function guards(ports: EnvoyPorts): LayoutChain[] {
   const envoyPorts = `{ ${ports.tcp}, ${ports.http} }`;
+  const toNobody = { text: "ct state new jump nobody", purpose: "the cluster's, and not translated" };
   return [
+    chain("nobody", [
+      ...FAMILY_EXPRESSIONS.map(({ ip, suffix }) => ({
+        text: `${ip} daddr @cluster-ips-${suffix} goto reject-connection`,
+        purpose: "ports that a ClusterIP does not have",
+      })),
+      ...FAMILY_EXPRESSIONS.map(({ ip, suffix }) => ({
+        text: `${ip} daddr @service-cidrs-${suffix} drop`,
+        purpose: "no Service's",
+      })),
+    ]),
+    baseChain("guard-forward", { type: "filter", hook: "forward", priority: 0 }, [toNobody]),
     baseChain("guard-input", { type: "filter", hook: "input", priority: 0 }, [
       {
         // Only the original direction: a program of this host may use such a port as its source.
@@ -116,6 +132,7 @@ function guards(ports: EnvoyPorts): LayoutChain[] {
     ]),
     baseChain("guard-output", { type: "filter", hook: "output", priority: 0 }, [
       { text: `tcp sport ${envoyPorts} ct state invalid drop`, purpose: "would leave untranslated" },
+      toNobody,
     ]),
   ];
 }

@@ -1,7 +1,7 @@
 /**
  * The constant part of the nft table: sets, maps, chains and rules. Nothing here depends on the Services.
  *
- * In: the ports of Envoy's two constant listeners. Out: a `Layout` value, and the fingerprint by which the layout
+ * In: the ports of Envoy's two constant listeners, what pods' addresses are in. Out: a `Layout` value, and the fingerprint by which the layout
  * found in the kernel is recognised as this one.
  * Invariants: one table, `inet lightpath`, nothing outside it; every rule carries a hash of its own text in its
  * comment, so that rules can be compared by what `nft -j list` prints whatever the version that prints it.
@@ -16,7 +16,7 @@
 
 import { createHash } from "node:crypto";
 import { affinityChains } from "./affinity_chains.ts";
-import type { EnvoyPorts, LayoutChain, LayoutHook, LayoutRule } from "./chains.ts";
+import type { EnvoyPorts, LayoutChain, LayoutHook, LayoutOptions, LayoutRule } from "./chains.ts";
 import { CONTAINERS, type LayoutContainer } from "./containers.ts";
 import { filterChains } from "./filter_chains.ts";
 import { serviceChains } from "./service_chains.ts";
@@ -43,17 +43,26 @@ export interface CommentedChain extends LayoutChain {
   readonly rules: readonly CommentedRule[];
 }
 
+/** Nobody is known to be a pod. */
+export const NO_CLUSTER_CIDRS: LayoutOptions["clusterCIDRs"] = { IPv4: [], IPv6: [] };
+
 /**
  * The layout for these listener ports.
  * @throws {RangeError} when a port is not an integer of 1-65535.
  */
-export function createLayout(ports: EnvoyPorts): Layout {
+export function createLayout(ports: EnvoyPorts, clusterCIDRs = NO_CLUSTER_CIDRS): Layout {
+  const options = { ports, clusterCIDRs };
   for (const port of [ports.tcp, ports.http]) {
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
       throw new RangeError(`Cannot redirect to port ${port}: want an integer of 1-65535`);
     }
   }
-  const chains = [...serviceChains(ports), ...affinityChains(), ...sourceChains(), ...filterChains(ports)];
+  const chains = [
+    ...serviceChains(options),
+    ...affinityChains(),
+    ...sourceChains(options),
+    ...filterChains(ports),
+  ];
   return {
     containers: CONTAINERS,
     chains: chains.map((chain) => ({

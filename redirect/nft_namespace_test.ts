@@ -14,6 +14,7 @@ import { renderReplacement } from "./nft_script.ts";
 import { parseRuleset } from "./parse_ruleset.ts";
 import { cleanup } from "./reconcile.ts";
 import { createNft } from "./run_nft.ts";
+import { withKind } from "./testing/endpoints.ts";
 import { labUnavailable, type LabWriter, NodeLab } from "./testing/node_lab.ts";
 import { changes } from "./testing/random_ports.ts";
 
@@ -74,7 +75,7 @@ testInLab("the table is taken as written, and read back as the same", async (cre
   await using _agent = await lab.agent([WEB, DATABASE, EMPTY]);
   const kernel = parseRuleset(await lab.nft.list());
   assertEquals(kernel.layout, layoutFingerprint(createLayout({ tcp: 1666, http: 1667 })));
-  assertEquals(kernel.elements.length, 24);
+  assertEquals(kernel.elements.length, 30);
 });
 
 testInLab("connections to VIPs from pods and the host reach Envoy, which learns the VIP", async (create) => {
@@ -91,7 +92,10 @@ testInLab("connections to VIPs from pods and the host reach Envoy, which learns 
 testInLab("Envoy's own connections go to the endpoint itself, even where that is a VIP", async (create) => {
   await using lab = await create(1666, 1667, 80);
   // As with an external IP that is a node's address, and a host-network endpoint on that very port.
-  const atNode = servicePort({ vips: ["192.168.77.2 80", "2001:db8:77::2 80"], families: ["IPv4", "IPv6"] });
+  const atNode = withKind(
+    servicePort({ vips: ["192.168.77.2 80", "2001:db8:77::2 80"], families: ["IPv4", "IPv6"] }),
+    "ExternalIP",
+  );
   await using _agent = await lab.agent([atNode]);
   assertEquals(await lab.dial(lab.node, "192.168.77.2", 80), "1667 192.168.77.2:80");
   assertEquals(await lab.dial(lab.node, "192.168.77.2", 80, ENVOY_SOCKET_PRIORITY), "80 itself");
@@ -110,14 +114,18 @@ testInLab("without known node addresses the interface's own address leads to Env
 testInLab("what has no endpoint is refused at once; what is not served is left alone", async (create) => {
   await using lab = await create(1666, 1667);
   await lab.listen(lab.outside, [8081]);
-  await lab.outside.ip(["addr add 10.96.0.10/32 dev node"]);
-  await using agent = await lab.agent([WEB, EMPTY]);
+  await lab.outside.ip(["addr add 10.96.0.50/32 dev node"]);
+  const external = withKind(servicePort({ name: "external", vips: ["10.96.0.50 80"] }), "ExternalIP");
+  await using agent = await lab.agent([WEB, EMPTY, external]);
   for (const from of [lab.pod, lab.barePod, lab.node]) {
     assertEquals(await lab.dial(from, "10.96.0.30", 80), "refused", from.name);
     assertEquals(await lab.dial(from, "fd00:96::30", 80), "refused", from.name);
     assertEquals(await lab.dial(from, "192.168.77.2", 30090), "refused", from.name);
-    // Another port of a served VIP goes its way, here to a machine that has that address.
-    assertEquals(await lab.dial(from, "10.96.0.10", 8081), "8081 itself", from.name);
+    // Another port of an address that is not the cluster's goes its way, here to a machine that has that address.
+    assertEquals(await lab.dial(from, "10.96.0.50", 8081), "8081 itself", from.name);
+    // A ClusterIP is nobody's own address.
+    assertEquals(await lab.dial(from, "10.96.0.10", 8081), "refused", from.name);
+    assertEquals(await lab.dial(from, "fd00:96::10", 8081), "refused", from.name);
   }
   const filled = { ...EMPTY, endpoints: WEB.endpoints };
   await agent.update([WEB, filled], changes([EMPTY, filled]));
@@ -316,14 +324,14 @@ testInLab("50,000 destinations load; a change among them is its own elements", a
       }),
   );
   await using agent = await lab.agent(many);
-  assertEquals(agent.applied.map(({ elementsAdded }) => elementsAdded), [100_007]);
+  assertEquals(agent.applied.map(({ elementsAdded }) => elementsAdded), [150_007]);
   // In a user namespace the kernel limits the size of a message, and so of a transaction.
   if (Deno.uid() === 0) assertEquals(agent.applied[0]?.transactions, transactions);
   await agent.update([...many, WEB], changes([undefined, { ...WEB, nodePort: 0 }]));
-  assertEquals(agent.applied.at(-1)?.elementsAdded, 4);
+  assertEquals(agent.applied.at(-1)?.elementsAdded, 6);
   assertEquals(await lab.dial(lab.pod, "10.96.0.10", 80), "1667 10.96.0.10:80");
   assertEquals(await lab.dial(lab.pod, "10.97.195.79", 80), "1667 10.97.195.79:80");
-  assertEquals(parseRuleset(await lab.nft.list()).elements.length, 100_011);
+  assertEquals(parseRuleset(await lab.nft.list()).elements.length, 150_013);
 });
 
 testInLab("without CAP_NET_ADMIN nft's refusal is one clear sentence", async (create) => {

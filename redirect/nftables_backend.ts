@@ -6,7 +6,7 @@
  */
 
 import type { Reconciliation, RedirectBackend } from "./backend.ts";
-import type { EnvoyPorts } from "./chains.ts";
+import type { EnvoyPorts, LayoutOptions } from "./chains.ts";
 import type { PlanDelta } from "./diff.ts";
 import { ElementRoute, type PreferredWriter } from "./element_route.ts";
 import { createLayout, type Layout } from "./layout.ts";
@@ -23,6 +23,8 @@ export interface NftablesBackendOptions {
   /** What is better at changes of elements, if there is anything. */
   readonly elements?: PreferredWriter | undefined;
   readonly ports: EnvoyPorts;
+  /** @default nobody is known to be a pod */
+  readonly clusterCIDRs?: LayoutOptions["clusterCIDRs"];
 }
 
 /**
@@ -40,10 +42,10 @@ class NftablesBackend implements RedirectBackend {
   readonly #layout: Layout;
   #readAhead: Promise<KernelTable | undefined> | undefined;
 
-  constructor({ nft, elements, ports }: NftablesBackendOptions) {
+  constructor({ nft, elements, ports, clusterCIDRs }: NftablesBackendOptions) {
     this.#nft = nft;
     this.#elements = new ElementRoute(nft, elements);
-    this.#layout = createLayout(ports);
+    this.#layout = createLayout(ports, clusterCIDRs);
   }
 
   probe(): Promise<void> {

@@ -43,12 +43,23 @@ const PORTS = [
     ["10.244.1.5 77"],
   ),
 ];
+/** The second of a family, to see a set of them. */
+const CLUSTER_CIDRS = { IPv4: ["10.244.0.0/16", "10.245.0.0/16"], IPv6: ["fd00:244::/48"] };
 const NODE: NodeAddresses = { IPv4: ["192.168.0.2", "10.0.0.1"], IPv6: ["2001:db8::2"] };
 
-async function walker(nodeAddresses: NodeAddresses, envoyReady = true): Promise<(packet: Packet) => string> {
+async function walker(
+  nodeAddresses: NodeAddresses,
+  envoyReady = true,
+  clusterCIDRs = CLUSTER_CIDRS,
+): Promise<(packet: Packet) => string> {
   const nft = new FakeNft();
-  const plan = [...planNode({ addresses: nodeAddresses, envoyReady }), ...PORTS.flatMap(planServicePort)];
-  await nft.apply(renderReplacement(createLayout({ tcp: 1666, http: 1667 }), diffPlans([], plan).add));
+  const serviceCIDRs = { IPv4: ["10.96.0.0/16"], IPv6: [] };
+  const plan = [
+    ...planNode({ addresses: nodeAddresses, envoyReady, serviceCIDRs }),
+    ...PORTS.flatMap(planServicePort),
+  ];
+  const layout = createLayout({ tcp: 1666, http: 1667 }, clusterCIDRs);
+  await nft.apply(renderReplacement(layout, diffPlans([], plan).add));
   return (packet) => walkPacket(nft.table, packet);
 }
 
@@ -92,9 +103,19 @@ for (const from of ["pod", "host"] as const) {
 
   Deno.test(`a connection from a ${from} to what nobody serves is left alone`, async () => {
     const walk = await walker(NODE);
-    assertEquals(walk({ from, destination: "10.96.0.10", port: 81 }), "accept");
-    assertEquals(walk({ from, destination: "10.96.0.10", port: 80, protocol: "udp" }), "accept");
+    assertEquals(walk({ from, destination: "203.0.113.25", port: 81, source: "198.51.100.7" }), "accept");
+    assertEquals(walk({ from, destination: "203.0.113.26", port: 25 }), "accept");
     assertEquals(walk({ from, destination: "10.244.0.5", port: 80 }), "accept");
+  });
+
+  Deno.test(`a connection from a ${from} to a port that a ClusterIP does not have is refused, to nobody's dropped`, async () => {
+    const walk = await walker(NODE);
+    assertEquals(walk({ from, destination: "10.96.0.10", port: 81 }), "reset");
+    assertEquals(walk({ from, destination: "10.96.0.10", port: 80, protocol: "udp" }), "unreachable");
+    assertEquals(walk({ from, destination: "fd00::10", port: 81 }), "reset");
+    assertEquals(walk({ from, destination: "10.96.200.200", port: 80 }), "drop");
+    // What began when there was such a port goes on.
+    assertEquals(walk({ from, destination: "10.96.0.10", port: 81, state: "established" }), "accept");
   });
 
   Deno.test(`a NodePort answers a ${from} on this node's addresses and families only`, async () => {
@@ -133,14 +154,20 @@ Deno.test("whoever connects to Envoy's ports directly is refused", async () => {
 
 Deno.test("a running connection is not refused when the last endpoint goes", async () => {
   const walk = await walker(NODE);
-  assert(walk({ from: "pod", destination: "10.96.0.30", port: 80, state: "established" }) === "accept");
+  assertEquals(
+    walk({ from: "pod", destination: "10.96.0.30", port: 80, state: "established" }),
+    "accept",
+  );
 });
 
 Deno.test("Envoy's own connections to endpoints are not sent to Envoy again", async () => {
   const walk = await walker(NODE);
-  const toVIP = { from: "host", destination: "10.96.0.10", port: 80 } as const;
+  const toVIP = { from: "host", destination: "203.0.113.25", port: 25, source: "198.51.100.7" } as const;
   assertEquals(walk({ ...toVIP, socketPriority: ENVOY_SOCKET_PRIORITY }), "accept");
-  assertEquals(walk({ ...toVIP, socketPriority: ENVOY_SOCKET_PRIORITY + 1 }), "dnat 192.168.0.2:1667");
+  assertEquals(walk({ ...toVIP, socketPriority: ENVOY_SOCKET_PRIORITY + 1 }), "dnat 192.168.0.2:1666");
+  // A ClusterIP is nobody's own address.
+  const toClusterIP = { from: "host", destination: "10.96.0.10", port: 80 } as const;
+  assertEquals(walk({ ...toClusterIP, socketPriority: ENVOY_SOCKET_PRIORITY }), "reset");
   assertEquals(walk({ ...toVIP, destination: "10.96.0.30", socketPriority: ENVOY_SOCKET_PRIORITY }), "reset");
 });
 
@@ -167,16 +194,39 @@ Deno.test("a LoadBalancer's address is for its source ranges alone", async () =>
   }
 });
 
-Deno.test("what has endpoints on other nodes only, and must not use them, is dropped", async () => {
+Deno.test("what has endpoints on other nodes only is dropped for the outside, and served to pods and the node", async () => {
   const walk = await walker(NODE);
-  assertEquals(
-    walk({ from: "pod", destination: "10.0.0.1", port: 30077, protocol: "sctp", local: true }),
-    "drop",
-  );
+  const local = { destination: "10.0.0.1", port: 30077, protocol: "sctp", local: true } as const;
+  for (const source of ["198.51.100.7", "192.168.0.2"]) {
+    assertEquals(walk({ ...local, from: "pod", source }), "drop", source);
+  }
+  for (const source of ["10.244.9.9", "10.245.9.9"]) {
+    assertEquals(walk({ ...local, from: "pod", source }), "dnat 10.244.1.5:77", source);
+  }
+  assertEquals(walk({ ...local, from: "host", source: "192.168.0.2" }), "dnat 10.244.1.5:77 masquerade");
   assertEquals(
     walk({ from: "pod", destination: "10.96.0.77", port: 77, protocol: "sctp" }),
     "dnat 10.244.1.5:77",
   );
+});
+
+Deno.test("who comes to a ClusterIP from outside of the cluster is masqueraded, if it is known who does", async () => {
+  for (
+    const [clusterCIDRs, source, masquerade] of [
+      [CLUSTER_CIDRS, "198.51.100.7", " masquerade"],
+      [CLUSTER_CIDRS, "10.244.9.9", ""],
+      [{ IPv4: [], IPv6: ["fd00:244::/48"] }, "198.51.100.7", ""],
+    ] as const
+  ) {
+    const walk = await walker(NODE, true, { IPv4: [...clusterCIDRs.IPv4], IPv6: [...clusterCIDRs.IPv6] });
+    const dns = { from: "pod", destination: "10.96.0.53", port: 53, protocol: "udp", source } as const;
+    assertEquals(walk(dns), `dnat 10.244.0.2:5353${masquerade}`, source);
+    // Where it is not known who is a pod, everybody but this node is of the outside.
+    const local = { destination: "10.0.0.1", port: 30077, protocol: "sctp", local: true } as const;
+    const served = clusterCIDRs.IPv4.length > 0 && source === "10.244.9.9";
+    assertEquals(walk({ ...local, from: "pod", source }), served ? "dnat 10.244.1.5:77" : "drop");
+    assertEquals(walk({ ...local, from: "host", source: "10.0.0.1" }), "dnat 10.244.1.5:77 masquerade");
+  }
 });
 
 Deno.test("who was sent to an Envoy that has just gone is dropped; who is connected already is not", async () => {

@@ -15,16 +15,16 @@ import {
   type Endpoint,
   endpointsFor,
   endpointTiers,
+  insideEndpointsFor,
   IP_FAMILIES,
   type IPFamily,
   type NodeAddresses,
   pathOf,
   type ServicePort,
-  trafficPolicyOf,
 } from "../agent/model/mod.ts";
 import { endpointId, timeoutValue } from "./affinity.ts";
 import { balanceClass, MOST_PLACES, placeText } from "./balance.ts";
-import { type DestinationSpace, type ElementContainer, SUFFIX } from "./containers.ts";
+import { type DestinationSpace, type ElementContainer, type ServedSpace, SUFFIX } from "./containers.ts";
 import { placed } from "./places.ts";
 import { type ServedPath, servedValue } from "./served_value.ts";
 import { kernelRanges } from "./source_ranges.ts";
@@ -43,6 +43,8 @@ export interface NodeState {
   readonly addresses: NodeAddresses;
   /** Envoy can be sent connections; otherwise the kernel balances those that are Envoy's. */
   readonly envoyReady: boolean;
+  /** Ranges in which every address that no Service has is nobody's: canonical CIDRs. @default none */
+  readonly serviceCIDRs?: Readonly<Record<IPFamily, readonly string[]>>;
   /** Where nobody tells Envoy of Clusters: all it can carry. Undefined: somebody does. */
   readonly envoyAloneWith?: readonly Socket[] | undefined;
 }
@@ -73,9 +75,9 @@ function* destinationsOf(servicePort: ServicePort): Generator<Destination> {
   for (const family of servicePort.families) yield { space: "nodeports", family, kind: "NodePort", key };
 }
 
-/** The endpoints the kernel balances among for a kind of destination, in the order of their places. */
-function placesOf(servicePort: ServicePort, { family, kind }: Destination): readonly Endpoint[] {
-  const [first = []] = endpointTiers(endpointsFor(servicePort, family, kind));
+/** The endpoints the kernel balances among, in the order of their places. */
+function placesOf(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const [first = []] = endpointTiers(endpoints);
   return placed(first, socketText).slice(0, MOST_PLACES);
 }
 
@@ -92,26 +94,45 @@ export function planServicePort(servicePort: ServicePort | undefined): PlanEleme
   if (servicePort === undefined) return [];
   const elements: PlanElement[] = [];
   // Most destinations of a ServicePort have the same endpoints.
-  const known = new Map<string, readonly Endpoint[]>();
+  const known = new Map<readonly Endpoint[], readonly Endpoint[]>();
+  const places = (endpoints: readonly Endpoint[]): readonly Endpoint[] => {
+    const inOrder = known.get(endpoints) ?? placesOf(endpoints);
+    known.set(endpoints, inOrder);
+    return inOrder;
+  };
   for (const destination of destinationsOf(servicePort)) {
-    const { family, kind } = destination;
     elements.push(...planSources(servicePort, destination));
-    const path = pathOf(servicePort, family, kind);
-    if (path === "reject" || path === "drop") {
-      elements.push(unserved(path, destination));
-      continue;
-    }
-    const whose = `${family} ${trafficPolicyOf(servicePort, kind)}`;
-    const places = known.get(whose) ?? placesOf(servicePort, destination);
-    known.set(whose, places);
-    elements.push(...planServed(servicePort, { path, places, destination }));
-    if (kind !== "ClusterIP" && servicePort.externalTrafficPolicy === "Cluster") {
-      elements.push(flag("masquerade", destination));
-    }
+    elements.push(...planDestination(servicePort, destination, places));
   }
+  elements.push(...planClusterIPs(servicePort));
   elements.push(...planHairpins(known));
   if (servicePort.affinityTimeoutSeconds > 0) elements.push(...planEndpointIds(known));
   return elements;
+}
+
+/** How a destination is served, to whom. `places` gives endpoints their order. */
+function planDestination(
+  servicePort: ServicePort,
+  destination: Destination,
+  places: (endpoints: readonly Endpoint[]) => readonly Endpoint[],
+): PlanElement[] {
+  const { family, kind, space } = destination;
+  const path = pathOf(servicePort, family, kind);
+  const inside = insideEndpointsFor(servicePort, family, kind);
+  const elements: PlanElement[] = [];
+  if (inside !== undefined) {
+    const served = { path: "kernel", places: places(inside), space: `inside-${space}` } as const;
+    elements.push(...planServed(servicePort, { ...served, destination }));
+  }
+  if (path !== "reject" && path !== "drop") {
+    const served = { path, places: places(endpointsFor(servicePort, family, kind)), space };
+    elements.push(...planServed(servicePort, { ...served, destination }));
+    if (kind !== "ClusterIP" && servicePort.externalTrafficPolicy === "Cluster") {
+      elements.push(flag("masquerade", destination));
+    }
+    // What is there for the inside is dropped where that is found out (`service_chains.ts`).
+  } else if (inside === undefined) return [unserved(path, destination)];
+  return [...elements, ...planSticky(servicePort, destination)];
 }
 
 function flag(
@@ -128,12 +149,13 @@ function unserved(path: "reject" | "drop", destination: Destination): PlanElemen
 interface ServedDestination {
   readonly path: ServedPath;
   readonly places: readonly Endpoint[];
+  readonly space: ServedSpace;
   readonly destination: Destination;
 }
 
 function planServed(
   { affinityTimeoutSeconds }: ServicePort,
-  { path, places, destination: { space, family, key } }: ServedDestination,
+  { path, places, space, destination: { family, key } }: ServedDestination,
 ): PlanElement[] {
   const suffix = SUFFIX[family];
   const affine = affinityTimeoutSeconds > 0;
@@ -147,7 +169,6 @@ function planServed(
     })
   );
   if (!affine) return elements;
-  elements.push({ container: `sticky-${space}-${suffix}`, key, value: timeoutValue(affinityTimeoutSeconds) });
   for (const endpoint of places) {
     const socket = socketText(endpoint);
     elements.push({
@@ -157,6 +178,16 @@ function planServed(
     });
   }
   return elements;
+}
+
+/** How long clients keep their endpoints, where they do. */
+function planSticky(
+  { affinityTimeoutSeconds }: ServicePort,
+  { space, family, key }: Destination,
+): PlanElement[] {
+  if (affinityTimeoutSeconds === 0) return [];
+  const value = timeoutValue(affinityTimeoutSeconds);
+  return [{ container: `sticky-${space}-${SUFFIX[family]}`, key, value }];
 }
 
 /** Who may connect to a LoadBalancer's address, where not everybody may. */
@@ -177,7 +208,7 @@ function planSources(servicePort: ServicePort, { family, kind, key }: Destinatio
 }
 
 /** What endpoints of this node send to themselves. */
-function planHairpins(known: ReadonlyMap<string, readonly Endpoint[]>): PlanElement[] {
+function planHairpins(known: ReadonlyMap<unknown, readonly Endpoint[]>): PlanElement[] {
   const addresses = new Set<string>();
   for (const places of known.values()) {
     for (const { address, isLocal } of places) if (isLocal) addresses.add(address);
@@ -189,8 +220,17 @@ function planHairpins(known: ReadonlyMap<string, readonly Endpoint[]>): PlanElem
   }));
 }
 
+/** Addresses that are the cluster's alone: what none of their ports serves is refused. */
+function planClusterIPs({ vips }: ServicePort): PlanElement[] {
+  return vips.filter(({ kind }) => kind === "ClusterIP").map(({ address, family }) => ({
+    container: `cluster-ips-${SUFFIX[family]}`,
+    key: address,
+    value: "",
+  }));
+}
+
 /** The names of endpoints whose clients are remembered. */
-function planEndpointIds(known: ReadonlyMap<string, readonly Endpoint[]>): PlanElement[] {
+function planEndpointIds(known: ReadonlyMap<unknown, readonly Endpoint[]>): PlanElement[] {
   const sockets = new Set([...known.values()].flatMap((places) => places.map(socketText)));
   return [...sockets].map((socket) => ({
     container: socket.includes(":") ? "endpoint-ids-6" : "endpoint-ids-4",
@@ -203,7 +243,7 @@ function planEndpointIds(known: ReadonlyMap<string, readonly Endpoint[]>): PlanE
  * The elements for this node: all its addresses answer NodePorts, and the first of each family is the one by which
  * connections are handed to Envoy (none: by the address of the interface they came in by).
  */
-export function planNode({ addresses, envoyReady, envoyAloneWith }: NodeState): PlanElement[] {
+export function planNode({ addresses, envoyReady, serviceCIDRs, envoyAloneWith }: NodeState): PlanElement[] {
   const elements: PlanElement[] = [];
   if (envoyReady) elements.push({ container: "envoy-ready", key: "tcp", value: "" });
   if (envoyAloneWith !== undefined) elements.push({ container: "envoy-alone", key: "tcp", value: "" });
@@ -221,6 +261,9 @@ export function planNode({ addresses, envoyReady, envoyAloneWith }: NodeState): 
     }
     for (const address of new Set(addresses[family])) {
       elements.push({ container: `node-addresses-${SUFFIX[family]}`, key: address, value: "" });
+    }
+    for (const range of kernelRanges(serviceCIDRs?.[family] ?? [])) {
+      elements.push({ container: `service-cidrs-${SUFFIX[family]}`, key: range, value: "" });
     }
   }
   return elements;

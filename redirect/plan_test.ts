@@ -25,6 +25,9 @@ Deno.test("planServicePort() plans each VIP and NodePort in the maps of its fami
     "endpoints-nodeports-4 tcp . 30080 . 4c54:1 : 10.244.0.5 . 8080",
     "masquerade-nodeports-4 tcp . 30080",
     "no-endpoint-nodeports-6 tcp . 30080",
+    "cluster-ips-4 10.96.0.10",
+    "cluster-ips-4 203.0.113.4",
+    "cluster-ips-6 fd00::10",
   ]);
 });
 
@@ -43,7 +46,7 @@ Deno.test("planServicePort() writes path and class of a destination into its val
   ) {
     const elements = planServicePort(withEndpoints(servicePort(sketch), endpoints.slice(0, count)));
     assertEquals([elements[0]?.container, elements[0]?.value], ["service-ips-4", value]);
-    assertEquals(elements.length, 1 + count);
+    assertEquals(elements.length, 2 + count);
   }
 });
 
@@ -60,16 +63,57 @@ Deno.test("planServicePort() takes this node's endpoints where the policy says s
     "service-nodeports-4 udp . 30053 : 4c53:1",
     "endpoints-nodeports-4 udp . 30053 . 4c54:1 : 10.244.0.2 . 53",
     "masquerade-nodeports-4 udp . 30053",
+    "cluster-ips-4 10.96.0.10",
   ]);
   const local = { ...port, externalTrafficPolicy: "Local" } as const;
+  // Pods and this node itself get all of them there.
+  const inside = [
+    "service-inside-nodeports-4 udp . 30053 : 4c53:2",
+    "endpoints-inside-nodeports-4 udp . 30053 . 4c54:1 : 10.244.0.2 . 53",
+    "endpoints-inside-nodeports-4 udp . 30053 . 4c54:2 : 10.244.0.1 . 53",
+  ];
   assertEquals(lines(planServicePort(withEndpoints(local, endpoints, ["10.244.0.1 53 b"]))).slice(3), [
+    ...inside,
     "service-nodeports-4 udp . 30053 : 4c53:1",
     "endpoints-nodeports-4 udp . 30053 . 4c54:1 : 10.244.0.1 . 53",
+    "cluster-ips-4 10.96.0.10",
     "hairpin-4 10.244.0.1 . 10.244.0.1",
   ]);
   assertEquals(lines(planServicePort(withEndpoints(local, endpoints))).slice(3), [
-    "no-local-endpoint-nodeports-4 udp . 30053",
+    ...inside,
+    "cluster-ips-4 10.96.0.10",
   ]);
+  assertEquals(lines(planServicePort({ ...local, endpoints: { IPv4: [], IPv6: [] } })).slice(1), [
+    "no-endpoint-nodeports-4 udp . 30053",
+    "cluster-ips-4 10.96.0.10",
+  ]);
+  // For a ClusterIP the policy is that of the inside.
+  const internal = {
+    ...local,
+    nodePort: 0,
+    internalTrafficPolicy: "Local",
+    externalTrafficPolicy: "Cluster",
+  } as const;
+  assertEquals(lines(planServicePort(withEndpoints(internal, endpoints))), [
+    "no-local-endpoint-ips-4 10.96.0.10 . udp . 80",
+    "cluster-ips-4 10.96.0.10",
+  ]);
+});
+
+Deno.test("planServicePort() gives the inside all endpoints by the kernel, whatever carries the port, but not redis", () => {
+  const local = {
+    vips: ["203.0.113.4 80"],
+    externalTrafficPolicy: "Local",
+    affinityTimeoutSeconds: 60,
+  } as const;
+  const planned = (sketch: Parameters<typeof servicePort>[0]): string[] =>
+    lines(planServicePort(withKind(servicePort({ ...local, ...sketch }), "LoadBalancerIP")))
+      .filter((line) => /^(service|no|sticky)-/.test(line));
+  assertEquals(planned({ appProtocol: "http" }), [
+    "service-inside-ips-4 203.0.113.4 . tcp . 80 : 4c53:8001",
+    "sticky-ips-4 203.0.113.4 . tcp . 80 : 4c60:4",
+  ]);
+  assertEquals(planned({ appProtocol: "redis" }), ["no-local-endpoint-ips-4 203.0.113.4 . tcp . 80"]);
 });
 
 Deno.test("planServicePort() masquerades what comes from outside, unless its policy is Local", () => {
@@ -115,6 +159,11 @@ Deno.test("planNode() makes all addresses answer NodePorts and the first reach E
     "node-addresses-4 10.0.0.1",
   ]);
   assertEquals(lines(planNode({ addresses: { IPv4: [], IPv6: [] }, envoyReady: true })), ["envoy-ready tcp"]);
+  const serviceCIDRs = { IPv4: ["10.96.0.0/16", "10.96.0.0/20"], IPv6: ["fd00:96::/108"] };
+  assertEquals(lines(planNode({ addresses: { IPv4: [], IPv6: [] }, envoyReady: false, serviceCIDRs })), [
+    "service-cidrs-4 10.96.0.0/16",
+    "service-cidrs-6 fd00:96::/108",
+  ]);
 });
 
 Deno.test("planServicePort() names endpoints where clients keep them, and rounds the time up", () => {
@@ -122,7 +171,7 @@ Deno.test("planServicePort() names endpoints where clients keep them, and rounds
   const endpoints = ["10.244.0.1 53", "10.244.0.2 53"];
   const [first, second] = ["4df6:3c06", "5a66:94a6"];
   const elements = lines(planServicePort(withEndpoints(port, endpoints)))
-    .filter((line) => !/^(endpoints|masquerade)/.test(line));
+    .filter((line) => !/^(endpoints|masquerade|cluster-ips)/.test(line));
   assertEquals(elements.sort(), [
     `affine-ips-4 10.96.0.10 . udp . 80 . ${first} : 10.244.0.1 . 53`,
     `affine-ips-4 10.96.0.10 . udp . 80 . ${second} : 10.244.0.2 . 53`,

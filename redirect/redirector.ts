@@ -52,6 +52,8 @@ export interface Redirector {
   update(changes: ReadonlyMap<ServicePortKey, ServicePortChange>): void;
   /** Replaces this node's addresses. */
   setNodeAddresses(nodeAddresses: NodeAddresses): void;
+  /** Says in which ranges every address that no Service has is nobody's. Until the first word there are none. */
+  setServiceCIDRs(cidrs: NonNullable<NodeState["serviceCIDRs"]>): void;
   /**
    * Says whether Envoy can be sent connections. While it cannot, the kernel balances those that are Envoy's: one element is
    * written, whatever the number of Services. Until the first word it can.
@@ -140,8 +142,13 @@ class PlanRedirector implements Redirector {
     this.#handed();
   }
 
+  setServiceCIDRs(serviceCIDRs: NonNullable<NodeState["serviceCIDRs"]>): void {
+    this.#node = { ...this.#node, serviceCIDRs };
+    this.#handed();
+  }
+
   setEnvoyReady(ready: boolean): void {
-    this.#node = { addresses: this.#node.addresses, envoyReady: ready };
+    this.#node = { ...this.#node, envoyReady: ready, envoyAloneWith: undefined };
     this.#handed();
   }
 

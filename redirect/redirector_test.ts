@@ -122,6 +122,7 @@ for (
     await bench.timers.advance(0);
     await bench.redirector.flushed();
     assertEquals(bench.nft.elements(), [
+      "cluster-ips-4 10.96.0.11",
       "endpoints-ips-4 10.96.0.11 . tcp . 80 . 4c54:1 : 10.244.0.5 . 8080",
       "envoy-address-4 tcp : 192.168.0.2",
       "envoy-ready tcp",
@@ -195,10 +196,30 @@ Deno.test("changes that come during a transaction merge into one", async () => {
   gate.resolve();
   await flushing;
   const added = (host: number): string =>
-    `add element inet lightpath service-ips-4 { 10.96.0.${host} . tcp . 80 : 4c51:1 }
+    `add element inet lightpath cluster-ips-4 { 10.96.0.${host} }
+add element inet lightpath service-ips-4 { 10.96.0.${host} . tcp . 80 : 4c51:1 }
 add element inet lightpath endpoints-ips-4 { 10.96.0.${host} . tcp . 80 . 4c54:1 : 10.244.0.5 . 8080 }
 `;
   assertEquals(bench.nft.applied.slice(1), [added(1), added(3)]);
+});
+
+Deno.test("service CIDRs are replaced by their difference, and stay when Envoy comes and goes", async () => {
+  await using bench = new Bench();
+  await bench.started();
+  bench.redirector.setServiceCIDRs({ IPv4: ["10.96.0.0/16"], IPv6: ["fd00:96::/108"] });
+  bench.redirector.setEnvoyReady(false);
+  await bench.redirector.flushed();
+  bench.redirector.setServiceCIDRs({ IPv4: ["10.96.0.0/16", "10.97.0.0/16"], IPv6: [] });
+  bench.redirector.setEnvoyReady(true);
+  await bench.redirector.flushed();
+  assertEquals(
+    bench.nft.applied.at(-1),
+    `delete element inet lightpath service-cidrs-6 { fd00:96::/108 }
+add element inet lightpath envoy-ready { tcp }
+add element inet lightpath service-cidrs-4 { 10.97.0.0/16 }
+flush set inet lightpath envoy-gone
+`,
+  );
 });
 
 Deno.test("node addresses are replaced by their difference", async () => {
@@ -368,7 +389,7 @@ Deno.test("drift is found at the long interval, mended, and told", async () => {
   bench.nft.table = undefined;
   await bench.timers.advance(600_000);
   assertEquals(bench.drifts, [1, 1]);
-  assertEquals(bench.nft.elements().length, 5);
+  assertEquals(bench.nft.elements().length, 6);
   assertEquals(bench.applied.map(({ kind }) => kind), ["start", "resync", "resync", "resync"]);
 });
 
@@ -401,7 +422,7 @@ Deno.test("the end finishes the transaction that runs, leaves the table, and ans
   await flushed;
   await refused;
   await assertRejects(() => bench.redirector.flushed(), Error, "ended before");
-  assertEquals(bench.nft.elements().length, 7);
+  assertEquals(bench.nft.elements().length, 9);
 });
 
 Deno.test("random changes, random faults: the kernel ends up as a rebuild would", async () => {

@@ -1,7 +1,7 @@
 /**
  * The chains that translate the destination of new connections: to Envoy, or to an endpoint.
  *
- * In: Envoy's ports. Out: chains of type nat and what they jump to.
+ * In: Envoy's ports, what pods' addresses are in. Out: chains of type nat and what they jump to.
  *
  * - `nat-prerouting` (from pods and from outside) and `nat-output` (from the host) look up the destination. Priority -110: chains
  *   of type nat all run at the kernel's own NAT step (dstnat, -100) and the priority only orders them among each other; the
@@ -11,6 +11,9 @@
  *   nothing ends the rule, and the next one is tried: so it goes on to `served-…` only where something was found.
  * - `served-…` goes to Envoy first, where that is the path, and to the kernel's own balancing if Envoy cannot be sent anything.
  *   So every destination has its endpoints in the kernel, and to do without Envoy is to remove one element.
+ * - `inside-…` asks who is there, at destinations that pods and this node itself find served otherwise than everybody else:
+ *   `pathInside` (agent/model/path.ts) says why. What it does not serve to the outside is dropped here, and not in the
+ *   filter chains before, which would have to ask the same once more.
  * - `draw-…` has a place drawn (`place-…`, of the destination's class, see `balance.ts`) and goes to the endpoint there. The
  *   number is drawn apart from the lookup, and passes through the packet's priority: a rule that did both at once would be needed
  *   for each class, family and kind of destination.
@@ -31,15 +34,16 @@ import {
   BEFORE_DSTNAT,
   chain,
   destinationKey,
-  type EnvoyPorts,
   FAMILY_EXPRESSIONS,
   type FamilyExpressions,
+  fromPod,
   type LayoutChain,
+  type LayoutOptions,
   type LayoutRule,
   SPACE_PURPOSE,
   spaceCondition,
 } from "./chains.ts";
-import { DESTINATION_SPACES, type DestinationSpace } from "./containers.ts";
+import { DESTINATION_SPACES, type DestinationSpace, type ServedSpace } from "./containers.ts";
 import { AFFINE, AFFINE_BIT, CLASS_BITS, classPart, PATH_BITS, pathPart } from "./served_value.ts";
 
 function envoyChain(name: string, port: number): LayoutChain {
@@ -93,7 +97,7 @@ function classRule(before: 0 | 1): LayoutRule {
 }
 
 /** Chains that go to the endpoint of a place that is drawn, and come back, with the class again, if there is none. */
-function drawChains(space: DestinationSpace, family: FamilyExpressions): LayoutChain[] {
+function drawChains(space: ServedSpace, family: FamilyExpressions): LayoutChain[] {
   const { ip, suffix } = family;
   const key = destinationKey(space, family);
   const endpoint: LayoutRule = {
@@ -115,10 +119,16 @@ function drawChains(space: DestinationSpace, family: FamilyExpressions): LayoutC
   ];
 }
 
-function servedChain(space: DestinationSpace, { suffix }: FamilyExpressions): LayoutChain {
-  const paths = (["envoy-http", "envoy-tcp"] as const).map((path) => `${pathPart(path)} : jump ${path}`);
+const ENVOY_PATHS = (["envoy-http", "envoy-tcp"] as const).map((path) => `${pathPart(path)} : jump ${path}`);
+const TO_ENVOY: LayoutRule = {
+  text: `meta priority and ${PATH_BITS} vmap { ${ENVOY_PATHS.join(", ")} }`,
+  purpose: "Envoy's",
+};
+
+function servedChain(space: ServedSpace, { suffix }: FamilyExpressions): LayoutChain {
   return chain(`served-${space}-${suffix}`, [
-    { text: `meta priority and ${PATH_BITS} vmap { ${paths.join(", ")} }`, purpose: "Envoy's" },
+    // What only the inside finds is the kernel's.
+    ...(isDestinationSpace(space) ? [TO_ENVOY] : []),
     {
       text: `meta priority and ${AFFINE_BIT} vmap { ${AFFINE} : jump affine-${space}-${suffix} }`,
       purpose: "the client's",
@@ -132,17 +142,47 @@ function servedChain(space: DestinationSpace, { suffix }: FamilyExpressions): La
   ]);
 }
 
-function lookup(space: DestinationSpace, family: FamilyExpressions): LayoutRule {
+function isDestinationSpace(space: ServedSpace): space is DestinationSpace {
+  return space === "ips" || space === "nodeports";
+}
+
+function lookups(space: DestinationSpace, family: FamilyExpressions): LayoutRule[] {
   const { suffix } = family;
-  return {
-    text: `${spaceCondition(space, family)}meta priority set ${destinationKey(space, family)} ` +
-      `map @service-${space}-${suffix} goto served-${space}-${suffix}`,
-    purpose: SPACE_PURPOSE[space],
-  };
+  const load = `${spaceCondition(space, family)}meta priority set ${destinationKey(space, family)}`;
+  const purpose = SPACE_PURPOSE[space];
+  return [
+    { text: `${load} map @service-inside-${space}-${suffix} goto inside-${space}-${suffix}`, purpose },
+    { text: `${load} map @service-${space}-${suffix} goto served-${space}-${suffix}`, purpose },
+  ];
+}
+
+function insideChain(
+  space: DestinationSpace,
+  family: FamilyExpressions,
+  options: LayoutOptions,
+): LayoutChain {
+  const { suffix } = family;
+  const pod = fromPod(family, options);
+  const served = `goto served-inside-${space}-${suffix}`;
+  return chain(`inside-${space}-${suffix}`, [
+    ...(pod === undefined ? [] : [{ text: `${pod} ${served}`, purpose: "from a pod" }]),
+    { text: `fib saddr type local ${served}`, purpose: "from this node" },
+    {
+      text: `meta priority set ${destinationKey(space, family)} ` +
+        `map @service-${space}-${suffix} goto served-${space}-${suffix}`,
+      purpose: "from outside",
+    },
+    { text: "drop", purpose: "no endpoint for the outside" },
+  ]);
+}
+
+function servingChains(space: ServedSpace, family: FamilyExpressions): LayoutChain[] {
+  return [...drawChains(space, family), affineChain(space, family), servedChain(space, family)];
 }
 
 /** The chains, each before those that refer to it. */
-export function serviceChains(ports: EnvoyPorts): LayoutChain[] {
+export function serviceChains(options: LayoutOptions): LayoutChain[] {
+  const { ports } = options;
   const toServices = [{ text: "jump services", purpose: "served destinations" }];
   return [
     envoyChain("envoy-tcp", ports.tcp),
@@ -150,14 +190,14 @@ export function serviceChains(ports: EnvoyPorts): LayoutChain[] {
     ...placeChains(),
     ...DESTINATION_SPACES.flatMap((space) =>
       FAMILY_EXPRESSIONS.flatMap((family) => [
-        ...drawChains(space, family),
-        affineChain(space, family),
-        servedChain(space, family),
+        ...servingChains(space, family),
+        ...servingChains(`inside-${space}`, family),
+        insideChain(space, family, options),
       ])
     ),
     chain(
       "services",
-      DESTINATION_SPACES.flatMap((space) => FAMILY_EXPRESSIONS.map((family) => lookup(space, family))),
+      DESTINATION_SPACES.flatMap((space) => FAMILY_EXPRESSIONS.flatMap((family) => lookups(space, family))),
     ),
     baseChain("nat-prerouting", { type: "nat", hook: "prerouting", priority: BEFORE_DSTNAT }, toServices),
     baseChain("nat-output", { type: "nat", hook: "output", priority: BEFORE_DSTNAT }, [

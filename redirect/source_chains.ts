@@ -1,16 +1,20 @@
 /**
  * The chain that translates the source of connections: where the endpoint must answer to this node, and not to the client.
  *
- * Out: a chain of type nat. It needs no marks: conntrack knows where a connection was going, and that it was translated.
+ * In: what pods' addresses are in. Out: a chain of type nat, and what it jumps to. It needs no marks: conntrack knows where a connection was going, and that it was translated.
  *
  * - What came to a destination outside of the cluster (NodePort, ExternalIP, LoadBalancerIP) with the policy Cluster: the
  *   endpoint may be on another node, whose answers would not come back this way.
  * - An endpoint that was given itself: it would not take an answer from its own address for one to its question.
  * - Not what this node keeps for itself (`oif lo`): connections to Envoy, and to endpoints that are the node.
  *
- * With the policy Local the client's address is kept: its endpoints are on this node. (Connections that this node itself, or
- * a pod, makes to such a destination are given only endpoints of this node as well; kube-proxy gives them all. To do the same
- * would take a second map of endpoints, looked up first for sources of the cluster, and masqueraded here.)
+ * - What this node itself sent to such a destination with the policy Local, of which it is given all endpoints: its source may
+ *   be that very address, where a load balancer has nodes have it.
+ * - What came from outside to a ClusterIP, where it is known who is outside: somebody routes the service CIDR to this node, and
+ *   the endpoint may be on another.
+ *
+ * Else the client's address is kept: with the policy Local, because the endpoints for the outside are on this node; from pods,
+ * because they are answered wherever they are.
  *
  * Source: kubernetes/pkg/proxy/nftables/proxier.go, "masquerading".
  * @module
@@ -18,10 +22,14 @@
 
 import {
   baseChain,
+  chain,
   FAMILY_EXPRESSIONS,
   type FamilyExpressions,
+  fromPod,
   type LayoutChain,
+  type LayoutOptions,
   type LayoutRule,
+  originalKey,
   SPACE_PURPOSE,
 } from "./chains.ts";
 import { DESTINATION_SPACES, type DestinationSpace } from "./containers.ts";
@@ -31,20 +39,50 @@ const MASQUERADE = "masquerade fully-random";
 
 const SOURCE_NAT = 100;
 
-function externalRule(space: DestinationSpace, { ip, suffix }: FamilyExpressions): LayoutRule {
-  const address = `ct original ${ip} daddr`;
-  const condition = space === "ips" ? "" : `${address} @node-addresses-${suffix} `;
-  const key = `${space === "ips" ? `${address} . ` : ""}meta l4proto . ct original proto-dst`;
+const PROTOCOLS = "meta l4proto { tcp, udp, sctp }";
+
+function externalRule(space: DestinationSpace, family: FamilyExpressions): LayoutRule {
+  const { condition, key } = originalKey(space, family);
   return {
-    // nft knows the size of `proto-dst` only where it knows the protocol.
-    text: `meta l4proto { tcp, udp, sctp } ${condition}${key} @masquerade-${space}-${suffix} ${MASQUERADE}`,
+    text: `${PROTOCOLS} ${condition}${key} @masquerade-${space}-${family.suffix} ${MASQUERADE}`,
     purpose: `${SPACE_PURPOSE[space]} from outside`,
   };
 }
 
-/** The chain. */
-export function sourceChains(): LayoutChain[] {
+/** The lookup writes into the priority, because a rule can ask a map for nothing else. */
+function ownRule(space: DestinationSpace, family: FamilyExpressions): LayoutRule {
+  const { condition, key } = originalKey(space, family);
+  return {
+    text: `${PROTOCOLS} ${condition}meta priority set ${key} map @service-inside-${space}-${family.suffix} ` +
+      `meta priority set 0 ${MASQUERADE}`,
+    purpose: `${SPACE_PURPOSE[space]} from this node`,
+  };
+}
+
+/** Nothing where it is not known who is outside. */
+function clusterIPRule(
+  family: FamilyExpressions,
+  options: Pick<LayoutOptions, "clusterCIDRs">,
+): LayoutRule[] {
+  const fromOutside = fromPod(family, options, "not");
+  if (fromOutside === undefined) return [];
+  const { ip, suffix } = family;
+  return [{
+    text: `${fromOutside} ct original ${ip} daddr @cluster-ips-${suffix} ${MASQUERADE}`,
+    purpose: "ClusterIPs from outside",
+  }];
+}
+
+function forEachDestination(
+  rule: (space: DestinationSpace, family: FamilyExpressions) => LayoutRule,
+): LayoutRule[] {
+  return DESTINATION_SPACES.flatMap((space) => FAMILY_EXPRESSIONS.map((family) => rule(space, family)));
+}
+
+/** The chains. */
+export function sourceChains(options: Pick<LayoutOptions, "clusterCIDRs">): LayoutChain[] {
   return [
+    chain("own-connections", forEachDestination(ownRule)),
     baseChain("nat-postrouting", { type: "nat", hook: "postrouting", priority: SOURCE_NAT }, [
       { text: "ct status & dnat == 0 return", purpose: "not sent elsewhere" },
       { text: "oif lo return", purpose: "stays on this node" },
@@ -52,9 +90,9 @@ export function sourceChains(): LayoutChain[] {
         text: `${ip} saddr . ${ip} daddr @hairpin-${suffix} ${MASQUERADE}`,
         purpose: "to itself",
       })),
-      ...DESTINATION_SPACES.flatMap((space) =>
-        FAMILY_EXPRESSIONS.map((family) => externalRule(space, family))
-      ),
+      ...forEachDestination(externalRule),
+      ...FAMILY_EXPRESSIONS.flatMap((family) => clusterIPRule(family, options)),
+      { text: "fib saddr type local jump own-connections", purpose: "from this node" },
     ]),
   ];
 }

@@ -183,13 +183,143 @@ testInLab(
     await agent.update(elsewhere, changes([empty[0], elsewhere[0]], [empty[1], elsewhere[1]]));
     for (const from of [lab.barePod, lab.outside, lab.node]) {
       for (const protocol of ["tcp", "udp"] as const) {
-        assertEquals(
-          await answersOf(from, protocol),
-          Array(3).fill(told(from, protocol, "silence")),
-          `${from.name} ${protocol}`,
-        );
+        // The node itself is given those on other nodes at the NodePort, here one that does not answer.
+        const silent = Array<string>(2).fill(told(from, protocol, "silence"));
+        assertEquals(await answersOf(from, protocol), [...silent, "silence"], `${from.name} ${protocol}`);
       }
     }
+  },
+);
+
+/** The pods of the lab. */
+const CLUSTER_CIDRS = { IPv4: ["10.244.0.0/16"], IPv6: ["fd00:244::/47"] };
+
+testInLab("with the policy Local pods and the node get all endpoints, the outside this node's", async () => {
+  await using lab = await labWithPod();
+  await lab.outside.ip(["route add fd00:244::/47 via 2001:db8:77::2"]);
+  // The neighbour stands for an endpoint on another node.
+  for (const protocol of PROTOCOLS) {
+    await lab.serve(lab.outside, { protocol, port: 8080, addresses: OUTSIDE });
+  }
+  const local = ports({ externalTrafficPolicy: "Local" }).map((one) =>
+    withEndpoints(withKind(one, "LoadBalancerIP"), [...POD, ...OUTSIDE], POD)
+  );
+  const elsewhere = local.map((one) => withEndpoints(one, OUTSIDE));
+  const destinations = [["10.96.0.40", 80], ["fd00:96::40", 80], ["192.168.77.2", 30040], [
+    "2001:db8:77::2",
+    30040,
+  ]] as const;
+  const answers = async (
+    from: Namespace,
+    protocol: LabProtocol,
+    host: string,
+    port: number,
+    count = 16,
+  ): Promise<string[]> => [...(await lab.ask(from, { protocol, host, port, count })).keys()].sort();
+  const by = (index: 0 | 1, source: string): string[] =>
+    [OUTSIDE[index], POD[index]].map((endpoint) => `${endpoint} asked by ${source}`).sort();
+  await using agent = await lab.agent(local, { clusterCIDRs: CLUSTER_CIDRS });
+  for (const protocol of ["tcp", "udp"] as const) {
+    for (const [host, port] of destinations) {
+      const index = host.includes(":") ? 1 : 0;
+      const where = `${protocol} ${host}`;
+      const bare = index === 0 ? "10.244.1.5" : "fd00:244:1::5";
+      assertEquals(await answers(lab.barePod, protocol, host, port), by(index, bare), where);
+      // Whatever source the node has there, the endpoint sees the address it is reached by.
+      assertEquals(
+        await answers(lab.node, protocol, host, port),
+        [
+          `${POD[index]} asked by ${index === 0 ? "10.244.0.1" : "fd00:244::1"}`,
+          `${OUTSIDE[index]} asked by ${index === 0 ? "192.168.77.2" : "2001:db8:77::2"}`,
+        ].sort(),
+        where,
+      );
+      assertEquals(
+        await answers(lab.outside, protocol, host, port),
+        [`${POD[index]} asked by ${OUTSIDE[index]}`],
+        where,
+      );
+    }
+  }
+  // A port that was a client's before leads where that client's packets went.
+  await lab.barePod.sysctl({ "net/ipv4/ip_local_port_range": "20000 21999" });
+  await agent.update(elsewhere, changes(...local.map((one, index) => [one, elsewhere[index]] as const)));
+  for (const [host, port] of destinations) {
+    const [from, index] = host.includes(":") ? ["fd00:244:1::5", 1] as const : ["10.244.1.5", 0] as const;
+    assertEquals(await answers(lab.barePod, "udp", host, port), [`${OUTSIDE[index]} asked by ${from}`], host);
+    assertEquals(await answers(lab.outside, "udp", host, port, 1), ["silence"], host);
+  }
+  // Where nobody is known to be a pod, only the node itself is inside.
+  await agent[Symbol.asyncDispose]();
+  await using _unknowing = await lab.agent(elsewhere);
+  assertEquals(await answers(lab.barePod, "udp", "10.96.0.40", 80, 1), ["silence"]);
+  assertEquals(await answers(lab.node, "udp", "10.96.0.40", 80), ["192.168.77.1 asked by 192.168.77.2"]);
+});
+
+testInLab("the node is masqueraded where its source is the load balancer's own address", async () => {
+  await using lab = await labWithPod();
+  await lab.node.ip(["addr add 10.96.0.40/32 dev lo"]);
+  const local = withEndpoints(
+    withKind(port("UDP", { externalTrafficPolicy: "Local" }), "LoadBalancerIP"),
+    POD,
+    POD,
+  );
+  await using _agent = await lab.agent([local]);
+  const question = { protocol: "udp", host: "10.96.0.40", port: 80 } as const;
+  assertEquals(await sourceSeen(lab, lab.node, question), "10.244.0.1");
+});
+
+testInLab(
+  "who comes to a ClusterIP from outside of the cluster is masqueraded, and pods are not",
+  async () => {
+    await using lab = await labWithPod();
+    await lab.outside.ip(["route add fd00:244::/47 via 2001:db8:77::2"]);
+    await using _agent = await lab.agent(ports(), { clusterCIDRs: CLUSTER_CIDRS });
+    for (const protocol of PROTOCOLS) {
+      for (
+        const [host, node, bare] of [
+          ["10.96.0.40", "10.244.0.1", "10.244.1.5"],
+          ["fd00:96::40", "fd00:244::1", "fd00:244:1::5"],
+        ] as const
+      ) {
+        assertEquals(await sourceSeen(lab, lab.outside, { protocol, host, port: 80 }), node, protocol);
+        assertEquals(await sourceSeen(lab, lab.barePod, { protocol, host, port: 80 }), bare, protocol);
+      }
+    }
+  },
+);
+
+testInLab(
+  "addresses of the service CIDR that no Service has are dropped, and listed as written",
+  async () => {
+    await using lab = await labWithPod();
+    await lab.serve(lab.outside, { protocol: "udp", port: 80, addresses: OUTSIDE });
+    await lab.outside.ip(["addr add 10.96.9.9/32 dev node", "addr add fd00:96::9:9/128 dev node nodad"]);
+    await lab.serve(lab.outside, { protocol: "udp", port: 81, addresses: ["10.96.9.9", "fd00:96::9:9"] });
+    await lab.outside.ip(["route add fd00:244::/47 via 2001:db8:77::2"]);
+    await using agent = await lab.agent(ports());
+    const answers = async (from: Namespace): Promise<string[]> => {
+      const asked = ["10.96.9.9", "fd00:96::9:9"].map((host) =>
+        lab.ask(from, { protocol: "udp", host, port: 81 })
+      );
+      return (await Promise.all(asked)).map((one) => [...one.keys()].join().split(" ")[0] ?? "");
+    };
+    assertEquals(await answers(lab.barePod), ["10.96.9.9", "fd00:96::9:9"]);
+    // Ranges side by side, and one within another.
+    agent.redirector.setServiceCIDRs({
+      IPv4: ["10.96.0.0/16", "10.97.0.0/16", "10.96.8.0/21"],
+      IPv6: ["fd00:96::/108"],
+    });
+    await agent.redirector.flushed();
+    assertEquals(await answers(lab.barePod), ["silence", "silence"]);
+    assertEquals(await answers(lab.node), ["not", "not"], "not permitted");
+    assertEquals(
+      await sourceSeen(lab, lab.barePod, { protocol: "udp", host: "10.96.0.40", port: 80 }),
+      "10.244.1.5",
+    );
+    agent.redirector.setServiceCIDRs({ IPv4: ["10.97.0.0/16"], IPv6: [] });
+    await agent.redirector.flushed();
+    assertEquals(await answers(lab.barePod), ["10.96.9.9", "fd00:96::9:9"]);
   },
 );
 
@@ -235,3 +365,25 @@ testInLab("a LoadBalancer's address is for its source ranges alone, in both fami
   await using again = await lab.agent(wider);
   assertEquals(again.applied.map(({ transactions }) => transactions), [0]);
 });
+
+testInLab(
+  "the node is let in by a load balancer's address that it has itself, where that is in the ranges",
+  async () => {
+    await using lab = await labWithPod();
+    await lab.node.ip(["addr add 10.96.0.40/32 dev lo"]);
+    const restricted = (...IPv4: readonly string[]): ServicePort => ({
+      ...withKind(port("UDP"), "LoadBalancerIP"),
+      loadBalancerSourceRanges: { IPv4, IPv6: [] },
+    });
+    const [without, withOwn] = [
+      restricted("192.168.77.2/32"),
+      restricted("192.168.77.2/32", "10.96.0.40/32"),
+    ];
+    await using agent = await lab.agent([without]);
+    const question = { protocol: "udp", host: "10.96.0.40", port: 80 } as const;
+    assertEquals(await sourceSeen(lab, lab.node, question), "not permitted");
+    await agent.update([withOwn], changes([without, withOwn]));
+    assertEquals(await sourceSeen(lab, lab.node, question), "10.244.0.1");
+    assertEquals(await sourceSeen(lab, lab.outside, question), "silence");
+  },
+);

@@ -1,5 +1,5 @@
 /**
- * Speaks to the Kubernetes API server: lists and watches Services and EndpointSlices, creates Events.
+ * Speaks to the Kubernetes API server: lists and watches Services and EndpointSlices, reads ServiceCIDRs, creates Events.
  *
  * In: a kubeconfig (or the service account of the pod we run in). Out: trimmed objects and watch events.
  * Invariants: one request at a time per call, ended by the AbortSignal or by a deadline; every failure is a typed
@@ -25,13 +25,21 @@ import {
   type KubeVerb,
   namespacePath,
   resourcePath,
+  SERVICE_CIDRS_PATH,
   SilentConnectionError,
 } from "./kube_api_error.ts";
 import type { KubeEvent } from "./event.ts";
 import { type KubeAccess, type KubeAccessOptions, openKubeAccess } from "./access.ts";
 import type { KubeObject, NamespacedName } from "./objects.ts";
 import type { WatchEvent } from "./watch_protocol.ts";
-import { ACCEPT, type AnswerFormat, formatOf, type ListPart } from "./wire/mod.ts";
+import {
+  ACCEPT,
+  ACCEPT_JSON,
+  type AnswerFormat,
+  formatOf,
+  type ListPart,
+  readServiceCIDRs,
+} from "./wire/mod.ts";
 
 /** What the list+watch loop asks of an API server. */
 export interface KubeClient {
@@ -62,6 +70,15 @@ export interface KubeClient {
   ): AsyncIterable<readonly WatchEvent[]>;
 }
 
+/** What else is asked of an API server. */
+export interface ServiceCIDRClient {
+  /**
+   * What the cluster's ServiceCIDRs say, as it stands there.
+   * @throws {KubeApiError | SilentConnectionError} @throws the signal's reason when aborted.
+   */
+  serviceCIDRs(signal: AbortSignal): Promise<readonly string[]>;
+}
+
 /** What is written to an API server. */
 export interface EventClient {
   /**
@@ -89,11 +106,13 @@ export interface KubeClientOptions extends KubeAccessOptions {
  * Finds out where the API server is; does not connect yet.
  * @throws {KubeConfigError} when nothing says so, or what does is of no use.
  */
-export async function createKubeClient(options: KubeClientOptions = {}): Promise<KubeClient & EventClient> {
+export async function createKubeClient(
+  options: KubeClientOptions = {},
+): Promise<KubeClient & ServiceCIDRClient & EventClient> {
   return new HttpKubeClient(await openKubeAccess(options), options);
 }
 
-class HttpKubeClient implements KubeClient, EventClient {
+class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient {
   readonly server: string;
   readonly #responseTimeoutMs: number;
   readonly #silenceTimeoutMs: number;
@@ -114,7 +133,7 @@ class HttpKubeClient implements KubeClient, EventClient {
     if (name !== "") query.set("fieldSelector", `metadata.name=${name}`);
     const path = name === "" ? resourcePath(kind) : namespacePath(kind, namespace);
     const request = this.#describe("list", kind);
-    await using answer = await this.#get(request, `${path}?${query}`, signal);
+    await using answer = await this.#get(request, { path: `${path}?${query}` }, signal);
     const decoder = answer.format.listDecoder(kind);
     for (;;) {
       let part: ListPart;
@@ -140,7 +159,7 @@ class HttpKubeClient implements KubeClient, EventClient {
     });
     if (options.labelSelector !== "") query.set("labelSelector", options.labelSelector);
     const request = this.#describe("watch", kind);
-    await using answer = await this.#get(request, `${resourcePath(kind)}?${query}`, signal);
+    await using answer = await this.#get(request, { path: `${resourcePath(kind)}?${query}` }, signal);
     const decoder = answer.format.watchDecoder(kind);
     for (;;) {
       let events: readonly WatchEvent[];
@@ -152,6 +171,17 @@ class HttpKubeClient implements KubeClient, EventClient {
         throw normalize(request, error, signal);
       }
       if (events.length > 0) yield events;
+    }
+  }
+
+  async serviceCIDRs(signal: AbortSignal): Promise<readonly string[]> {
+    const request = this.#describe("list", "ServiceCIDR");
+    const path = SERVICE_CIDRS_PATH;
+    await using answer = await this.#get(request, { path, accept: ACCEPT_JSON }, signal);
+    try {
+      return readServiceCIDRs(await answer.body());
+    } catch (error) {
+      throw normalize(request, error, signal);
     }
   }
 
@@ -170,8 +200,12 @@ class HttpKubeClient implements KubeClient, EventClient {
   }
 
   /** Sends a GET and returns its answer, which has status 200. */
-  async #get(request: KubeRequestContext, path: string, signal: AbortSignal): Promise<Answer> {
-    const answer = await this.#exchange(request, { path }, signal);
+  async #get(
+    request: KubeRequestContext,
+    what: { readonly path: string; readonly accept?: string },
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const answer = await this.#exchange(request, what, signal);
     if (answer.status === 200) return answer;
     await using refused = answer;
     throw await this.#refusal(request, refused, signal);
@@ -190,7 +224,11 @@ class HttpKubeClient implements KubeClient, EventClient {
   /** Sends a GET, or a POST where there is a body. */
   async #exchange(
     request: KubeRequestContext,
-    { path, body }: { readonly path: string; readonly body?: string },
+    { path, body, accept = ACCEPT }: {
+      readonly path: string;
+      readonly body?: string;
+      readonly accept?: string;
+    },
     signal: AbortSignal,
   ): Promise<Answer> {
     signal.throwIfAborted();
@@ -208,7 +246,7 @@ class HttpKubeClient implements KubeClient, EventClient {
         method: body === undefined ? "GET" : "POST",
         headers: {
           ...options.headers,
-          Accept: ACCEPT,
+          Accept: accept,
           "User-Agent": "lightpath",
           ...(body === undefined ? {} : {
             "Content-Type": "application/json",

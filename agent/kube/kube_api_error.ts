@@ -11,11 +11,14 @@ import type { KubeObject } from "./objects.ts";
 /** In which Events are written. */
 export const EVENTS_API_VERSION = "events.k8s.io/v1";
 
+/** In which ServiceCIDRs are read. */
+export const SERVICE_CIDRS_API_VERSION = "networking.k8s.io/v1";
+
 /** What is asked of the API server; also the verbs of an RBAC rule. */
 export type KubeVerb = "list" | "watch" | "create";
 
-/** What it is asked about: what is read, and Events, which are written. */
-export type KubeResource = KubeObject["kind"] | "Event";
+/** What it is asked about: what is watched, ServiceCIDRs, which are read now and then, and Events, which are written. */
+export type KubeResource = KubeObject["kind"] | "ServiceCIDR" | "Event";
 
 /** Who asked for what, for sentences. */
 export interface KubeRequestContext {
@@ -93,6 +96,9 @@ export function eventsPath(namespace: string): string {
   return `/apis/${EVENTS_API_VERSION}/namespaces/${encodeURIComponent(namespace)}/events`;
 }
 
+/** The path of all ServiceCIDRs. */
+export const SERVICE_CIDRS_PATH = `/apis/${SERVICE_CIDRS_API_VERSION}/servicecidrs`;
+
 /** An answer with a status other than 200; `reason` and `message` are those of its Status object. */
 export function errorFromStatus(
   request: KubeRequestContext,
@@ -131,7 +137,7 @@ function describeStatus(
         `to ${request.verb} ${resource}: renew the token or client certificate${said}`;
     case 403: {
       const { group, plural } = resourceOf(request.kind);
-      const verbs = request.verb === "create" ? '"create"' : '"list", "watch"';
+      const verbs = VERBS[request.kind].map((verb) => `"${verb}"`).join(", ");
       return `the agent (${request.identity}) may not ${request.verb} ${resource} at cluster scope: grant it by a ` +
         `ClusterRole with the rule {apiGroups: ["${group}"], resources: ["${plural}"], verbs: [${verbs}]}` +
         `${said}`;
@@ -142,12 +148,22 @@ function describeStatus(
   }
 }
 
+/** What the agent wants to do with each. */
+const VERBS: Readonly<Record<KubeResource, readonly KubeVerb[]>> = {
+  Service: ["list", "watch"],
+  EndpointSlice: ["list", "watch"],
+  ServiceCIDR: ["list"],
+  Event: ["create"],
+};
+
 function resourceOf(kind: KubeResource): { group: string; plural: string } {
   switch (kind) {
     case "Service":
       return { group: "", plural: "services" };
     case "EndpointSlice":
       return { group: "discovery.k8s.io", plural: "endpointslices" };
+    case "ServiceCIDR":
+      return { group: "networking.k8s.io", plural: "servicecidrs" };
     case "Event":
       return { group: "events.k8s.io", plural: "events" };
     default: {

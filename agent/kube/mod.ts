@@ -10,11 +10,18 @@ export {
   type LabelSelectors,
   selectorsFor,
 } from "./api_source.ts";
-export { createKubeClient, type EventClient, type KubeClient, type KubeClientOptions } from "./client.ts";
+export {
+  createKubeClient,
+  type EventClient,
+  type KubeClient,
+  type KubeClientOptions,
+  type ServiceCIDRClient,
+} from "./client.ts";
 export { createEventReporter, type EventReporter } from "./event_reporter.ts";
 export { KubeApiError, KubeConfigError } from "./kube_api_error.ts";
 export { type ManifestProblem, renderManifestProblem } from "./manifest_file.ts";
 export { ManifestPathError, resolveRoot } from "./manifest_paths.ts";
 export { createManifestSource, type ManifestSourceOptions } from "./manifest_source.ts";
 export { parseKubeObject, type ParseResult } from "./parse.ts";
+export { watchServiceCIDRs, type WatchServiceCIDRsOptions } from "./service_cidrs.ts";
 export { DEFAULT_WATCH_SETTINGS, type WatchFailure, type WatchSettings } from "./watch_protocol.ts";

@@ -1,13 +1,13 @@
 /**
- * The one place where an IP address's text is read.
+ * The one place where the text of an IP address, or of a range of them, is read.
  *
- * In: an address as a user or the API wrote it. Out: its canonical text and family; the canonical text is what Envoy
+ * In: an address or range as a user or the API wrote it. Out: its canonical text and family; the canonical text is what Envoy
  * and the kernel print (dotted quad; RFC 5952 for IPv6), so it may be compared as text and built into names.
  * An IPv4-mapped IPv6 address is its IPv4 address, as in Go's `net.IP` and so in kube-proxy.
  * @module
  */
 import ipaddr from "ipaddr.js";
-import type { IPFamily } from "./types.ts";
+import { IP_FAMILIES, type IPFamily } from "./types.ts";
 
 /** An address with its text made canonical. */
 export interface IPAddress {
@@ -28,6 +28,42 @@ export function parseIPAddress(text: string): IPAddress | undefined {
   const parsed = ipaddr.IPv6.parse(text);
   if (parsed.isIPv4MappedAddress()) return { address: parsed.toIPv4Address().toString(), family: "IPv4" };
   return { address: parsed.toRFC5952String(), family: "IPv6" };
+}
+
+/** A range of addresses with its text made canonical: host bits cleared. */
+export interface IPRange {
+  readonly cidr: string;
+  readonly family: IPFamily;
+}
+
+/** Reads a range; undefined when the text is none. Of an IPv6 range of IPv4-mapped addresses nobody can come; it is none. */
+export function parseIPRange(text: string): IPRange | undefined {
+  const [host = "", length = ""] = text.split("/");
+  const family = parseIPAddress(host)?.family;
+  if (family === undefined || (family === "IPv6") !== host.includes(":") || !/^\d{1,3}$/.test(length)) {
+    return undefined;
+  }
+  if (!ipaddr.isValidCIDR(text)) return undefined;
+  if (family === "IPv4") {
+    return { family, cidr: `${ipaddr.IPv4.networkAddressFromCIDR(text)}/${Number(length)}` };
+  }
+  const network = ipaddr.IPv6.networkAddressFromCIDR(text).toRFC5952String();
+  return { family, cidr: `${network}/${Number(length)}` };
+}
+
+/** Whether an address is in a range; never one of the other family. Both canonical. */
+export function rangeContains(cidr: string, address: string): boolean {
+  if (cidr.includes(":") !== address.includes(":")) return false;
+  return ipaddr.parse(address).match(ipaddr.parseCIDR(cidr));
+}
+
+/** The ranges of each family, in their order, without duplicates; texts that are no ranges are left out. */
+export function rangesByFamily(texts: Iterable<string>): Readonly<Record<IPFamily, readonly string[]>> {
+  const ranges = [...texts].flatMap((text) => parseIPRange(text) ?? []);
+  const [IPv4, IPv6] = IP_FAMILIES.map((family) => [
+    ...new Set(ranges.filter((range) => range.family === family).map(({ cidr }) => cidr)),
+  ]);
+  return { IPv4: IPv4 ?? [], IPv6: IPv6 ?? [] };
 }
 
 /**

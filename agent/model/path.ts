@@ -3,11 +3,18 @@
  * home of that decision, so that the kernel never sends a connection to a listener that has nothing to answer it with.
  *
  * In: a ServicePort, a family, a kind of destination. Out: a `Path`, endpoints. Pure.
- * Source: Envoy carries TCP only; kube-proxy refuses at once what has no usable endpoint, and drops what has none here by
- * its traffic policy.
+ * `externalTrafficPolicy: Local` is for the outside. What pods and this node itself send to a NodePort, external or
+ * load-balancer IP could as well have gone out to the load balancer, which would have chosen a node with endpoints: they are
+ * given all endpoints, here at once ("inside"). The kernel balances them whatever carries the port: Envoy knows a destination by
+ * one name, which stands for the endpoints the outside gets. (Nor could they be sent to the ClusterIP instead, whose own policy may
+ * be Local.) Only what Envoy alone understands (redis) is served inside as outside.
+ *
+ * Source: Envoy carries TCP only; kube-proxy refuses at once what has no usable endpoint, drops what has none here by
+ * its traffic policy, and gives the inside all endpoints (KEP-1669 and `short-circuit` in its proxiers).
  * @module
  */
 
+import { needsEnvoy } from "./carrier.ts";
 import type {
   AppProtocol,
   DestinationKind,
@@ -64,4 +71,19 @@ export function pathOf(servicePort: ServicePort, family: IPFamily, kind: Destina
     return servicePort.endpoints[family].length === 0 ? "reject" : "drop";
   }
   return servicePort.carrier === "kernel" ? "kernel" : listenerPath(servicePort.appProtocol);
+}
+
+/**
+ * The endpoints that answer a kind of destination when pods or this node itself connect to it; undefined where they are those of
+ * everybody.
+ */
+export function insideEndpointsFor(
+  servicePort: ServicePort,
+  family: IPFamily,
+  kind: DestinationKind,
+): readonly Endpoint[] | undefined {
+  const isForOutside = kind !== "ClusterIP" && servicePort.externalTrafficPolicy === "Local";
+  const endpoints = servicePort.endpoints[family];
+  if (!isForOutside || endpoints.length === 0 || needsEnvoy(servicePort.appProtocol)) return undefined;
+  return endpoints;
 }

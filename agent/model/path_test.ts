@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { endpointsFor, pathOf } from "./path.ts";
+import { endpointsFor, insideEndpointsFor, pathOf } from "./path.ts";
 import { servicePort } from "./testing/service_ports.ts";
 import type { DestinationKind, Path, ServicePort } from "./types.ts";
 
@@ -55,4 +55,14 @@ Deno.test("endpointsFor() a kind whose policy is Local are this node's", () => {
   assertEquals(endpointsFor(local, "IPv4", "ClusterIP"), port.endpoints.IPv4);
   assertEquals(endpointsFor(local, "IPv4", "NodePort"), [here]);
   assertEquals(pathOf(local, "IPv4", "NodePort"), "envoy-http");
+});
+
+Deno.test("insideEndpointsFor() what is Local for the outside are all endpoints, unless only Envoy understands it", () => {
+  const port = servicePort({ externalTrafficPolicy: "Local", internalTrafficPolicy: "Local" });
+  const inside = (one: ServicePort): readonly (number | undefined)[] =>
+    KINDS.map((kind) => insideEndpointsFor(one, "IPv4", kind)?.length);
+  assertEquals(inside(port), [undefined, 1, 1, 1]);
+  assertEquals(inside({ ...port, externalTrafficPolicy: "Cluster" }), KINDS.map(() => undefined));
+  assertEquals(inside({ ...port, appProtocol: "redis" }), KINDS.map(() => undefined));
+  assertEquals(inside({ ...port, endpoints: { IPv4: [], IPv6: [] } }), KINDS.map(() => undefined));
 });

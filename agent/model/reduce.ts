@@ -41,7 +41,7 @@ import type { NodePlace } from "./place.ts";
 import { ProblemTable } from "./problem_table.ts";
 import { isServed, type ServiceSelection } from "./selection.ts";
 import { serviceOfKey, servicePortKey } from "./service_port_name.ts";
-import { NO_SOURCE_RANGES } from "./traffic_rules.ts";
+import { sourceRangesOf } from "./traffic_rules.ts";
 import type {
   Carrier,
   Endpoint,
@@ -72,6 +72,8 @@ export interface ModelOptions {
   readonly zone?: string;
   /** What carries TCP where a Service does not say. @default "envoy" */
   readonly tcpPath?: Carrier;
+  /** The addresses by which the cluster knows it, canonical. @default unknown */
+  readonly nodeIPs?: readonly string[];
 }
 
 /** What is known under the name of a Service. */
@@ -101,6 +103,7 @@ export class ServiceModel implements ModelView {
   readonly #selection: ServiceSelection;
   readonly #node: NodePlace;
   readonly #tcpPath: Carrier;
+  readonly #nodeIPs: readonly string[];
   readonly #known = new Map<NamespacedName, Known>();
   /** Which Service a slice named when it was last seen: the label may change. */
   readonly #slices = new Map<NamespacedName, JudgedSlice>();
@@ -110,11 +113,12 @@ export class ServiceModel implements ModelView {
   /** An empty model that serves what `selection` selects. */
   constructor(
     selection: ServiceSelection,
-    { nodeName = "", zone = "", tcpPath = "envoy" }: ModelOptions = {},
+    { nodeName = "", zone = "", tcpPath = "envoy", nodeIPs = [] }: ModelOptions = {},
   ) {
     this.#selection = selection;
     this.#node = { nodeName, zone };
     this.#tcpPath = tcpPath;
+    this.#nodeIPs = nodeIPs;
   }
 
   servicePort(key: ServicePortKey): ServicePort | undefined {
@@ -373,10 +377,7 @@ export class ServiceModel implements ModelView {
       internalTrafficPolicy,
       externalTrafficPolicy,
       affinityTimeoutSeconds: trafficRules.affinityTimeoutSeconds,
-      // Where nobody may come, it has no such addresses.
-      loadBalancerSourceRanges: trafficRules.loadBalancerSourceRanges === "nobody"
-        ? NO_SOURCE_RANGES
-        : trafficRules.loadBalancerSourceRanges,
+      loadBalancerSourceRanges: sourceRangesOf(trafficRules, { vips, nodeIPs: this.#nodeIPs }),
       endpoints: {
         IPv4: usableEndpoints(v4, trafficDistribution),
         IPv6: usableEndpoints(v6, trafficDistribution),

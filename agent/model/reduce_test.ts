@@ -416,6 +416,13 @@ Deno.test("reduce() carries the rules of a Service's traffic into its ports", ()
   );
   assertEquals(port?.loadBalancerSourceRanges, { IPv4: ["198.51.100.0/24"], IPv6: [] });
   assertEquals(model.vipOwner("192.0.2.1", 80)?.key, KEY);
+  const here = new ServiceModel({ serviceProxyName: "", families: ["IPv4"] }, { nodeIPs: ["198.51.100.9"] });
+  here.reduce(apply(service({
+    type: "LoadBalancer",
+    loadBalancerIngress: [{ ip: "192.0.2.1", ipMode: "VIP" }],
+    loadBalancerSourceRanges: ["198.51.100.7/24"],
+  })));
+  assertEquals(here.servicePort(KEY)?.loadBalancerSourceRanges.IPv4, ["198.51.100.0/24", "192.0.2.1/32"]);
 });
 
 Deno.test("reduce() decides this node's endpoints for themselves (KEP-1669), where a policy asks for them", () => {

@@ -16,14 +16,20 @@
  * Source: Service API reference; kube-proxy's `newBaseServiceInfo` and `pkg/api/v1/service/util.go`, v1.36.
  * @module
  */
-import ipaddr from "ipaddr.js";
 import type { Service } from "../kube/objects.ts";
 import type { AnnotationFaultKind } from "./annotations/mod.ts";
-import { parseIPAddress } from "./ip_address.ts";
+import { parseIPRange, rangeContains } from "./ip_address.ts";
 import { parseTrafficDistribution, type TrafficDistribution } from "./nearness.ts";
 import { isPortNumber } from "./port.ts";
 import { PATH_ANNOTATION } from "./selection.ts";
-import { type Carrier, IP_FAMILIES, type IPFamily, type ProblemKind, type TrafficPolicy } from "./types.ts";
+import {
+  type Carrier,
+  IP_FAMILIES,
+  type IPFamily,
+  type ProblemKind,
+  type TrafficPolicy,
+  type VIP,
+} from "./types.ts";
 
 /** What a Service says about its traffic. */
 export interface TrafficRules {
@@ -142,7 +148,7 @@ function judgeSourceRanges(
   // The API's validation lets spaces around a range pass, and texts of nothing else.
   const given = texts.map((text) => text.trim()).filter((text) => text !== "");
   for (const text of given) {
-    const range = parseRange(text);
+    const range = parseIPRange(text);
     if (range !== undefined) {
       if (!ranges[range.family].includes(range.cidr)) ranges[range.family].push(range.cidr);
       continue;
@@ -165,19 +171,26 @@ function judgeSourceRanges(
 
 const EVERYBODY: Readonly<Record<IPFamily, string>> = { IPv4: "0.0.0.0/0", IPv6: "::/0" };
 
-/** A range with its host bits cleared. Of an IPv6 range of IPv4-mapped addresses nobody can come; it is none. */
-function parseRange(text: string): { readonly family: IPFamily; readonly cidr: string } | undefined {
-  const [host = "", length = ""] = text.split("/");
-  const family = parseIPAddress(host)?.family;
-  if (family === undefined || (family === "IPv6") !== host.includes(":") || !/^\d{1,3}$/.test(length)) {
-    return undefined;
-  }
-  if (!ipaddr.isValidCIDR(text)) return undefined;
-  if (family === "IPv4") {
-    return { family, cidr: `${ipaddr.IPv4.networkAddressFromCIDR(text)}/${Number(length)}` };
-  }
-  const network = ipaddr.IPv6.networkAddressFromCIDR(text).toRFC5952String();
-  return { family, cidr: `${network}/${Number(length)}` };
+/**
+ * Who may use a Service's load-balancer addresses on this node. Where the node is among them, so are these addresses: a load
+ * balancer may have nodes have its address, and then that is the source of what the node itself sends there (kube-proxy:
+ * `allowFromNode`).
+ * @param nodeIPs By which the cluster knows this node.
+ */
+export function sourceRangesOf(
+  { loadBalancerSourceRanges: ranges }: TrafficRules,
+  { vips, nodeIPs }: { readonly vips: readonly VIP[]; readonly nodeIPs: readonly string[] },
+): Readonly<Record<IPFamily, readonly string[]>> {
+  // Where nobody may come, the Service has no such addresses.
+  if (ranges === "nobody" || ranges === NO_SOURCE_RANGES) return NO_SOURCE_RANGES;
+  const withOwn = (family: IPFamily): readonly string[] => {
+    const given = ranges[family];
+    if (!nodeIPs.some((address) => given.some((range) => rangeContains(range, address)))) return given;
+    const length = family === "IPv4" ? 32 : 128;
+    const own = vips.filter((vip) => vip.kind === "LoadBalancerIP" && vip.family === family);
+    return [...new Set([...given, ...own.map(({ address }) => `${address}/${length}`)])];
+  };
+  return { IPv4: withOwn("IPv4"), IPv6: withOwn("IPv6") };
 }
 
 function judgeTrafficDistribution(value: string, report: Report): TrafficDistribution {

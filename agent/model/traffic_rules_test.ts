@@ -2,7 +2,14 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import type { Service } from "../kube/objects.ts";
 import { service } from "./testing/objects.ts";
-import { DEFAULT_TRAFFIC_RULES, judgeTrafficRules, type TrafficRules } from "./traffic_rules.ts";
+import {
+  DEFAULT_TRAFFIC_RULES,
+  judgeTrafficRules,
+  NO_SOURCE_RANGES,
+  sourceRangesOf,
+  type TrafficRules,
+} from "./traffic_rules.ts";
+import type { VIP } from "./types.ts";
 
 /** What a Service with these fields says, and what is wrong with it. */
 function judge(
@@ -137,4 +144,25 @@ Deno.test("judgeTrafficRules(): what is not known is named with what holds inste
   const affinity = judge({ sessionAffinity: "ClientIP", affinityTimeoutSeconds: 86_401 });
   assertMatch(affinity.problems.join(), /timeoutSeconds 86401 is not possible; 10800 holds/);
   assertEquals(affinity.rules.affinityTimeoutSeconds, 10_800);
+});
+
+Deno.test("sourceRangesOf() adds the load balancer's own addresses where the node is let in, by family", () => {
+  const vips: readonly VIP[] = [
+    { address: "10.96.0.10", family: "IPv4", port: 80, kind: "ClusterIP" },
+    { address: "203.0.113.1", family: "IPv4", port: 80, kind: "LoadBalancerIP" },
+    { address: "203.0.113.2", family: "IPv4", port: 80, kind: "LoadBalancerIP" },
+    { address: "2001:db8::1", family: "IPv6", port: 80, kind: "LoadBalancerIP" },
+  ];
+  const nodeIPs = ["192.0.2.7", "2001:db8:7::7"];
+  const of = (...loadBalancerSourceRanges: readonly string[]): unknown =>
+    sourceRangesOf(judge({ loadBalancerSourceRanges }).rules, { vips, nodeIPs });
+  assertEquals(of("192.0.2.0/24", "203.0.113.2/32", "2001:db8:8::/48"), {
+    IPv4: ["192.0.2.0/24", "203.0.113.2/32", "203.0.113.1/32"],
+    IPv6: ["2001:db8:8::/48"],
+  });
+  assertEquals(of("198.51.100.0/24", "2001:db8::/32"), {
+    IPv4: ["198.51.100.0/24"],
+    IPv6: ["2001:db8::/32", "2001:db8::1/128"],
+  });
+  for (const nothing of [[], ["x"], ["0.0.0.0/0"]]) assertEquals(of(...nothing), NO_SOURCE_RANGES);
 });

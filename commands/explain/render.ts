@@ -68,7 +68,10 @@ function renderTraffic(traffic: TrafficExplanation): readonly string[] {
         ? [`internalTrafficPolicy Local: ${LOCAL} ClusterIPs`]
         : []),
       ...(traffic.externalTrafficPolicy === "Local"
-        ? [`externalTrafficPolicy Local: ${LOCAL} everything but ClusterIPs`]
+        ? [
+          `externalTrafficPolicy Local: ${LOCAL} everything but ClusterIPs`,
+          "but to pods (--cluster-cidr) and this node itself: all endpoints, by the kernel",
+        ]
         : []),
     ]],
     [

@@ -174,6 +174,7 @@ Deno.test("what a Service says of its traffic: who may come, whose endpoints ans
     `\
 Service default/echo, as an agent would serve it, by the manifests alone
   policies    externalTrafficPolicy Local: only endpoints of this node answer everything but ClusterIPs
+              but to pods (--cluster-cidr) and this node itself: all endpoints, by the kernel
   nearness    PreferSameZone: endpoints of the node's zone come first
   affinity    ClientIP, 10800 s: a client keeps its endpoint
   let in      to load balancer IPs: IPv4 from 198.51.100.0/24

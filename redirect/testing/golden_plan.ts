@@ -12,6 +12,7 @@ import { withEndpoints, withKind } from "./endpoints.ts";
 export const GOLDEN_PLAN: readonly PlanElement[] = [
   ...planNode({
     addresses: { IPv4: ["192.168.0.2", "10.0.0.1"], IPv6: ["2001:db8::2"] },
+    serviceCIDRs: { IPv4: ["10.96.0.0/16", "10.97.0.0/24"], IPv6: ["fd00::/108"] },
     envoyReady: true,
     envoyAloneWith: [
       { address: "10.96.0.10", family: "IPv4", port: 80 },

@@ -11,6 +11,7 @@ import { type Logger, silentLogger } from "../../agent/log.ts";
 import { connect, type LabProcess, Namespace, namespacesUnavailable } from "../../scripts/lab/mod.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
 import type { RedirectBackend } from "../backend.ts";
+import type { LayoutOptions } from "../chains.ts";
 import type { PlanDelta } from "../diff.ts";
 import type { ElementWriter } from "../element_route.ts";
 import type { NetlinkElements } from "../netlink/netlink_elements.ts";
@@ -217,6 +218,7 @@ export class NodeLab implements AsyncDisposable {
       nft: this.nft,
       elements: this.#elements && { writer: this.#elements, logger: silentLogger },
       ports: { tcp: 1666, http: options.httpPort ?? 1667 },
+      ...(options.clusterCIDRs && { clusterCIDRs: options.clusterCIDRs }),
     });
     const agent = new LabAgent(backend, ports, options);
     await agent.redirector.flushed();
@@ -284,6 +286,7 @@ class CountingElements implements ElementWriter {
 
 /** What differs from the defaults. */
 export interface LabAgentOptions {
+  readonly clusterCIDRs?: LayoutOptions["clusterCIDRs"];
   readonly nodeAddresses?: NodeAddresses;
   readonly httpPort?: number;
   readonly resyncIntervalMs?: number;

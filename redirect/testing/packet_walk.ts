@@ -78,7 +78,7 @@ function sourceOf({ packet }: Walk): string {
 function lookUp(walk: Walk, name: string, key: string): string | undefined {
   const container = walk.table.containers.get(name);
   if (!container?.interval) return container?.elements.get(key);
-  const [, start = "", address = ""] = /^(.* )(\S+)$/.exec(key) ?? [];
+  const [, start = "", address = ""] = /^(.* )?(\S+)$/.exec(key) ?? [];
   for (const [element, value] of container.elements) {
     if (!element.startsWith(start)) continue;
     const range = element.slice(start.length);
@@ -132,6 +132,15 @@ const PART = String
 const KEY = `(${PART}(?: \\. ${PART})*)`;
 /** A hash, by what is hashed: no two are equal here. */
 const HASH = `jhash ${KEY} mod \\d+ seed \\w+`;
+
+/** Whether a source is in one of these ranges; undefined where it is of another family. */
+function comesFrom(walk: Walk, family: string, ranges: string): boolean | undefined {
+  if (!familyIs(family, walk)) return undefined;
+  const source = ipaddr.parse(sourceOf(walk));
+  return ranges.split(", ").some((range) => source.match(ipaddr.parseCIDR(range)));
+}
+
+const RANGES = String.raw`(?:\{ ([^}]+) \}|([0-9a-f.:]+/\d+))`;
 
 /** The expressions of the layout, each with its meaning. */
 const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[]) => Step])[] = [
@@ -195,6 +204,15 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
     walk.table.containers.get("envoy-gone")?.elements.set(protocolOf(walk), "");
     return MATCH;
   }],
+  [
+    new RegExp(`^(ip6?) saddr ${RANGES}`),
+    (walk, family = "", several = "", one = "") => holds(comesFrom(walk, family, several || one) === true),
+  ],
+  [
+    new RegExp(`^(ip6?) saddr != ${RANGES}`),
+    (walk, family = "", several = "", one = "") => holds(comesFrom(walk, family, several || one) === false),
+  ],
+  [/^fib saddr type local/, ({ packet }) => holds(packet.from === "host")],
   [/^oif lo/, (walk) => holds(walk.packet.from === "host" && walk.destination === sourceOf(walk))],
   [/^masquerade fully-random/, (walk) => {
     walk.masqueraded = true;
@@ -215,7 +233,8 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
   }],
   [
     /^redirect to :(\d+)/,
-    (walk, port = "") => translate(walk, `redirect :${port}`, walk.destination, port),
+    (walk, port = "") =>
+      translate(walk, `redirect :${port}`, familyIs("ip6", walk) ? "::1" : "127.0.0.1", port),
   ],
   [/^reject with tcp reset/, () => ({ kind: "end", outcome: "reset" })],
   [/^reject with icmpx type port-unreachable/, () => ({ kind: "end", outcome: "unreachable" })],
@@ -316,8 +335,11 @@ export function walkPacket(table: FakeTable | undefined, packet: Packet): Outcom
   if (ended !== undefined) return ended;
   // Where a connection was sent to Envoy it is for this node.
   const toEnvoy = /^redirect |:166[67]$/.test(walk.translation ?? "");
-  const refused = toEnvoy || (walk.translation === undefined && packet.local)
+  const isForThisNode = toEnvoy || (walk.translation === undefined && packet.local);
+  const refused = isForThisNode
     ? runHook(walk, "input")
+    : packet.from === "pod"
+    ? runHook(walk, "forward")
     : undefined;
   if (!toEnvoy && walk.translation !== undefined) runHook(walk, "postrouting");
   const outcome = refused ?? walk.translation ?? "accept";

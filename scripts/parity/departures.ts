@@ -38,8 +38,6 @@ const HINTS_OF_THE_CONTROLLER =
   "where no endpoint of a Service that asks for trafficDistribution has hints, those hold that the EndpointSlice controller " +
   "would write: manifests without a control plane need it";
 const ENVOY_S_OWN_ADDRESS = "servers see the node's address where they should see the client's";
-const NEEDS_CLUSTER_CIDR =
-  "pods and the node itself get the node's own endpoints only where externalTrafficPolicy is Local, as the outside does";
 
 /** The first that is about a row holds. */
 export const DEPARTURES: readonly DepartureRule[] = [
@@ -85,40 +83,10 @@ export const DEPARTURES: readonly DepartureRule[] = [
   },
   {
     kind: "pending",
-    carrier: "kernel",
-    scenarios: ["cluster-ip"],
-    matches: ({ from }) => from === "outside",
-    reason: "who comes from outside to a ClusterIP is not masqueraded",
-  },
-  {
-    kind: "pending",
-    carrier: "any",
-    scenarios: ["cluster-ip", "served-by-others"],
-    matches: ({ from, to, expect }) =>
-      from === "pod-a" && expect.kind === "dropped" &&
-      (to.kind === "UnallocatedClusterIP" || to.kind === "ClusterIP"),
-    reason:
-      "addresses of the service CIDR that no Service here has are not dropped, but go where the node's routes lead",
-  },
-  {
-    kind: "pending",
-    carrier: "any",
-    scenarios: ["external-local", "external-local-elsewhere", "both-local"],
-    matches: ({ from, to }) => from !== "outside" && to.kind !== "ClusterIP",
-    reason: NEEDS_CLUSTER_CIDR,
-  },
-  {
-    kind: "pending",
-    carrier: "any",
-    matches: ({ to }) => to.kind === "ClusterIP" && to.port !== undefined,
-    reason: "ports that a Service does not have are not refused at its ClusterIP",
-  },
-  {
-    kind: "pending",
     carrier: "envoy",
-    matches: ({ expect, from, scenario }) =>
-      expect.kind === "answered" && expect.source === "client" && !from.startsWith("node-") &&
-      scenario !== "load-balancer-proxy",
+    matches: (row) =>
+      row.expect.kind === "answered" && row.expect.source === "client" && row.from !== proxyingNode(row) &&
+      row.scenario !== "load-balancer-proxy",
     expect: seenFromNode,
     reason: ENVOY_S_OWN_ADDRESS,
   },
@@ -139,13 +107,21 @@ export function isAbout(rule: DepartureRule, row: Row, carrier: RowCarrier): boo
     (scenarios?.includes(row.scenario) ?? true) && (matches?.(row) ?? true);
 }
 
-/** Envoy carries TCP only, and that only where it is asked to. */
-export function carrierOf(
-  proxy: Exclude<ProxyName, "kube-proxy">,
-  { speech }: Pick<Row, "speech">,
-): RowCarrier {
-  return proxy === "lightpath" && (speech === "tcp" || speech === "http") ? "envoy" : "kernel";
+/** Envoy carries TCP only, and that only where it is asked to; and not from inside to what is Local for the outside. */
+export function carrierOf(proxy: Exclude<ProxyName, "kube-proxy">, row: Row): RowCarrier {
+  const isInside = OUTSIDE_LOCAL.includes(row.scenario) && row.to.kind !== "ClusterIP" &&
+    (row.from.startsWith("pod-") || row.from === proxyingNode(row));
+  const isTCP = row.speech === "tcp" || row.speech === "http";
+  return proxy === "lightpath" && isTCP && !isInside ? "envoy" : "kernel";
 }
+
+/** Scenarios with externalTrafficPolicy Local, as far as pods and nodes ask for anything but the ClusterIP. */
+const OUTSIDE_LOCAL: readonly string[] = [
+  "external-local",
+  "external-local-elsewhere",
+  "both-local",
+  "affinity-local",
+];
 
 /** The node whose proxy a row's connections meet first. */
 function proxyingNode({ from, to }: Row): NodeName {

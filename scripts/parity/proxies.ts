@@ -16,7 +16,7 @@ import { renderKubeconfig } from "../lab/service_account.ts";
 import { lightpathCommand } from "../lightpath_command.ts";
 import { withTools } from "../tool_path.ts";
 import type { ToolName } from "../tools/mod.ts";
-import { byFamily, CLUSTER_CIDRS, ZONES } from "./addresses.ts";
+import { byFamily, CLUSTER_CIDRS, SERVICE_CIDRS, ZONES } from "./addresses.ts";
 import { writesOf } from "./api_objects.ts";
 import type { KubeObject } from "./objects.ts";
 import type { Stage } from "./stage.ts";
@@ -77,6 +77,9 @@ export async function startProxy(
       `--zone=${ZONES[node.name]}`,
       `--run-dir=${join("/run", node.name)}`,
       "--state-dir=",
+      `--cluster-cidr=${Object.values(CLUSTER_CIDRS).join(",")}`,
+      // kube-proxy reads them from the API server.
+      `--service-cidr=${Object.values(SERVICE_CIDRS).join(",")}`,
       `--nft-bin=${path("nft")}`,
       `--envoy-bin=${path("envoy")}`,
       "--envoy-concurrency=1",

@@ -31,7 +31,10 @@ export const DESTINATIONS: readonly Scenario[] = [
       { from: "node-b", to: CLUSTER_IP, expect: answered(["a1", "b1"]) },
       { from: "outside", to: CLUSTER_IP, expect: masqueraded(["a1", "b1"], "node-a") },
       { from: "pod-a", to: { kind: "ClusterIP", port: 81 }, expect: REFUSED },
+      { from: "outside", to: { kind: "ClusterIP", port: 81 }, expect: REFUSED },
+      { from: "node-a", to: { kind: "ClusterIP", port: 81 }, speeches: NOT_SCTP, expect: REFUSED },
       { from: "pod-a", to: { kind: "UnallocatedClusterIP" }, expect: DROPPED },
+      { from: "outside", to: { kind: "UnallocatedClusterIP" }, expect: DROPPED },
     ],
   },
   {

@@ -80,7 +80,10 @@ export const POLICIES: readonly Scenario[] = [
       { from: "outside", to: EXTERNAL_IP, expect: answered(["a1", "a2"]) },
       { from: "pod-a", to: LOAD_BALANCER_IP, expect: answered(["a1", "a2", "b1"]) },
       { from: "pod-a", to: nodePort("node-a"), expect: answered(["a1", "a2", "b1"]) },
+      { from: "pod-a", to: EXTERNAL_IP, expect: answered(["a1", "a2", "b1"]) },
       { from: "node-a", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "a2", "b1"], "node-a") },
+      { from: "node-a", to: nodePort("node-a"), expect: masqueraded(["a1", "a2", "b1"], "node-a") },
+      { from: "node-b", to: nodePort("node-a"), expect: answered(["a1", "a2"]) },
       { from: "pod-a", to: CLUSTER_IP, expect: answered(["a1", "a2", "b1"]) },
       { from: "outside", to: health("node-a"), expect: { kind: "health", status: 200, localEndpoints: 2 } },
     ],
@@ -185,7 +188,10 @@ export const POLICIES: readonly Scenario[] = [
     about: "sessionAffinity ClientIP with externalTrafficPolicy Local: one of the node's own endpoints",
     service: { type: "LoadBalancer", spec: { sessionAffinity: "ClientIP", externalTrafficPolicy: "Local" } },
     slices: ready("a1", "a2", "b1"),
-    cases: [{ from: "outside", to: LOAD_BALANCER_IP, expect: answered(["a1", "a2"], "affine") }],
+    cases: [
+      { from: "outside", to: LOAD_BALANCER_IP, expect: answered(["a1", "a2"], "affine") },
+      { from: "pod-a", to: LOAD_BALANCER_IP, expect: answered(["a1", "a2", "b1"], "affine") },
+    ],
   },
   {
     name: "same-zone",
