@@ -17,6 +17,7 @@
 
 import { delay } from "@std/async/delay";
 import ipaddr from "ipaddr.js";
+import { IPVS_INTERFACE } from "./ipvs.ts";
 import type { Logger } from "./log.ts";
 import {
   IP_FAMILIES,
@@ -71,7 +72,7 @@ export function selectNodeAddresses(
 /** Those other machines can mean this node by. */
 function addressesOf({ interfaces }: NodeNetwork, family: IPFamily, name?: string): readonly string[] {
   const addresses = interfaces.flatMap((one) => {
-    if (one.name === "kube-ipvs0" || name !== undefined && one.name !== name) return [];
+    if (one.name === IPVS_INTERFACE || name !== undefined && one.name !== name) return [];
     const parsed = parseIPAddress(one.address);
     return parsed?.family === family && !isForNobodyElse(parsed.address) ? [parsed.address] : [];
   });

@@ -24,6 +24,7 @@ import {
   watchServiceCIDRs,
 } from "../agent/kube/mod.ts";
 import type { Logger } from "../agent/log.ts";
+import { refuseIPVSAddresses } from "../agent/ipvs.ts";
 import { createMetrics, type Metrics } from "../agent/metrics.ts";
 import { type IPFamily, type NodeAddresses, rangesByFamily, ServiceModel } from "../agent/model/mod.ts";
 import { selectNodeAddresses, watchNodeAddresses } from "../agent/node_addresses.ts";
@@ -96,6 +97,8 @@ export async function runAgent(context: CommandContext): Promise<void> {
   await using _hold = config.redirect === "none"
     ? undefined
     : await holdTable(`lightpath agent (pid ${Deno.pid}, --run-dir ${config.runDir})`);
+  const network = readNodeNetwork();
+  if (config.redirect !== "none") refuseIPVSAddresses(network);
   await using nft = config.redirect === "none"
     ? undefined
     : createNftSession({ nftPath: config.nftBin, logger });
@@ -113,11 +116,11 @@ export async function runAgent(context: CommandContext): Promise<void> {
     onDrift: () => flows?.lookEverywhere(),
   });
   const addressSelection = { ranges: config.nodeportAddresses, nodeIPs: config.nodeIPs, families };
-  const nodeAddresses = selectNodeAddresses(readNodeNetwork(), addressSelection);
+  const nodeAddresses = selectNodeAddresses(network, addressSelection);
 
   const { serviceProxyName, nodeName, zone, tcpPath } = config;
   const selection = { serviceProxyName, families };
-  const primary = selectNodeAddresses(readNodeNetwork(), { ...addressSelection, ranges: "primary" });
+  const primary = selectNodeAddresses(network, { ...addressSelection, ranges: "primary" });
   const nodeIPs = [...primary.IPv4, ...primary.IPv6];
   const model = new ServiceModel(selection, { nodeName, zone, tcpPath, nodeIPs });
   const envoyReadiness = new EnvoyReadiness(readiness, redirector === undefined);

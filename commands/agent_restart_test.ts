@@ -118,7 +118,7 @@ testUnless("an agent that is restarted disturbs nothing", { unavailable: fixture
 testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnavailable }, async (t) => {
   await using fixture = await NodeFixture.create();
   await writeServices(fixture);
-  const agent = await fixture.startAgent().ready();
+  let agent = await fixture.startAgent().ready();
   const { node } = fixture.lab;
   assertEquals(await fixture.processes(ENVOY_COMMAND), 1);
 
@@ -154,6 +154,23 @@ testUnless("an agent that runs Envoy takes it along", { unavailable: fixtureUnav
       // A Service that Envoy does not know yet still finds the first agent.
       assertMatch(await fixture.pod.who(`${VIP}:80`), /^backend-/);
       assertEquals(await agent.metric("lightpath_connected_envoys"), 1);
+    },
+  );
+
+  await t.step(
+    "addresses of kube-proxy's mode ipvs are refused, and what removes them is named",
+    async () => {
+      // Any type of interface will do; not every kernel has kube-proxy's, `dummy`.
+      await node.ip(["link add kube-ipvs0 type bridge", "addr add 10.96.7.7/32 dev kube-ipvs0"]);
+      const flags = ["--redirect=nftables", `--manifests=${fixture.manifests.path}`, `--nft-bin=${NFT}`];
+      // The first agent has the table, and would be named before.
+      assertEquals(await agent.stop(), 0);
+      const before = await fixture.ruleset();
+      const refused = await runLightpath(node, ["agent", ...flags, "--envoy=external", "--state-dir="]);
+      assertMatch(operatorSentence(refused), /ipvs .*10\.96\.7\.7.* "ip link delete kube-ipvs0"/);
+      assertEquals(await fixture.ruleset(), before);
+      await node.ip(["link delete kube-ipvs0"]);
+      agent = await fixture.startAgent().ready();
     },
   );
 

@@ -6,6 +6,7 @@
  * @module
  */
 import { BindError } from "../agent/http_server.ts";
+import { IPVSAddressesError } from "../agent/ipvs.ts";
 import { KubeConfigError, ManifestPathError } from "../agent/kube/mod.ts";
 import { RedirectError, TableInUseError } from "../redirect/mod.ts";
 import { AdsAddressError, EnvoyBinaryError, EnvoyOrphanError, FetchError } from "../xds/mod.ts";
@@ -20,6 +21,7 @@ const OPERATOR_ERRORS = [
   EnvoyOrphanError,
   ExplainError,
   FetchError,
+  IPVSAddressesError,
   KubeConfigError,
   ManifestPathError,
   RedirectError,
