@@ -69,6 +69,7 @@ import { EnvoyPresence } from "./envoy_presence.ts";
 import { EnvoyReadiness } from "./envoy_readiness.ts";
 import { explainLive, type LiveSources } from "./explain/live.ts";
 import { serveExplanations } from "./explain/local_socket.ts";
+import { LeavingServices } from "./leaving_services.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
 
 /** The kubelet waits for 30 s before it kills; nft's own limit is as long. */
@@ -240,8 +241,9 @@ export async function runAgent(context: CommandContext): Promise<void> {
     if (left > 0) logger.info("Envoy ends with connections that are still open", { connections: left });
   }
 
+  using leaving = serviceProxyName === "" ? undefined : new LeavingServices({ sink: path, serviceProxyName });
   await runTogether([
-    (signal) => source.run(path, signal),
+    (signal) => source.run(leaving ?? path, signal),
     ...(events === undefined ? [] : [(signal: AbortSignal) => events.run(signal)]),
     (signal) => {
       const onChange = (addresses: NodeAddresses): void => path.setNodeAddresses(addresses);
