@@ -8,8 +8,8 @@
  *
  * To look into the metadata takes an expression, and that 6 % of Envoy's CPU time for a request. So of requests it is the
  * last question. First, those that no Service wants logged are marked (`routes.ts`). Of the others nearly all went the whole way:
- * the header that named the Cluster is gone, as the router leaves them, and an endpoint has answered. What cannot be told by that
- * is asked exactly.
+ * the header that named the Cluster is gone, as the router leaves them, and the answer is no 5xx, as all are to what is nobody's.
+ * What cannot be told by that is asked exactly.
  *
  * The client is the one that connected, not what `x-forwarded-for` claims. The Service is the Cluster's name in statistics
  * (`alt_stat_name`): a field of metadata for each of namespace, name and port would cost 4 % of HTTP throughput. Absent
@@ -71,7 +71,7 @@ const ORDINARY: Json = {
     filters: [
       hasHeader("x-request-id", true),
       hasHeader(VIP_HEADER, false),
-      // It cannot be compared without naming a runtime key, by which somebody could change the value.
+      // Envoy wants a runtime key, by which the number could be changed; nobody does.
       {
         status_code_filter: { comparison: { op: "LE", value: { default_value: 499, runtime_key: "none" } } },
       },

@@ -52,6 +52,11 @@ export interface Ratio {
   readonly quartiles: readonly [number, number];
 }
 
+/** One after the other. */
+export function joinRounds(parts: readonly Rounds[]): Rounds {
+  return new Map(CASE_NAMES.map((name) => [name, parts.flatMap((rounds) => rounds.get(name) ?? [])]));
+}
+
 /** Summarises. */
 export function summarizeRounds(rounds: Rounds): L7Summary {
   const cases = new Map([...rounds].map(([name, found]) => [name, summarize(L7_FIGURES, found)]));

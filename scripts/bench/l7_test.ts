@@ -10,7 +10,7 @@ import { assertThrows } from "@std/assert/throws";
 import { testUnless } from "../lab/testing.ts";
 import { parseL7Options } from "./l7.ts";
 import { CASE_NAMES, type CaseName, CASES } from "./l7_cases.ts";
-import { type L7Figure, renderSummary, type Rounds, summarizeRounds } from "./l7_figures.ts";
+import { joinRounds, type L7Figure, renderSummary, type Rounds, summarizeRounds } from "./l7_figures.ts";
 import { parseFortio } from "./l7_load.ts";
 import { RESULTS_FOLDER } from "./results.ts";
 import { benchUnavailable, runBench, toolsUnavailable } from "./testing/run_bench.ts";
@@ -54,6 +54,13 @@ Deno.test("parseFortio() reads rate and latency, and takes no failures for figur
   });
   const error = assertThrows(() => parseFortio(text({ 200: 29, "-1": 1 }), "http://a/"), Error);
   assertStringIncludes(error.message, "http://a/ did not always answer with 200");
+});
+
+Deno.test("joinRounds() puts the rounds of each case behind one another", () => {
+  const part = (perSecond: number): Rounds => new Map([["http", [{ requestsPerSecond: perSecond }]]]);
+  const joined = joinRounds([part(1), part(2)]);
+  assertEquals(joined.get("http"), [{ requestsPerSecond: 1 }, { requestsPerSecond: 2 }]);
+  assertEquals([...joined.keys()], CASE_NAMES);
 });
 
 testUnless(
