@@ -16,7 +16,7 @@ export type Summarize =
 export interface FigureDefinition {
   readonly label: string;
   /** Empty for a count. */
-  readonly unit: "" | "µs" | "ms" | "MB" | "MB/h" | "B" | "%" | "/s";
+  readonly unit: "" | "µs" | "ms" | "MB" | "MB/h" | "MB/s" | "B" | "%" | "/s";
   readonly summarize: Summarize;
   /** The most it may be: always, or by number of Services; a figure of another size then has no target. */
   readonly target?: number | Readonly<Record<number, number>>;

@@ -10,7 +10,7 @@
 import type { Figures } from "./figures.ts";
 import { CASE_NAMES, type CaseName, CASES, PAIRS } from "./l7_cases.ts";
 import type { L7Figure, Rounds } from "./l7_figures.ts";
-import { cpuMicroseconds, type LoadResult, runLoad } from "./l7_load.ts";
+import { cpuMicroseconds, type LoadResult, runLoad } from "./fortio.ts";
 import type { L7Stage } from "./l7_stage.ts";
 
 /** How much to measure. */

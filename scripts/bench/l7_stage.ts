@@ -22,7 +22,7 @@ import {
   STATIC_VIP,
   VIP,
 } from "./l7_cases.ts";
-import { type LoadGenerator, runLoad } from "./l7_load.ts";
+import { type LoadGenerator, runLoad } from "./fortio.ts";
 import { type JsonObject, staticBootstrap } from "./l7_static.ts";
 import { MeasuredAgent } from "./measured_agent.ts";
 

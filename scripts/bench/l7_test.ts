@@ -11,7 +11,7 @@ import { testUnless } from "../lab/testing.ts";
 import { parseL7Options } from "./l7.ts";
 import { CASE_NAMES, type CaseName, CASES } from "./l7_cases.ts";
 import { joinRounds, type L7Figure, renderSummary, type Rounds, summarizeRounds } from "./l7_figures.ts";
-import { parseFortio } from "./l7_load.ts";
+import { parseFortio } from "./fortio.ts";
 import { RESULTS_FOLDER } from "./results.ts";
 import { benchUnavailable, runBench, toolsUnavailable } from "./testing/run_bench.ts";
 
@@ -52,6 +52,7 @@ Deno.test("parseFortio() reads rate and latency, and takes no failures for figur
     p50Ms: 1,
     p99Ms: 2.5,
   });
+  assertEquals(parseFortio(text({ OK: 30 }), "udp://a/").calls, 30);
   const error = assertThrows(() => parseFortio(text({ 200: 29, "-1": 1 }), "http://a/"), Error);
   assertStringIncludes(error.message, "http://a/ did not always answer with 200");
 });

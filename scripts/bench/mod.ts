@@ -7,6 +7,7 @@
 import { fromFileUrl } from "@std/path/from-file-url";
 import { progress } from "../tool_path.ts";
 import { CHARTS_USAGE, runCharts } from "./charts.ts";
+import { DATAPLANE_USAGE, runDataplane } from "./dataplane.ts";
 import { FAILOVER_USAGE, runFailover } from "./failover.ts";
 import { L7_USAGE, runL7 } from "./l7.ts";
 import { PEERS_USAGE, runPeers } from "./peers.ts";
@@ -26,6 +27,7 @@ export const COMMANDS: ReadonlyMap<string, BenchCommand> = new Map([
   ["scale", { usage: SCALE_USAGE, run: runScale }],
   ["soak", { usage: SOAK_USAGE, run: runSoakCommand }],
   ["peers", { usage: PEERS_USAGE, run: runPeers }],
+  ["dataplane", { usage: DATAPLANE_USAGE, run: runDataplane }],
   ["l7", { usage: L7_USAGE, run: runL7 }],
   ["failover", { usage: FAILOVER_USAGE, run: runFailover }],
   ["warm", { usage: WARM_USAGE, run: runWarm }],

@@ -3,7 +3,16 @@ import { assertEquals } from "@std/assert/equals";
 import { COMMANDS, main } from "./mod.ts";
 
 Deno.test("every benchmark takes --json, and says so", () => {
-  assertEquals([...COMMANDS.keys()], ["scale", "soak", "peers", "l7", "failover", "warm", "charts"]);
+  assertEquals([...COMMANDS.keys()], [
+    "scale",
+    "soak",
+    "peers",
+    "dataplane",
+    "l7",
+    "failover",
+    "warm",
+    "charts",
+  ]);
   for (const [name, { usage }] of COMMANDS) {
     assert(usage.startsWith(`deno task bench ${name} `), usage);
     assert(/^ {2}--json +ends with one line of JSON/m.test(usage), usage);

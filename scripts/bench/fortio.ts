@@ -9,6 +9,7 @@ import type { Namespace } from "../lab/mod.ts";
 
 /** How to call. */
 export interface Load {
+  /** `http://…` or, for datagrams that an echo returns, `udp://…`. */
   readonly url: string;
   readonly connections: number;
   readonly durationMs: number;
@@ -16,6 +17,8 @@ export interface Load {
   readonly rate?: number;
   /** Each call on a connection of its own. @default false */
   readonly newConnections?: boolean;
+  /** Bytes that a call sends, to be sent back. @default none, or a few */
+  readonly payloadBytes?: number;
 }
 
 /** What came of it. */
@@ -42,6 +45,7 @@ export async function runLoad({ fortio, from }: LoadGenerator, load: Load): Prom
     // Connections call one after the other, not all at once; one that is late does not make up for it.
     ...(load.rate === undefined ? [] : ["-uniform", "-nocatchup"]),
     ...(load.newConnections === true ? ["-keepalive=false"] : []),
+    ...(load.payloadBytes === undefined ? [] : ["-payload-size", String(load.payloadBytes)]),
     // Seconds; its default is 1 ms.
     ...["-p", "50,99", "-r", "0.00001"],
     load.url,
@@ -60,8 +64,9 @@ export function parseFortio(text: string, url: string): LoadResult {
     };
   };
   const calls = histogram.Count;
-  if (calls === 0 || codes["200"] !== calls) {
-    throw new Error(`${url} did not always answer with 200: ${JSON.stringify(codes)}`);
+  const wanted = url.startsWith("http:") ? "200" : "OK";
+  if (calls === 0 || codes[wanted] !== calls) {
+    throw new Error(`${url} did not always answer with ${wanted}: ${JSON.stringify(codes)}`);
   }
   const percentileMs = (percentile: number): number =>
     1_000 * (histogram.Percentiles.find((one) => one.Percentile === percentile)?.Value ?? NaN);
