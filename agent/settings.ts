@@ -8,6 +8,7 @@
  * @module
  */
 
+import { DEFAULT_MARK_MASK, renderMark } from "./model/mod.ts";
 import type { Command, Config } from "./config_fields.ts";
 import {
   choice,
@@ -15,10 +16,12 @@ import {
   hostPort,
   integer,
   ipAddresses,
+  markMask,
   nodeAddressRanges,
   nodeName,
   paths,
   port,
+  routeTable,
   serviceName,
   text,
   toggle,
@@ -141,6 +144,30 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: AGENT,
     default: "nftables",
     help: "how Service traffic is brought to Envoy; none leaves the kernel untouched",
+  },
+  sourceAddress: {
+    flag: "source-address",
+    kind: choice("preserve", "node"),
+    commands: AGENT,
+    default: "preserve",
+    help:
+      "whose address endpoints see where a connection goes through Envoy: its client's, as far as the node can do " +
+      "that, or the node's",
+  },
+  markMask: {
+    flag: "mark-mask",
+    kind: markMask(),
+    commands: AGENT,
+    default: renderMark(DEFAULT_MARK_MASK),
+    help:
+      "two bits of packet and connection marks that nothing else on the node uses; for --source-address=preserve",
+  },
+  routeTable: {
+    flag: "route-table",
+    kind: routeTable(),
+    commands: AGENT,
+    default: "1676",
+    help: "number of a routing table that nothing else on the node uses; for --source-address=preserve",
   },
   envoy: {
     flag: "envoy",
@@ -269,6 +296,13 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: ["agent", "cleanup"],
     default: "nft",
     help: "the nft program",
+  },
+  ipBin: {
+    flag: "ip-bin",
+    kind: text("PATH"),
+    commands: ["agent", "cleanup"],
+    default: "ip",
+    help: "the ip program of iproute2, which makes the policy routes for --source-address=preserve",
   },
   conntrackBin: {
     flag: "conntrack-bin",

@@ -22,7 +22,7 @@ import {
   selectorsFor,
 } from "../agent/kube/mod.ts";
 import { createMetrics, type Metrics } from "../agent/metrics.ts";
-import { type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
+import { type Marks, marksOf, type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
 import { selectNodeAddresses, watchNodeAddresses } from "../agent/node_addresses.ts";
 import { readNodeNetwork } from "../agent/node_network.ts";
 import { createProblemReporter } from "../agent/problems.ts";
@@ -32,8 +32,10 @@ import { ServiceHealth } from "../agent/service_health.ts";
 import { VERSION } from "../agent/version.ts";
 import {
   createConntrack,
+  createIp,
   createNftSession,
   createRedirector,
+  ensurePolicyRoutes,
   FlowCleaner,
   holdTable,
   type Nft,
@@ -54,6 +56,7 @@ import {
   ResourceStore,
   runEnvoy,
   watchClusterUse,
+  whyNotInClientsName,
 } from "../xds/mod.ts";
 import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
 import { abortAfter, type CommandContext, runTogether } from "./context.ts";
@@ -63,6 +66,7 @@ import { EnvoyReadiness } from "./envoy_readiness.ts";
 import { explainLive, type LiveSources } from "./explain/live.ts";
 import { serveExplanations } from "./explain/local_socket.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
+import { SourceAddressChoice } from "./source_address.ts";
 
 /** The kubelet waits for 30 s before it kills; nft's own limit is as long. */
 const LONGEST_HAND_OVER_MS = 2_000;
@@ -93,8 +97,10 @@ export async function runAgent(context: CommandContext): Promise<void> {
   await using nft = config.redirect === "none"
     ? undefined
     : createNftSession({ nftPath: config.nftBin, logger });
+  const marks = marksOf(config.markMask);
   const redirector = nft === undefined ? undefined : await prepareRedirector(context, {
     nft,
+    marks,
     metrics,
     readiness,
     onDrift: () => flows?.lookEverywhere(),
@@ -121,6 +127,27 @@ export async function runAgent(context: CommandContext): Promise<void> {
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
   const problems = createProblemReporter({ logger, counter: metrics });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
+  /** Of the Envoy this agent runs; before there is one, what the agent may do says what it will. */
+  let envoyPid: number | "self" = "self";
+  const sourceAddress = new SourceAddressChoice({
+    wanted: config.sourceAddress === "preserve" && redirector !== undefined
+      ? { kind: "preserve", mark: marks.envoy }
+      : { kind: "node" },
+    ensureRoutes: () =>
+      ensurePolicyRoutes(createIp({ ipPath: config.ipBin }), { marks, table: config.routeTable, families }),
+    whyNotEnvoy: () =>
+      whyNotInClientsName(
+        config.envoy === "run" ? { pid: envoyPid } : { adminSocket: config.envoyAdminSocket },
+      ),
+    onChange: (source, lacking) => {
+      store.setSourceAddress(source);
+      metrics.sourcePreserved(source.kind === "preserve");
+      readiness.note("sourceAddress", lacking && `endpoints see this node's address: ${lacking}`);
+    },
+    logger,
+    intervalMs: config.resyncIntervalMs,
+  });
+  await sourceAddress.look();
   await using serviceHealth = new ServiceHealth({
     nodeAddresses,
     proxyHealthy: () => health.livez().ok,
@@ -172,6 +199,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     logger,
     adsAddress: renderAdsAddress(config),
     onProgress: () => path.envoyProgressed(),
+    onConnected: () => void sourceAddress.look(),
     onFed: (fed) => fed ? presence?.fed() : presence?.away("its stream ended"),
   });
   const ads = servers.use(
@@ -193,6 +221,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     adminSocket,
     source,
     problemOnNode: (name) => serviceHealth.problemOf(name),
+    clientAddressLacking: () => sourceAddress.lacking,
   };
   servers.use(
     await serveExplanations({
@@ -221,6 +250,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
       return watchNodeAddresses({ ...addressSelection, onChange, logger }, signal);
     },
     ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal)]),
+    (signal) => sourceAddress.run(signal),
     ...(flows === undefined ? [] : [(signal: AbortSignal) => flows.run(signal)]),
     ...(config.mode === "eager" ? [] : [(signal: AbortSignal) => {
       const onUsed = (statisticsNames: ReadonlySet<string>): void =>
@@ -236,6 +266,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
         logLevel: config.envoyLogLevel,
         logger: logger.with({ process: "envoy" }),
         onState: (state) => {
+          if (state.kind === "running") envoyPid = state.pid;
           if (state.kind === "exited") presence?.away("its process ended");
           noteEnvoyState(state, { metrics, readiness: envoyReadiness });
         },
@@ -300,8 +331,9 @@ async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise
 /** Asks the kernel once before anything else happens: no nft or no right to use it must end the agent at once. */
 async function prepareRedirector(
   { config, logger }: CommandContext,
-  { nft, metrics, readiness, onDrift }: {
+  { nft, marks, metrics, readiness, onDrift }: {
     readonly nft: Nft;
+    readonly marks: Marks;
     readonly metrics: Metrics;
     readonly readiness: Readiness;
     /** Somebody else had changed the table; it is mended. */
@@ -312,6 +344,7 @@ async function prepareRedirector(
   return createRedirector({
     nft,
     ports: { tcp: config.tcpPort, http: config.httpPort },
+    marks,
     logger,
     resyncIntervalMs: config.resyncIntervalMs,
     observer: {

@@ -3,12 +3,30 @@
  * would put the table back at its next change, and traffic would have been gone in between.
  * @module
  */
-import { cleanup, createNft, holdTable } from "../redirect/mod.ts";
+import { IP_FAMILIES } from "../agent/model/mod.ts";
+import { cleanup, createIp, createNft, holdTable, IpError, removePolicyRoutes } from "../redirect/mod.ts";
 import type { CommandContext } from "./context.ts";
 
-/** Removes the nftables table; it is no error when there is none. @throws {TableInUseError | NftError} */
+/**
+ * Removes the nftables table, then the policy routes that its marks lead to; it is no error when there are none. Without a program
+ * `ip` there are none: the agent could not have made them.
+ * @throws {TableInUseError | NftError}
+ */
 export async function runCleanup({ config, logger }: CommandContext): Promise<void> {
   await using _hold = await holdTable(`lightpath cleanup (pid ${Deno.pid})`);
   await cleanup(createNft({ nftPath: config.nftBin }));
-  logger.info("the kernel holds nothing of Lightpath any more: table inet lightpath is gone");
+  try {
+    await removePolicyRoutes(createIp({ ipPath: config.ipBin }), IP_FAMILIES);
+  } catch (error) {
+    if (!(error instanceof IpError)) throw error;
+    return logger.warn(
+      "table inet lightpath is gone; whether there are policy routes of Lightpath is not known",
+      {
+        because: error.message,
+      },
+    );
+  }
+  logger.info(
+    "the kernel holds nothing of Lightpath any more: table inet lightpath and its policy routes are gone",
+  );
 }

@@ -29,6 +29,8 @@ export interface ObserveEnvoysOptions {
   readonly adsAddress: string;
   /** Called when an Envoy has answered or has gone: what waits for it may go on. */
   readonly onProgress?: () => void;
+  /** Called when an Envoy has connected, before it is answered. */
+  readonly onConnected?: () => void;
   /** Called when the first Envoy, of whatever version, has what it waits for before it listens, and when the last has gone. */
   readonly onFed?: (fed: boolean) => void;
 }
@@ -42,6 +44,7 @@ export function observeEnvoys(
     logger,
     adsAddress,
     onProgress = () => {},
+    onConnected = () => {},
     onFed = () => {},
   }: ObserveEnvoysOptions,
 ): StreamObserver {
@@ -94,6 +97,7 @@ export function observeEnvoys(
     },
     onStreamOpen: (stream) => {
       metrics.onStreamOpen();
+      onConnected();
       if (fits(stream)) {
         fitting.set(stream.streamId, false);
         report();

@@ -13,7 +13,7 @@ export interface LayoutRule {
 
 /** Where a base chain hangs. The policy is always `accept`. */
 export interface LayoutHook {
-  readonly type: "nat" | "filter";
+  readonly type: "nat" | "filter" | "route";
   readonly hook: "prerouting" | "input" | "output" | "postrouting";
   readonly priority: number;
 }
@@ -31,6 +31,8 @@ export interface EnvoyPorts {
   readonly http: number;
 }
 
+/** Where marks are written: after what filters on marks that came with the packet (-300), before NAT and routing. */
+export const MANGLE = -150;
 /** Before every other NAT chain of the usual priority, and, for filter chains, before NAT as such. */
 export const BEFORE_DSTNAT = -110;
 /** For filter chains: right after NAT. */

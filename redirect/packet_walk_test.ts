@@ -7,7 +7,13 @@ import { planNode, planServicePort } from "./plan.ts";
 import { FakeNft } from "./testing/fake_nft.ts";
 import { withEndpoints, withKind } from "./testing/endpoints.ts";
 import { type Packet, walkPacket } from "./testing/packet_walk.ts";
-import { ENVOY_SOCKET_PRIORITY, type NodeAddresses } from "../agent/model/mod.ts";
+import {
+  DEFAULT_MARK_MASK,
+  ENVOY_SOCKET_PRIORITY,
+  marksOf,
+  MASQUERADED_SOCKET_PRIORITY,
+  type NodeAddresses,
+} from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 
 const DNS_ENDPOINTS = ["10.244.0.1", "10.244.0.2", "10.244.0.3", "10.244.0.4", "10.244.0.5"];
@@ -150,6 +156,22 @@ Deno.test("an endpoint of this node that is given itself sees the node as the so
   const [, itself = ""] = /^dnat (.*):/.exec(walk({ ...dns, draws: [0] })) ?? [];
   assertEquals(walk({ ...dns, source: itself, draws: [0] }), `dnat ${itself}:5353 masquerade`);
   assertEquals(walk({ ...dns, source: itself, draws: [1] }).endsWith("masquerade"), false);
+});
+
+Deno.test("what Envoy sends in a client's name leaves with the client's address, or with this node's", async () => {
+  const walk = await walker(NODE);
+  const { envoy } = marksOf(DEFAULT_MARK_MASK);
+  const upstream = {
+    from: "host",
+    source: "10.244.9.9",
+    destination: "10.244.1.5",
+    port: 8080,
+    mark: envoy,
+  } as const;
+  assertEquals(walk({ ...upstream, socketPriority: ENVOY_SOCKET_PRIORITY }), "accept");
+  assertEquals(walk({ ...upstream, socketPriority: MASQUERADED_SOCKET_PRIORITY }), "accept masquerade");
+  // Others may use the same priority.
+  assertEquals(walk({ ...upstream, mark: 0, socketPriority: MASQUERADED_SOCKET_PRIORITY }), "accept");
 });
 
 Deno.test("a LoadBalancer's address is for its source ranges alone", async () => {

@@ -17,6 +17,7 @@ import {
   endpointTiers,
   IP_FAMILIES,
   type IPFamily,
+  isMasqueraded,
   type NodeAddresses,
   pathOf,
   type ServicePort,
@@ -105,9 +106,7 @@ export function planServicePort(servicePort: ServicePort | undefined): PlanEleme
     const places = known.get(whose) ?? placesOf(servicePort, destination);
     known.set(whose, places);
     elements.push(...planServed(servicePort, { path, places, destination }));
-    if (kind !== "ClusterIP" && servicePort.externalTrafficPolicy === "Cluster") {
-      elements.push(flag("masquerade", destination));
-    }
+    if (isMasqueraded(servicePort, kind)) elements.push(flag("masquerade", destination));
   }
   elements.push(...planHairpins(known));
   if (servicePort.affinityTimeoutSeconds > 0) elements.push(...planEndpointIds(known));

@@ -18,7 +18,13 @@
  */
 
 import type { Logger } from "../agent/log.ts";
-import type { ModelView, NodeAddresses, ServicePortChange, ServicePortKey } from "../agent/model/mod.ts";
+import type {
+  Marks,
+  ModelView,
+  NodeAddresses,
+  ServicePortChange,
+  ServicePortKey,
+} from "../agent/model/mod.ts";
 import type { EnvoyPorts } from "./chains.ts";
 import { diffChanges, diffPlans, isEmptyDelta, mergeChanges, type PlanDelta } from "./diff.ts";
 import { createLayout, type Layout } from "./layout.ts";
@@ -36,6 +42,8 @@ import { Pause, systemTimers, type Timers } from "./pause.ts";
 export interface RedirectorOptions {
   readonly nft: Nft;
   readonly ports: EnvoyPorts;
+  /** Of the connections that Envoy makes in a client's name. @default the default bits' */
+  readonly marks?: Marks;
   readonly logger: Logger;
   readonly observer?: RedirectObserver;
   /** Between two comparisons with the whole plan, give or take a tenth. @default 600_000 */
@@ -127,7 +135,7 @@ class NftRedirector implements Redirector {
 
   constructor(options: RedirectorOptions) {
     this.#nft = options.nft;
-    this.#layout = createLayout(options.ports);
+    this.#layout = createLayout(options.ports, options.marks);
     this.#logger = options.logger;
     this.#observer = options.observer ?? {};
     this.#resyncIntervalMs = options.resyncIntervalMs ?? 600_000;

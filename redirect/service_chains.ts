@@ -21,7 +21,7 @@
  * @module
  */
 
-import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
+import { ENVOY_SOCKET_PRIORITY, MASQUERADED_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 import { affineChain } from "./affinity_chains.ts";
 import { BALANCE_CLASSES, DRAWS } from "./balance.ts";
 import {
@@ -135,7 +135,10 @@ export function serviceChains(ports: EnvoyPorts): LayoutChain[] {
     ),
     baseChain("nat-prerouting", { type: "nat", hook: "prerouting", priority: BEFORE_DSTNAT }, toServices),
     baseChain("nat-output", { type: "nat", hook: "output", priority: BEFORE_DSTNAT }, [
-      { text: `meta priority 0:${ENVOY_SOCKET_PRIORITY} return`, purpose: "Envoy's own connections" },
+      {
+        text: `meta priority { 0:${MASQUERADED_SOCKET_PRIORITY}, 0:${ENVOY_SOCKET_PRIORITY} } return`,
+        purpose: "Envoy's own connections",
+      },
       ...toServices,
     ]),
   ];

@@ -1,7 +1,8 @@
 /**
  * The chain that translates the source of connections: where the endpoint must answer to this node, and not to the client.
  *
- * Out: a chain of type nat. It needs no marks: conntrack knows where a connection was going, and that it was translated.
+ * In: the marks. Out: a chain of type nat. What the kernel has translated needs no marks: conntrack knows where a connection was
+ * going. What Envoy makes in a client's name does, and its socket's priority says where that was going (`envoy_sockets.ts`).
  *
  * - What came to a destination outside of the cluster (NodePort, ExternalIP, LoadBalancerIP) with the policy Cluster: the
  *   endpoint may be on another node, whose answers would not come back this way.
@@ -16,6 +17,7 @@
  * @module
  */
 
+import { type Marks, MASQUERADED_SOCKET_PRIORITY, renderMark } from "../agent/model/mod.ts";
 import {
   baseChain,
   FAMILY_EXPRESSIONS,
@@ -43,15 +45,26 @@ function externalRule(space: DestinationSpace, { ip, suffix }: FamilyExpressions
 }
 
 /** The chain. */
-export function sourceChains(): LayoutChain[] {
+export function sourceChains({ mask, envoy }: Marks): LayoutChain[] {
+  const envoys = `meta mark & ${renderMark(mask)}`;
   return [
     baseChain("nat-postrouting", { type: "nat", hook: "postrouting", priority: SOURCE_NAT }, [
-      { text: "ct status & dnat == 0 return", purpose: "not sent elsewhere" },
+      {
+        text: `ct status & dnat == 0 ${envoys} != ${renderMark(envoy)} return`,
+        purpose: "neither sent elsewhere nor Envoy's",
+      },
       { text: "oif lo return", purpose: "stays on this node" },
       ...FAMILY_EXPRESSIONS.map(({ ip, suffix }) => ({
         text: `${ip} saddr . ${ip} daddr @hairpin-${suffix} ${MASQUERADE}`,
         purpose: "to itself",
       })),
+      {
+        text: `${envoys} == ${
+          renderMark(envoy)
+        } meta priority 0:${MASQUERADED_SOCKET_PRIORITY} ${MASQUERADE}`,
+        purpose: "Envoy's, from outside",
+      },
+      { text: "ct status & dnat == 0 return", purpose: "Envoy's, to an endpoint" },
       ...DESTINATION_SPACES.flatMap((space) =>
         FAMILY_EXPRESSIONS.map((family) => externalRule(space, family))
       ),

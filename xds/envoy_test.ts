@@ -8,6 +8,7 @@ import { fail } from "@std/assert/fail";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { endpoint, slice } from "../agent/model/testing/objects.ts";
 import { Cluster } from "../protos/mod.ts";
+import { SOURCE_FILTER } from "./listeners.ts";
 import { type Backend, greeting, httpBackend, slicesFor, tcpBackend } from "./testing/backends.ts";
 import { envoyTest, get, sent } from "./testing/envoy_case.ts";
 import { EnvoyFixture, until } from "./testing/envoy_fixture.ts";
@@ -25,7 +26,12 @@ envoyTest("a first connection fetches its Cluster and endpoints, and nothing els
   assertEquals(await get(fixture, 11), "200 a");
   await fixture.settled();
   const name = `127.0.0.11:${fixture.httpPort}`;
-  assertEquals(fixture.recorded.subscribed.map(({ names }) => names), [[name], ["default/one:http/IPv4"]]);
+  assertEquals(fixture.recorded.subscribed.map(({ names }) => names), [
+    // For its listeners, before it listens.
+    [SOURCE_FILTER],
+    [name],
+    ["default/one:http/IPv4"],
+  ]);
   assertEquals([sent(fixture, "Cluster"), sent(fixture, "ClusterLoadAssignment")], [1, 1]);
   assertEquals(fixture.recorded.nacks, []);
   assertEquals(await get(fixture, 11), "200 a");

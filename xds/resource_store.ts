@@ -19,6 +19,7 @@ import {
   equalEndpoints,
   equalOwnListeners,
   IP_FAMILIES,
+  isMasqueraded,
   type ModelView,
   type NodeAddresses,
   ownListenerOf,
@@ -27,7 +28,7 @@ import {
   type ServicePortKey,
   trafficPolicyOf,
 } from "../agent/model/mod.ts";
-import { Cluster, ClusterLoadAssignment, Listener } from "../protos/mod.ts";
+import { Cluster, ClusterLoadAssignment, Listener, TypedExtensionConfig } from "../protos/mod.ts";
 import {
   clusterName,
   type Destination,
@@ -39,7 +40,9 @@ import {
 import type { ChangedNames, EncodedResource, Interest, ResourceSource } from "./resource_source.ts";
 import { emptyCluster, translateCluster } from "./translate/cluster.ts";
 import { translateListener } from "./translate/listener.ts";
+import { SOURCE_FILTER } from "./listeners.ts";
 import { translateLoadAssignment } from "./translate/load_assignment.ts";
+import { type SourceAddress, translateSourceFilter } from "./translate/source_filter.ts";
 import { SEND_ORDER, type XdsType } from "./type_urls.ts";
 import type { WildcardScope } from "./wildcard_scope.ts";
 
@@ -59,11 +62,13 @@ export class ResourceStore implements ResourceSource {
   readonly #usedClusters: () => Iterable<string>;
   readonly #onTranslate: ((type: XdsType, name: string) => void) | undefined;
   #nodeAddresses: NodeAddresses;
+  #sourceAddress: SourceAddress = { kind: "node" };
   #ready = false;
   readonly #opened = Promise.withResolvers<void>();
   readonly #encoded: Readonly<Record<XdsType, Map<string, EncodedResource>>> = {
     Cluster: new Map(),
     ClusterLoadAssignment: new Map(),
+    TypedExtensionConfig: new Map(),
     Listener: new Map(),
   };
   /** Clusters whose ports have moved to the kernel while the agent ran: an Envoy that holds all Clusters keeps these. */
@@ -103,7 +108,7 @@ export class ResourceStore implements ResourceSource {
    * those this node used before, without what is nobody's now. Cost: all ServicePorts.
    */
   *names(type: XdsType, scope: WildcardScope | "pushed"): Generator<string> {
-    if (type === "ClusterLoadAssignment") return;
+    if (type === "ClusterLoadAssignment" || type === "TypedExtensionConfig") return;
     for (const servicePort of this.#view.servicePorts()) {
       const own = ownListenerOf(servicePort);
       const isTaken = type === "Listener" ? own !== undefined : scope === "all" || own?.kind === "redis";
@@ -182,6 +187,12 @@ export class ResourceStore implements ResourceSource {
     this.#invalidate(changed);
   }
 
+  /** Whose address endpoints are to see from now on. Until the first word it is the node's. */
+  setSourceAddress(sourceAddress: SourceAddress): void {
+    this.#sourceAddress = sourceAddress;
+    this.#invalidate({ ...noNames(), TypedExtensionConfig: new Set([SOURCE_FILTER]) });
+  }
+
   #invalidate(names: Readonly<Record<XdsType, ReadonlySet<string>>>): void {
     const changed = new Map(
       SEND_ORDER.map((type) => [type, names[type]] as const).filter(([, { size }]) => size > 0),
@@ -237,6 +248,8 @@ export class ResourceStore implements ResourceSource {
       case "ClusterLoadAssignment":
         return this.#encodeLoadAssignment(name) ??
           (interest === "explicit" ? emptyAssignmentFor(name) : undefined);
+      case "TypedExtensionConfig":
+        return name === SOURCE_FILTER ? this.#encodeSourceFilter() : undefined;
       case "Listener":
         return this.#encodeListener(name);
       default:
@@ -256,13 +269,23 @@ export class ResourceStore implements ResourceSource {
       return undefined;
     }
     const policy = trafficPolicyOf(servicePort, kind);
-    const bytes = Cluster.encode(translateCluster(servicePort, { name, family, policy })).finish();
+    const masqueraded = isMasqueraded(servicePort, kind);
+    const bytes = Cluster.encode(translateCluster(servicePort, { name, family, policy, masqueraded }))
+      .finish();
     const resource = {
       ...encoded(name, bytes),
       loadAssignment: loadAssignmentName(servicePort, family, policy),
     };
     // What is kept is given to everybody.
     return servicePort.carrier === "kernel" ? resource : this.#keep("Cluster", resource);
+  }
+
+  #encodeSourceFilter(): EncodedResource {
+    const filter = translateSourceFilter(this.#sourceAddress);
+    return this.#keep(
+      "TypedExtensionConfig",
+      encoded(SOURCE_FILTER, TypedExtensionConfig.encode(filter).finish()),
+    );
   }
 
   #encodeListener(name: string): EncodedResource | undefined {
@@ -336,7 +359,12 @@ function changesPolicy(before: ServicePort | undefined, after: ServicePort | und
 }
 
 function noNames(): Record<XdsType, Set<string>> {
-  return { Cluster: new Set(), ClusterLoadAssignment: new Set(), Listener: new Set() };
+  return {
+    Cluster: new Set(),
+    ClusterLoadAssignment: new Set(),
+    TypedExtensionConfig: new Set(),
+    Listener: new Set(),
+  };
 }
 
 function emptyClusterFor(name: string): EncodedResource {

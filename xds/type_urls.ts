@@ -10,12 +10,13 @@
  */
 
 /** A resource type by its message name in Envoy's API. */
-export type XdsType = "Cluster" | "ClusterLoadAssignment" | "Listener";
+export type XdsType = "Cluster" | "ClusterLoadAssignment" | "TypedExtensionConfig" | "Listener";
 
 /** `type_url` in requests, in responses and in the `Any` of every resource. */
 export const TYPE_URLS: Readonly<Record<XdsType, string>> = {
   Cluster: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
   ClusterLoadAssignment: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+  TypedExtensionConfig: "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
   Listener: "type.googleapis.com/envoy.config.listener.v3.Listener",
 };
 
@@ -23,7 +24,12 @@ export const TYPE_URLS: Readonly<Record<XdsType, string>> = {
  * Make before break: what is referred to goes out before what refers to it, so nothing points into a void.
  * Removals take the opposite direction.
  */
-export const SEND_ORDER: readonly XdsType[] = ["Cluster", "ClusterLoadAssignment", "Listener"];
+export const SEND_ORDER: readonly XdsType[] = [
+  "Cluster",
+  "ClusterLoadAssignment",
+  "TypedExtensionConfig",
+  "Listener",
+];
 
 const TYPES_BY_URL: ReadonlyMap<string, XdsType> = new Map(SEND_ORDER.map((type) => [TYPE_URLS[type], type]));
 
@@ -39,6 +45,7 @@ export function hasWildcard(type: XdsType): boolean {
     case "Listener":
       return true;
     case "ClusterLoadAssignment":
+    case "TypedExtensionConfig":
       return false;
     default: {
       const unknown: never = type;

@@ -117,7 +117,12 @@ export class NodeFixture implements AsyncDisposable {
   }
 
   /** Starts an Envoy beside the agent, with the bootstrap as the program writes it, and flags of Envoy's own. */
-  async startEnvoy(...flags: readonly string[]): Promise<LabProcess> {
+  startEnvoy(...flags: readonly string[]): Promise<LabProcess> {
+    return this.startEnvoyBehind([], ...flags);
+  }
+
+  /** The same, with words in front, e.g. to give up a capability. */
+  async startEnvoyBehind(words: readonly string[], ...flags: readonly string[]): Promise<LabProcess> {
     const config = "/run/lightpath/envoy.json";
     await this.lab.node.run(["mkdir", "-p", "-m", "700", "/run/lightpath"]);
     await this.lab.node.run([
@@ -128,7 +133,18 @@ export class NodeFixture implements AsyncDisposable {
       `--output=${config}`,
     ]);
     return this.lab.node.spawn(
-      [ENVOY, "-c", config, "-l", "warning", "--concurrency", "2", "--disable-hot-restart", ...flags],
+      [
+        ...words,
+        ENVOY,
+        "-c",
+        config,
+        "-l",
+        "warning",
+        "--concurrency",
+        "2",
+        "--disable-hot-restart",
+        ...flags,
+      ],
     );
   }
 

@@ -6,7 +6,6 @@
  * run, so that this list is never longer than it has to be.
  * @module
  */
-import type { NodeName } from "../lab/cluster_addresses.ts";
 import type { Expectation, Row } from "./case.ts";
 import type { ProxyName } from "./proxies.ts";
 
@@ -37,7 +36,6 @@ export interface DepartureRule {
 const HINTS_OF_THE_CONTROLLER =
   "where no endpoint of a Service that asks for trafficDistribution has hints, those hold that the EndpointSlice controller " +
   "would write: manifests without a control plane need it";
-const ENVOY_S_OWN_ADDRESS = "servers see the node's address where they should see the client's";
 const NEEDS_CLUSTER_CIDR =
   "pods and the node itself get the node's own endpoints only where externalTrafficPolicy is Local, as the outside does";
 
@@ -47,21 +45,17 @@ export const DEPARTURES: readonly DepartureRule[] = [
     kind: "different",
     carrier: "any",
     scenarios: ["same-zone-unhinted"],
-    expect: (row, carrier) =>
-      seenFromNode(
-        { ...row, expect: { kind: "answered", by: ["a1"], source: "client", spread: "any" } },
-        carrier,
-      ),
+    expect: () => ({ kind: "answered", by: ["a1"], source: "client", spread: "any" }),
     reason: HINTS_OF_THE_CONTROLLER,
   },
   {
     kind: "different",
     carrier: "envoy",
     scenarios: ["affinity-forgotten"],
-    expect: (row) => ({
+    expect: () => ({
       kind: "answered",
       by: ["a1", "a2", "b1", "b2"],
-      source: proxyingNode(row),
+      source: "client",
       spread: "affine",
     }),
     reason: "a hash of the client's address decides, without an end: nothing has to be remembered",
@@ -85,7 +79,7 @@ export const DEPARTURES: readonly DepartureRule[] = [
   },
   {
     kind: "pending",
-    carrier: "kernel",
+    carrier: "any",
     scenarios: ["cluster-ip"],
     matches: ({ from }) => from === "outside",
     reason: "who comes from outside to a ClusterIP is not masqueraded",
@@ -113,15 +107,6 @@ export const DEPARTURES: readonly DepartureRule[] = [
     matches: ({ to }) => to.kind === "ClusterIP" && to.port !== undefined,
     reason: "ports that a Service does not have are not refused at its ClusterIP",
   },
-  {
-    kind: "pending",
-    carrier: "envoy",
-    matches: ({ expect, from, scenario }) =>
-      expect.kind === "answered" && expect.source === "client" && !from.startsWith("node-") &&
-      scenario !== "load-balancer-proxy",
-    expect: seenFromNode,
-    reason: ENVOY_S_OWN_ADDRESS,
-  },
 ];
 
 /** What a proxy does otherwise in a row. */
@@ -145,17 +130,4 @@ export function carrierOf(
   { speech }: Pick<Row, "speech">,
 ): RowCarrier {
   return proxy === "lightpath" && (speech === "tcp" || speech === "http") ? "envoy" : "kernel";
-}
-
-/** The node whose proxy a row's connections meet first. */
-function proxyingNode({ from, to }: Row): NodeName {
-  if (to.kind === "NodePort") return to.node;
-  return from === "pod-b" || from === "node-b" ? "node-b" : "node-a";
-}
-
-/** What is expected; through Envoy, the servers are asked from the node's own address. */
-function seenFromNode(row: Row, carrier: RowCarrier): Expectation {
-  const { expect } = row;
-  if (expect.kind !== "answered" || carrier === "kernel") return expect;
-  return { ...expect, source: proxyingNode(row) };
 }

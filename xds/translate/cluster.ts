@@ -13,6 +13,7 @@ import {
   DEFAULT_SETTINGS,
   type IPFamily,
   isHttp,
+  MASQUERADED_SOCKET_PRIORITY,
   type ServicePort,
   servicePortLabel,
   type TrafficPolicy,
@@ -23,6 +24,7 @@ import {
   Cluster_DiscoveryType,
   HttpProtocolOptions,
   packAny,
+  SocketOption,
 } from "../../protos/mod.ts";
 import { loadAssignmentName } from "../names.ts";
 import { hashPolicy, lbPolicy } from "./balancing.ts";
@@ -31,6 +33,11 @@ import { clusterMetadata, NOBODYS_METADATA } from "./metadata.ts";
 import { COMMON_LB_CONFIG, outlierDetection } from "./outliers.ts";
 import { durationOf } from "./duration.ts";
 import { retryPolicy } from "./retries.ts";
+
+/** SO_PRIORITY (SOL_SOCKET 1, option 12): by it the kernel knows what becomes of a connection to an endpoint. */
+function socketPriority(priority: number): SocketOption {
+  return SocketOption.fromPartial({ level: 1, name: 12, intValue: priority });
+}
 
 /** Finds an endpoint that vanished without a word within 60 + 5 x 15 s; seconds. */
 const TCP_KEEPALIVE = { keepaliveProbes: 5, keepaliveTime: 60, keepaliveInterval: 15 };
@@ -42,12 +49,14 @@ export interface OwnedDestination {
   readonly family: IPFamily;
   /** Whose endpoints answer there. @default "Cluster" */
   readonly policy?: TrafficPolicy;
+  /** Endpoints are asked from this node's address, whoever the client is. @default false */
+  readonly masqueraded?: boolean;
 }
 
 /** The Cluster of a destination; its endpoints come as the ClusterLoadAssignment of the same port, family and policy. */
 export function translateCluster(
   servicePort: ServicePort,
-  { name, family, policy }: OwnedDestination,
+  { name, family, policy, masqueraded = false }: OwnedDestination,
 ): Cluster {
   const { values } = servicePort.settings;
   return Cluster.fromPartial({
@@ -65,6 +74,10 @@ export function translateCluster(
     outlierDetection: outlierDetection(servicePort),
     commonLbConfig: COMMON_LB_CONFIG,
     upstreamConnectionOptions: { tcpKeepalive: TCP_KEEPALIVE },
+    // In place of the bootstrap's, which every other Cluster has.
+    ...(masqueraded
+      ? { upstreamBindConfig: { socketOptions: [socketPriority(MASQUERADED_SOCKET_PRIORITY)] } }
+      : {}),
     typedExtensionProtocolOptions: {
       [HttpProtocolOptions.$type]: packAny(HttpProtocolOptions, httpProtocolOptions(servicePort)),
     },
