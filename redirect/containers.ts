@@ -100,7 +100,7 @@ function nodeContainers({ suffix, address }: FamilyWords): LayoutContainer[] {
     { name: `envoy-address-${suffix}`, keyTypes: ["inet_proto"], valueTypes: [address] },
     { name: `envoy-holds-${suffix}`, keyTypes: [address, ...PORT_TYPES], valueTypes: [] },
     { name: `node-addresses-${suffix}`, keyTypes: [address], valueTypes: [] },
-    // An endpoint of this node, twice: what it sends to itself. A kind of element that several ServicePorts ask for.
+    // An endpoint that is, or may be, on this node, twice: what it sends to itself. A kind of element that several ServicePorts ask for.
     { name: `hairpin-${suffix}`, keyTypes: [address, address], valueTypes: [] },
     // The other kind: an endpoint's name (`affinity.ts`).
     { name: `endpoint-ids-${suffix}`, keyTypes: [address, "inet_service"], valueTypes: ["classid"] },

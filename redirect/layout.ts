@@ -56,7 +56,7 @@ export function createLayout(ports: EnvoyPorts, marks: Marks = marksOf(DEFAULT_M
     }
   }
   const chains = [
-    ...serviceChains(ports),
+    ...serviceChains(ports, marks),
     ...affinityChains(),
     ...sourceChains(marks),
     ...answerChains(marks),

@@ -8,6 +8,7 @@ import { FakeNft } from "./testing/fake_nft.ts";
 import { withEndpoints, withKind } from "./testing/endpoints.ts";
 import { type Packet, walkPacket } from "./testing/packet_walk.ts";
 import {
+  BALANCED_SOCKET_PRIORITY,
   DEFAULT_MARK_MASK,
   ENVOY_SOCKET_PRIORITY,
   marksOf,
@@ -172,6 +173,25 @@ Deno.test("what Envoy sends in a client's name leaves with the client's address,
   assertEquals(walk({ ...upstream, socketPriority: MASQUERADED_SOCKET_PRIORITY }), "accept masquerade");
   // Others may use the same priority.
   assertEquals(walk({ ...upstream, mark: 0, socketPriority: MASQUERADED_SOCKET_PRIORITY }), "accept");
+});
+
+Deno.test("of what Envoy sends to a Service in a client's name the kernel chooses the endpoint", async () => {
+  const { envoy } = marksOf(DEFAULT_MARK_MASK);
+  const upstream = {
+    from: "host",
+    source: "10.244.9.9",
+    destination: "10.96.0.20",
+    port: 5432,
+    socketPriority: BALANCED_SOCKET_PRIORITY,
+  } as const;
+  const walk = await walker(NODE);
+  assertEquals(walk({ ...upstream, mark: envoy }), "dnat 10.244.0.5:8080");
+  assertEquals(
+    walk({ ...upstream, destination: "192.168.0.2", port: 30080, mark: envoy }),
+    "dnat 10.244.0.5:8080 masquerade",
+  );
+  // Without a client's name it would come back to Envoy, and so on.
+  assertEquals(walk(upstream), "accept");
 });
 
 Deno.test("a LoadBalancer's address is for its source ranges alone", async () => {

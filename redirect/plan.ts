@@ -179,7 +179,9 @@ function planSources(servicePort: ServicePort, { family, kind, key }: Destinatio
 function planHairpins(known: ReadonlyMap<string, readonly Endpoint[]>): PlanElement[] {
   const addresses = new Set<string>();
   for (const places of known.values()) {
-    for (const { address, isLocal } of places) if (isLocal) addresses.add(address);
+    for (const { address, isLocal, nodeUnknown } of places) {
+      if (isLocal || nodeUnknown) addresses.add(address);
+    }
   }
   return [...addresses].map((address) => ({
     container: address.includes(":") ? "hairpin-6" : "hairpin-4",

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { planNode, planServicePort } from "./plan.ts";
 import type { ServicePort } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
-import { withEndpoints, withKind } from "./testing/endpoints.ts";
+import { endpointAt, withEndpoints, withKind } from "./testing/endpoints.ts";
 
 function lines(elements: ReturnType<typeof planServicePort>): string[] {
   return elements.map(({ container, key, value }) => `${container} ${key} : ${value}`.replace(/ : $/, ""));
@@ -69,6 +69,15 @@ Deno.test("planServicePort() takes this node's endpoints where the policy says s
   ]);
   assertEquals(lines(planServicePort(withEndpoints(local, endpoints))).slice(3), [
     "no-local-endpoint-nodeports-4 udp . 30053",
+  ]);
+});
+
+Deno.test("an endpoint that may be on this node is told apart when it is given itself", () => {
+  const elsewhere = endpointAt("10.244.9.1 53");
+  const unknown = { ...endpointAt("10.244.9.2 53"), nodeUnknown: true } as const;
+  const port = { ...servicePort({ protocol: "UDP" }), endpoints: { IPv4: [elsewhere, unknown], IPv6: [] } };
+  assertEquals(lines(planServicePort(port)).filter((line) => line.startsWith("hairpin")), [
+    "hairpin-4 10.244.9.2 . 10.244.9.2",
   ]);
 });
 

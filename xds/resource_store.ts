@@ -147,7 +147,10 @@ export class ResourceStore implements ResourceSource {
       assignments.add(loadAssignmentName(servicePort, family, trafficPolicyOf(servicePort, kind)));
     }
     for (const name of names) yield { type: "Cluster", name };
-    for (const name of assignments) yield { type: "ClusterLoadAssignment", name };
+    // Of what the kernel balances Envoy knows no endpoints.
+    if (!this.#balancedByKernel(servicePort)) {
+      for (const name of assignments) yield { type: "ClusterLoadAssignment", name };
+    }
     if (ownListenerOf(servicePort) === undefined) return;
     for (const name of names) yield { type: "Listener", name };
   }
@@ -189,8 +192,14 @@ export class ResourceStore implements ResourceSource {
 
   /** Whose address endpoints are to see from now on. Until the first word it is the node's. */
   setSourceAddress(sourceAddress: SourceAddress): void {
+    const changed = noNames();
+    for (const servicePort of this.#view.servicePorts()) {
+      if (!keepsClients(servicePort)) continue;
+      for (const name of this.#clusterNames(servicePort, this.#nodeAddresses)) changed.Cluster.add(name);
+    }
+    changed.TypedExtensionConfig.add(SOURCE_FILTER);
     this.#sourceAddress = sourceAddress;
-    this.#invalidate({ ...noNames(), TypedExtensionConfig: new Set([SOURCE_FILTER]) });
+    this.#invalidate(changed);
   }
 
   #invalidate(names: Readonly<Record<XdsType, ReadonlySet<string>>>): void {
@@ -269,15 +278,28 @@ export class ResourceStore implements ResourceSource {
       return undefined;
     }
     const policy = trafficPolicyOf(servicePort, kind);
-    const masqueraded = isMasqueraded(servicePort, kind);
-    const bytes = Cluster.encode(translateCluster(servicePort, { name, family, policy, masqueraded }))
-      .finish();
+    const balancedByKernel = this.#balancedByKernel(servicePort);
+    const cluster = translateCluster(servicePort, {
+      name,
+      family,
+      policy,
+      balancedByKernel,
+      masqueraded: isMasqueraded(servicePort, kind),
+    });
     const resource = {
-      ...encoded(name, bytes),
-      loadAssignment: loadAssignmentName(servicePort, family, policy),
+      ...encoded(name, Cluster.encode(cluster).finish()),
+      ...(balancedByKernel ? {} : { loadAssignment: loadAssignmentName(servicePort, family, policy) }),
     };
     // What is kept is given to everybody.
     return servicePort.carrier === "kernel" ? resource : this.#keep("Cluster", resource);
+  }
+
+  /**
+   * Envoy can hash a client's address, but not remember where it sent the client, and for how long. The kernel can, and knows in
+   * whose name Envoy asks.
+   */
+  #balancedByKernel(servicePort: ServicePort): boolean {
+    return this.#sourceAddress.kind === "preserve" && keepsClients(servicePort);
   }
 
   #encodeSourceFilter(): EncodedResource {
@@ -351,6 +373,11 @@ function* destinationsOf(
   for (const family of families) {
     for (const address of nodeAddresses[family]) yield { address, family, port: nodePort, kind: "NodePort" };
   }
+}
+
+/** Whether its clients are to keep their endpoints. Of redis keys do, and clients none. */
+function keepsClients({ affinityTimeoutSeconds, appProtocol }: ServicePort): boolean {
+  return affinityTimeoutSeconds > 0 && appProtocol !== "redis";
 }
 
 function changesPolicy(before: ServicePort | undefined, after: ServicePort | undefined): boolean {

@@ -3,6 +3,7 @@ import { assertEquals } from "@std/assert/equals";
 import { fail } from "@std/assert/fail";
 import type { KubeObject, ObjectEvent, Service } from "../agent/kube/objects.ts";
 import {
+  BALANCED_SOCKET_PRIORITY,
   IP_FAMILIES,
   MASQUERADED_SOCKET_PRIORITY,
   type NodeAddresses,
@@ -490,4 +491,23 @@ Deno.test("ResourceStore: the source filter is the node's until said otherwise, 
   assertEquals(fixture.takeChanged(), [`TypedExtensionConfig ${SOURCE_FILTER}`]);
   assertEquals(filter(), [SOURCE_FILTER, ORIGINAL_SRC, { mark: 0x40 }]);
   assertEquals(fixture.store.get("TypedExtensionConfig", "another", "explicit"), undefined);
+});
+
+Deno.test("ResourceStore: where clients are seen, the kernel chooses for a Service that keeps them", () => {
+  const fixture = new Fixture(
+    service({ sessionAffinity: "ClientIP" }),
+    service({ name: "plain", clusterIPs: ["10.96.0.11"] }),
+    slice({ endpoints: [endpoint("10.244.0.5")] }),
+  );
+  const named = (): Cluster =>
+    decodeCluster(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.bytes);
+  assertEquals([named().lbPolicy, named().loadAssignment], [Cluster_LbPolicy.MAGLEV, undefined]);
+  fixture.store.setSourceAddress({ kind: "preserve", mark: 0x40 });
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", `TypedExtensionConfig ${SOURCE_FILTER}`]);
+  const [locality] = named().loadAssignment?.endpoints ?? [];
+  assertEquals(locality?.lbEndpoints.map((one) => one.endpoint?.address?.socketAddress?.address), [
+    "10.96.0.10",
+  ]);
+  assertEquals(named().upstreamBindConfig?.socketOptions[0]?.intValue, BALANCED_SOCKET_PRIORITY);
+  assertEquals(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.loadAssignment, undefined);
 });

@@ -7,7 +7,7 @@
  *
  * So Envoy sets SO_PRIORITY on its upstream sockets: all of them by its bootstrap, those of some Clusters otherwise. The kernel
  * reads there what becomes of the connection (layout), because nothing else of a Cluster reaches it. A priority
- * up to 6 needs no capability, unlike a mark (socket(7)); 3 and 5 are what no IP_TOS value maps to, so other programs
+ * up to 6 needs no capability, unlike a mark (socket(7)); 1, 3 and 5 are what no IP_TOS value maps to, so other programs
  * do not come by them unasked (`rt_tos2priority` in the kernel).
  * @module
  */
@@ -21,3 +21,9 @@ export const ENVOY_SOCKET_PRIORITY = 5;
  * client would not come back this way.
  */
 export const MASQUERADED_SOCKET_PRIORITY = 3;
+
+/**
+ * SO_PRIORITY of those that lead to a destination of a Service, of which the kernel is to choose the endpoint: it remembers which
+ * one a client was given. Only with the mark of what is sent in a client's name: without it all would be one client.
+ */
+export const BALANCED_SOCKET_PRIORITY = 1;

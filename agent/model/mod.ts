@@ -19,7 +19,11 @@ export type {
   SettingValues,
 } from "./annotations/mod.ts";
 export { BY_APP_PROTOCOL, BY_NAME_PREFIX, isHttp } from "./app_protocol.ts";
-export { ENVOY_SOCKET_PRIORITY, MASQUERADED_SOCKET_PRIORITY } from "./envoy_sockets.ts";
+export {
+  BALANCED_SOCKET_PRIORITY,
+  ENVOY_SOCKET_PRIORITY,
+  MASQUERADED_SOCKET_PRIORITY,
+} from "./envoy_sockets.ts";
 export { equalEndpoints } from "./equality.ts";
 export type { ExaminedEndpoint, ExaminedPort, ExaminedService } from "./examine.ts";
 export { parseIPAddress } from "./ip_address.ts";

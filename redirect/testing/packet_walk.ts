@@ -238,8 +238,9 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
     return holds(number >= numberOf(first) && number <= numberOf(last));
   }],
   [
-    /^meta priority \{ (\w+:\w+), (\w+:\w+) \}/,
-    ({ priority }, ...values) => holds(values.some((value) => numberOf(priority) === numberOf(value))),
+    /^meta priority \{ (\w+:\w+(?:, \w+:\w+)*) \}/,
+    ({ priority }, values = "") =>
+      holds(values.split(", ").some((value) => numberOf(priority) === numberOf(value))),
   ],
   [/^meta priority (\w+:\w+)/, ({ priority }, value = "") => holds(numberOf(priority) === numberOf(value))],
   [/^socket transparent \{ 0, 1 \}/, ({ packet }) => holds(packet.envoyListens ?? true)],

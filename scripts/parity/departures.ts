@@ -50,19 +50,7 @@ export const DEPARTURES: readonly DepartureRule[] = [
   },
   {
     kind: "different",
-    carrier: "envoy",
-    scenarios: ["affinity-forgotten"],
-    expect: () => ({
-      kind: "answered",
-      by: ["a1", "a2", "b1", "b2"],
-      source: "client",
-      spread: "affine",
-    }),
-    reason: "a hash of the client's address decides, without an end: nothing has to be remembered",
-  },
-  {
-    kind: "different",
-    carrier: "kernel",
+    carrier: "any",
     scenarios: ["affinity-forgotten"],
     expect: () => ({ kind: "answered", by: ["a1", "a2", "b1", "b2"], source: "client", spread: "affine" }),
     reason: "the timeout of sessionAffinity is rounded up, to no less than 5 s (redirect/affinity.ts): " +
