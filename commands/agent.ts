@@ -71,6 +71,10 @@ import { SourceAddressChoice } from "./source_address.ts";
 /** The kubelet waits for 30 s before it kills; nft's own limit is as long. */
 const LONGEST_HAND_OVER_MS = 2_000;
 
+/** Why endpoints cannot see their clients, where Envoy takes no source filter. */
+const OLD_BOOTSTRAP =
+  'Envoy was started with the bootstrap of an older Lightpath; write it anew with "lightpath bootstrap"';
+
 /** Runs the agent until the signal aborts. */
 export async function runAgent(context: CommandContext): Promise<void> {
   const { config, logger } = context;
@@ -129,16 +133,19 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
   /** Of the Envoy this agent runs; before there is one, what the agent may do says what it will. */
   let envoyPid: number | "self" = "self";
+  /** Of the Envoy that connected last; undefined: none did. */
+  let takesSourceFilter: boolean | undefined;
   const sourceAddress = new SourceAddressChoice({
     wanted: config.sourceAddress === "preserve" && redirector !== undefined
       ? { kind: "preserve", mark: marks.envoy }
       : { kind: "node" },
     ensureRoutes: () =>
       ensurePolicyRoutes(createIp({ ipPath: config.ipBin }), { marks, table: config.routeTable, families }),
-    whyNotEnvoy: () =>
-      whyNotInClientsName(
-        config.envoy === "run" ? { pid: envoyPid } : { adminSocket: config.envoyAdminSocket },
-      ),
+    whyNotEnvoy: async () => {
+      if (takesSourceFilter === false) return OLD_BOOTSTRAP;
+      const envoy = config.envoy === "run" ? { pid: envoyPid } : { adminSocket: config.envoyAdminSocket };
+      return await whyNotInClientsName(envoy, { mustBeThere: takesSourceFilter !== undefined });
+    },
     onChange: (source, lacking) => {
       store.setSourceAddress(source);
       metrics.sourcePreserved(source.kind === "preserve");
@@ -199,7 +206,10 @@ export async function runAgent(context: CommandContext): Promise<void> {
     logger,
     adsAddress: renderAdsAddress(config),
     onProgress: () => path.envoyProgressed(),
-    onConnected: () => void sourceAddress.look(),
+    onConnected: (envoy) => {
+      takesSourceFilter = envoy.takesSourceFilter === true;
+      void sourceAddress.look();
+    },
     onFed: (fed) => fed ? presence?.fed() : presence?.away("its stream ended"),
   });
   const ads = servers.use(

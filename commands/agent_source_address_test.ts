@@ -234,10 +234,24 @@ testUnless(
       assertEquals((await kept).outcome, "timeout");
     });
 
-    await t.step("one that may not is not asked to", async () => {
+    await t.step("one that does not ask for the filter is asked for nothing", async () => {
       await using agent = await started(fixture, "--envoy=external");
       await envoy.stop();
-      await fixture.startEnvoyBehind(WEAK);
+      const old = await fixture.startOtherEnvoy({
+        change: ({ node, static_resources: { listeners } }) => {
+          delete node.metadata["lightpath.cloud/source-filter"];
+          for (const listener of listeners) listener.listener_filters.pop();
+        },
+      });
+      await agent.logged(/the bootstrap of an older Lightpath/);
+      await until("Envoy", () => pod.isThroughEnvoy(`${VIP}:80`), { wanted: (through) => through === true });
+      assertEquals(await seen(fixture), both(NODE_S));
+      await old.stop();
+    });
+
+    await t.step("one that may not is not asked to", async () => {
+      await fixture.startOtherEnvoy({ words: WEAK });
+      await using agent = await started(fixture, "--envoy=external");
       await agent.logged(/Envoy lacks the capability/);
       await until("Envoy", () => pod.isThroughEnvoy(`${VIP}:80`), { wanted: (through) => through === true });
       assertEquals(await seen(fixture), both(NODE_S));

@@ -30,7 +30,7 @@ export interface ObserveEnvoysOptions {
   /** Called when an Envoy has answered or has gone: what waits for it may go on. */
   readonly onProgress?: () => void;
   /** Called when an Envoy has connected, before it is answered. */
-  readonly onConnected?: () => void;
+  readonly onConnected?: (envoy: StreamIdentity) => void;
   /** Called when the first Envoy, of whatever version, has what it waits for before it listens, and when the last has gone. */
   readonly onFed?: (fed: boolean) => void;
 }
@@ -97,7 +97,7 @@ export function observeEnvoys(
     },
     onStreamOpen: (stream) => {
       metrics.onStreamOpen();
-      onConnected();
+      onConnected(stream);
       if (fits(stream)) {
         fitting.set(stream.streamId, false);
         report();

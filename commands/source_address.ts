@@ -15,7 +15,7 @@
  */
 import type { Logger } from "../agent/log.ts";
 import { Pause, systemTimers, type Timers } from "../redirect/mod.ts";
-import type { SourceAddress } from "../xds/mod.ts";
+import { ABSENT, type SourceAddress } from "../xds/mod.ts";
 
 /** What a SourceAddressChoice needs. */
 export interface SourceAddressOptions {
@@ -23,8 +23,8 @@ export interface SourceAddressOptions {
   readonly wanted: SourceAddress;
   /** Makes the policy routes, or looks whether they are there. Rejects with the reason when they cannot be had. */
   readonly ensureRoutes: () => Promise<unknown>;
-  /** Why Envoy may not use clients' addresses; undefined when it may. */
-  readonly whyNotEnvoy: () => Promise<string | undefined>;
+  /** Why Envoy may not use clients' addresses; undefined when it may, `ABSENT` when there is none yet. */
+  readonly whyNotEnvoy: () => Promise<string | undefined | typeof ABSENT>;
   /** Called when it changes. `because`: what lacks for what is wanted; undefined: nothing. */
   readonly onChange: (source: SourceAddress, because: string | undefined) => void;
   readonly logger: Logger;
@@ -72,10 +72,12 @@ export class SourceAddressChoice {
     const { wanted } = this.#options;
     if (wanted.kind === "node") return this.#decide(wanted, undefined);
     const lacking = await this.#whyNot();
+    // The one that comes will be looked at.
+    if (lacking === ABSENT) return;
     this.#decide(lacking === undefined ? wanted : { kind: "node" }, lacking);
   }
 
-  async #whyNot(): Promise<string | undefined> {
+  async #whyNot(): Promise<string | undefined | typeof ABSENT> {
     const { ensureRoutes, whyNotEnvoy } = this.#options;
     try {
       await ensureRoutes();

@@ -11,13 +11,24 @@
 /** Which Envoy. */
 export type EnvoyProcess = { readonly pid: number | "self" } | { readonly adminSocket: string };
 
+/** There is no Envoy to be judged. */
+export const ABSENT: unique symbol = Symbol("absent");
+
 const CAP_NET_ADMIN = 1n << 12n;
 const CAP_NET_RAW = 1n << 13n;
 
-/** Why this Envoy may not, as the end of a sentence that says what to do; undefined when it may. */
-export async function whyNotInClientsName(envoy: EnvoyProcess): Promise<string | undefined> {
+/**
+ * Why this Envoy may not, as the end of a sentence that says what to do; undefined when it may.
+ *
+ * @param mustBeThere An Envoy is connected. Otherwise one that cannot be seen may be one that does not run yet: `absent`.
+ */
+export async function whyNotInClientsName(
+  envoy: EnvoyProcess,
+  { mustBeThere }: { readonly mustBeThere: boolean },
+): Promise<string | undefined | typeof ABSENT> {
   const pid = "pid" in envoy ? envoy.pid : await holderOf(envoy.adminSocket);
   if (pid === undefined) {
+    if (!mustBeThere) return ABSENT;
     return "Envoy's process cannot be seen from here, and so not what it may do; let the agent run it, or share " +
       "the process namespace of both containers (shareProcessNamespace)";
   }

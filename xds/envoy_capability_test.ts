@@ -1,5 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
-import { inodeOf, isAtLeast, whyNotInClientsName } from "./envoy_capability.ts";
+import { assertMatch } from "@std/assert/match";
+import { ABSENT, inodeOf, isAtLeast, whyNotInClientsName } from "./envoy_capability.ts";
+
+const THERE = { mustBeThere: true };
 
 const SOCKETS = `Num       RefCount Protocol Flags    Type St Inode Path
 000000009f7a1748: 00000003 00000000 00000000 0001 03 20885850
@@ -26,12 +29,13 @@ Deno.test("a process that is not there, or not to be seen, is said to be so", as
   const path = (listener.addr as Deno.UnixAddr).path;
   // This process listens: what is said of it by its socket is what is said of it by its number.
   assertEquals(
-    await whyNotInClientsName({ adminSocket: path }),
-    await whyNotInClientsName({ pid: Deno.pid }),
+    await whyNotInClientsName({ adminSocket: path }, THERE),
+    await whyNotInClientsName({ pid: Deno.pid }, THERE),
   );
-  assertEquals(await whyNotInClientsName({ pid: 2 ** 30 }), "Envoy's process has just ended");
-  assertEquals(
-    (await whyNotInClientsName({ adminSocket: "/nowhere" }))?.startsWith("Envoy's process cannot be seen"),
-    true,
+  assertEquals(await whyNotInClientsName({ pid: 2 ** 30 }, THERE), "Envoy's process has just ended");
+  assertMatch(
+    String(await whyNotInClientsName({ adminSocket: "/nowhere" }, THERE)),
+    /^Envoy's process cannot be seen/,
   );
+  assertEquals(await whyNotInClientsName({ adminSocket: "/nowhere" }, { mustBeThere: false }), ABSENT);
 });

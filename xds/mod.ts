@@ -6,7 +6,7 @@ export { AdsAddressError } from "./ads_address_error.ts";
 export { type AdsAddress, bootstrap, type BootstrapOptions } from "./bootstrap.ts";
 export type { Json, XdsMode } from "./listeners.ts";
 export { watchClusterUse } from "./cluster_use.ts";
-export { type EnvoyProcess, whyNotInClientsName } from "./envoy_capability.ts";
+export { ABSENT, type EnvoyProcess, whyNotInClientsName } from "./envoy_capability.ts";
 export { askLiveness, type Liveness } from "./envoy_liveness.ts";
 export { type EnvoyState, runEnvoy, type RunEnvoyOptions } from "./envoy_process.ts";
 export { ENVOY_VERSION, sameMinor } from "./envoy_version.ts";
