@@ -31,6 +31,12 @@ export interface Config {
   readonly tcpPath: "envoy" | "kernel";
   /** How traffic reaches Envoy. */
   readonly redirect: "nftables" | "none";
+  /** Whose address endpoints see where a connection goes through Envoy: its client's, or this node's. */
+  readonly sourceAddress: "preserve" | "node";
+  /** Two bits of packet and connection marks that nobody else uses. */
+  readonly markMask: number;
+  /** Number of a routing table that nobody else uses. */
+  readonly routeTable: number;
   /** Who runs Envoy: the agent, another container of its pod, which ends after it, or somebody else, whatever becomes of the agent. */
   readonly envoy: "run" | "sidecar" | "external";
   /** How long an Envoy that ends with the agent may finish what is under way. */
@@ -71,6 +77,8 @@ export interface Config {
   readonly resyncIntervalMs: number;
   /** The `nft` program: a path, or a name to be found on the PATH. */
   readonly nftBin: string;
+  /** The `ip` program: a path, or a name to be found on the PATH. */
+  readonly ipBin: string;
   /** The `conntrack` program: a path, or a name to be found on the PATH. */
   readonly conntrackBin: string;
   /** Where a fetched Envoy is kept. */

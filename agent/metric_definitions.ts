@@ -14,7 +14,13 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AnnotationFaultKind, IPFamily, Path, ProblemKind } from "./model/mod.ts";
 
 /** Label values of `type`, as in the API's names of the messages. */
-const XDS_TYPES = ["Cluster", "ClusterLoadAssignment", "Listener", "RouteConfiguration"] as const;
+const XDS_TYPES = [
+  "Cluster",
+  "ClusterLoadAssignment",
+  "TypedExtensionConfig",
+  "Listener",
+  "RouteConfiguration",
+] as const;
 const OBJECT_KINDS = ["Service", "EndpointSlice"] as const;
 const PATHS: Readonly<Record<Path, true>> = {
   "envoy-tcp": true,
@@ -142,6 +148,10 @@ export class MetricDefinitions {
   readonly envoyServing: Gauge = this.#gauge(
     "lightpath_envoy_serving",
     "1 while new TCP connections go to Envoy, 0 while the kernel balances them in its place",
+  );
+  readonly sourcePreserved: Gauge = this.#gauge(
+    "lightpath_client_address_preserved",
+    "1 while endpoints see their clients' addresses where connections go through Envoy, 0 while they see this node's",
   );
   readonly envoyFailovers: Counter = this.#counter(
     "lightpath_envoy_failovers_total",

@@ -53,6 +53,8 @@ export interface Metrics {
   openingReleased(released: { readonly result: string; readonly waitedMs: number }): void;
   /** New TCP connections go to Envoy, or do not any more. Called when it changes, and once at the start. */
   envoyServing(serving: boolean): void;
+  /** Endpoints see their clients' addresses through Envoy, or this node's. */
+  sourcePreserved(preserved: boolean): void;
   /** The Envoy this agent runs ended without being asked to. */
   envoyExited(): void;
   /** Observer of the ADS server. */
@@ -161,6 +163,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       everServed ||= serving;
       metrics.envoyServing.set(serving ? 1 : 0);
     },
+    sourcePreserved: (preserved) => metrics.sourcePreserved.set(preserved ? 1 : 0),
     envoyExited: () => metrics.envoyExits.inc(),
     xds: {
       onStreamOpen: () => metrics.envoys.inc(),

@@ -25,7 +25,14 @@ export type Condition =
 export interface ReadinessReport {
   readonly ready: boolean;
   readonly conditions: readonly Condition[];
+  /** What is less than was asked for, though the node is ready; absent: nothing. */
+  readonly notes?: Readonly<Partial<Record<NoteName, string>>>;
 }
+
+/** Names of notes. */
+export type NoteName =
+  /** Why endpoints see this node's address. */
+  "sourceAddress";
 
 /** Where parts of the agent say that their condition is met, or why it is not. */
 export interface Readiness {
@@ -33,6 +40,8 @@ export interface Readiness {
   met(name: ConditionName): void;
   /** The condition is not met, or no longer; the reason is one sentence without a full stop. */
   unmet(name: ConditionName, reason: string): void;
+  /** Something is less than was asked for; undefined: no longer. */
+  note(name: NoteName, text: string | undefined): void;
   report(): ReadinessReport;
   /** Called at each change from ready to not ready and back. Returns the function that ends the calls. */
   onChange(listener: (report: ReadinessReport) => void): () => void;
@@ -44,11 +53,16 @@ export function createReadiness(initial: Readonly<Partial<Record<ConditionName, 
   for (const [name, reason] of Object.entries(initial) as [ConditionName, string][]) {
     conditions.set(name, { name, ok: false, reason });
   }
+  const notes = new Map<NoteName, string>();
   const listeners = new Set<(report: ReadinessReport) => void>();
 
   function report(): ReadinessReport {
     const all = [...conditions.values()];
-    return { ready: all.every((condition) => condition.ok), conditions: all };
+    return {
+      ready: all.every((condition) => condition.ok),
+      conditions: all,
+      ...(notes.size === 0 ? {} : { notes: Object.fromEntries(notes) }),
+    };
   }
 
   function set(condition: Condition): void {
@@ -63,6 +77,10 @@ export function createReadiness(initial: Readonly<Partial<Record<ConditionName, 
   return {
     met: (name) => set({ name, ok: true }),
     unmet: (name, reason) => set({ name, ok: false, reason }),
+    note: (name, text) => {
+      if (text === undefined) notes.delete(name);
+      else notes.set(name, text);
+    },
     report,
     onChange: (listener) => {
       listeners.add(listener);

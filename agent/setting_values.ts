@@ -10,7 +10,7 @@
 
 import ipaddr from "ipaddr.js";
 import { parseDurationMs, renderDurationMs } from "./duration.ts";
-import { parseIPAddress } from "./model/mod.ts";
+import { isMarkMask, parseIPAddress } from "./model/mod.ts";
 
 /** An IP address and port to listen on or to connect to. */
 export interface HostPort {
@@ -84,6 +84,25 @@ export function integer(bounds: { readonly min: number; readonly max: number }):
   return single({ placeholder: "N", wanted: `a whole number from ${min} to ${max}` }, (value) => {
     const number = /^\d{1,9}$/.test(value) ? Number(value) : NaN;
     return number >= min && number <= max ? number : undefined;
+  });
+}
+
+/** A routing table, but the kernel's own three. */
+export function routeTable(): ValueKind<number> {
+  return single(
+    { placeholder: "N", wanted: "the number of a routing table, not one of 253 to 255" },
+    (value) => {
+      const number = /^\d{1,9}$/.test(value) ? Number(value) : 0;
+      return number === 0 || (number >= 253 && number <= 255) ? undefined : number;
+    },
+  );
+}
+
+/** Two bits of a mark, as one number. */
+export function markMask(): ValueKind<number> {
+  return single({ placeholder: "BITS", wanted: "a number with two bits set, like 0x1040" }, (value) => {
+    const mask = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(value) ? Number(value) : NaN;
+    return isMarkMask(mask) ? mask : undefined;
   });
 }
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { parseDurationMs, renderDurationMs } from "./duration.ts";
-import { cidrs, hostPort, renderHostPort } from "./setting_values.ts";
+import { cidrs, hostPort, markMask, renderHostPort, routeTable } from "./setting_values.ts";
 
 Deno.test("durations are spelt as Go and Kubernetes spell them", () => {
   const cases: readonly (readonly [string, number | undefined])[] = [
@@ -64,5 +64,17 @@ Deno.test("address ranges lose their host bits; anything else is named", () => {
     ]
   ) {
     assertEquals(cidrs().parse([`10.0.0.0/8,${bad}`]), { bad });
+  }
+});
+
+Deno.test("bits and tables that are the kernel's, or no two bits, are refused", () => {
+  const cases = [["0x1040", 0x1040], ["12288", 0x3000], ["0xC0000000", 0xc0000000]] as const;
+  for (const [text, value] of cases) assertEquals(markMask().parse([text]), { value }, text);
+  for (const text of ["0x4000", "0x7", "0", "", "-3", "0x1000000001", "3.5"]) {
+    assertEquals(markMask().parse([text]), { bad: text }, text);
+  }
+  assertEquals(routeTable().parse(["1676"]), { value: 1676 });
+  for (const text of ["0", "253", "254", "255", "main", "-1", ""]) {
+    assertEquals(routeTable().parse([text]), { bad: text }, text);
   }
 });

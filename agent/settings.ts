@@ -8,6 +8,7 @@
  * @module
  */
 
+import { DEFAULT_MARK_MASK, renderMark } from "./model/mod.ts";
 import type { Command, Config } from "./config_fields.ts";
 import {
   choice,
@@ -17,9 +18,11 @@ import {
   hostPort,
   integer,
   ipAddresses,
+  markMask,
   nodeName,
   paths,
   port,
+  routeTable,
   serviceName,
   text,
   toggle,
@@ -142,6 +145,30 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: AGENT,
     default: "nftables",
     help: "how Service traffic is brought to Envoy; none leaves the kernel untouched",
+  },
+  sourceAddress: {
+    flag: "source-address",
+    kind: choice("preserve", "node"),
+    commands: AGENT,
+    default: "preserve",
+    help:
+      "whose address endpoints see where a connection goes through Envoy: its client's, as far as the node can do " +
+      "that, or the node's",
+  },
+  markMask: {
+    flag: "mark-mask",
+    kind: markMask(),
+    commands: AGENT,
+    default: renderMark(DEFAULT_MARK_MASK),
+    help:
+      "two bits of packet and connection marks that nothing else on the node uses; for --source-address=preserve",
+  },
+  routeTable: {
+    flag: "route-table",
+    kind: routeTable(),
+    commands: AGENT,
+    default: "1676",
+    help: "number of a routing table that nothing else on the node uses; for --source-address=preserve",
   },
   envoy: {
     flag: "envoy",
@@ -297,6 +324,13 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: ["agent", "cleanup"],
     default: "nft",
     help: "the nft program",
+  },
+  ipBin: {
+    flag: "ip-bin",
+    kind: text("PATH"),
+    commands: ["agent", "cleanup"],
+    default: "ip",
+    help: "the ip program of iproute2, which makes the policy routes for --source-address=preserve",
   },
   conntrackBin: {
     flag: "conntrack-bin",

@@ -26,7 +26,13 @@ import {
 import type { Logger } from "../agent/log.ts";
 import { refuseIPVSAddresses } from "../agent/ipvs.ts";
 import { createMetrics, type Metrics } from "../agent/metrics.ts";
-import { type IPFamily, type NodeAddresses, rangesByFamily, ServiceModel } from "../agent/model/mod.ts";
+import {
+  type IPFamily,
+  marksOf,
+  type NodeAddresses,
+  rangesByFamily,
+  ServiceModel,
+} from "../agent/model/mod.ts";
 import { selectNodeAddresses, watchNodeAddresses } from "../agent/node_addresses.ts";
 import { readNodeNetwork } from "../agent/node_network.ts";
 import { createProblemReporter } from "../agent/problems.ts";
@@ -36,9 +42,11 @@ import { ServiceHealth } from "../agent/service_health.ts";
 import { VERSION } from "../agent/version.ts";
 import {
   createConntrack,
+  createIp,
   createNftablesBackend,
   createNftSession,
   createRedirector,
+  ensurePolicyRoutes,
   FlowCleaner,
   holdTable,
   openNetlinkElements,
@@ -61,6 +69,7 @@ import {
   ResourceStore,
   runEnvoy,
   watchClusterUse,
+  whyNotInClientsName,
 } from "../xds/mod.ts";
 import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
 import { abortAfter, type CommandContext, runTogether } from "./context.ts";
@@ -71,9 +80,14 @@ import { explainLive, type LiveSources } from "./explain/live.ts";
 import { serveExplanations } from "./explain/local_socket.ts";
 import { LeavingServices } from "./leaving_services.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
+import { SourceAddressChoice } from "./source_address.ts";
 
 /** The kubelet waits for 30 s before it kills; nft's own limit is as long. */
 const LONGEST_HAND_OVER_MS = 2_000;
+
+/** Why endpoints cannot see their clients, where Envoy takes no source filter. */
+const OLD_BOOTSTRAP =
+  'Envoy was started with the bootstrap of an older Lightpath; write it anew with "lightpath bootstrap"';
 
 /** Runs the agent until the signal aborts. */
 export async function runAgent(context: CommandContext): Promise<void> {
@@ -104,12 +118,14 @@ export async function runAgent(context: CommandContext): Promise<void> {
     ? undefined
     : createNftSession({ nftPath: config.nftBin, logger });
   using netlink = nft && await openNetlinkElements(logger);
+  const marks = marksOf(config.markMask);
   const redirector = nft === undefined ? undefined : await prepareRedirector(context, {
     backend: createNftablesBackend({
       nft,
       elements: netlink && { writer: netlink, logger },
       ports: { tcp: config.tcpPort, http: config.httpPort },
       clusterCIDRs: servedRanges(config.clusterCIDRs, families),
+      marks,
     }),
     families,
     metrics,
@@ -141,6 +157,30 @@ export async function runAgent(context: CommandContext): Promise<void> {
   await using workingSet = await openWorkingSet({ directory: config.stateDir, logger });
   const problems = createProblemReporter({ logger, counter: metrics });
   const store = new ResourceStore({ view: model, nodeAddresses, usedClusters: () => workingSet.names() });
+  /** Of the Envoy this agent runs; before there is one, what the agent may do says what it will. */
+  let envoyPid: number | "self" = "self";
+  /** Of the Envoy that connected last; undefined: none did. */
+  let takesSourceFilter: boolean | undefined;
+  const sourceAddress = new SourceAddressChoice({
+    wanted: config.sourceAddress === "preserve" && redirector !== undefined
+      ? { kind: "preserve", mark: marks.envoy }
+      : { kind: "node" },
+    ensureRoutes: () =>
+      ensurePolicyRoutes(createIp({ ipPath: config.ipBin }), { marks, table: config.routeTable, families }),
+    whyNotEnvoy: async () => {
+      if (takesSourceFilter === false) return OLD_BOOTSTRAP;
+      const envoy = config.envoy === "run" ? { pid: envoyPid } : { adminSocket: config.envoyAdminSocket };
+      return await whyNotInClientsName(envoy, { mustBeThere: takesSourceFilter !== undefined });
+    },
+    onChange: (source, lacking) => {
+      store.setSourceAddress(source);
+      metrics.sourcePreserved(source.kind === "preserve");
+      readiness.note("sourceAddress", lacking && `endpoints see this node's address: ${lacking}`);
+    },
+    logger,
+    intervalMs: config.resyncIntervalMs,
+  });
+  await sourceAddress.look();
   await using serviceHealth = new ServiceHealth({
     nodeAddresses,
     proxyHealthy: () => health.livez().ok,
@@ -192,6 +232,10 @@ export async function runAgent(context: CommandContext): Promise<void> {
     logger,
     adsAddress: renderAdsAddress(config),
     onProgress: () => path.envoyProgressed(),
+    onConnected: (envoy) => {
+      takesSourceFilter = envoy.takesSourceFilter === true;
+      void sourceAddress.look();
+    },
     onFed: (fed) => fed ? presence?.fed() : presence?.away("its stream ended"),
   });
   const ads = servers.use(
@@ -213,6 +257,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     adminSocket,
     source,
     problemOnNode: (name) => serviceHealth.problemOf(name),
+    clientAddressLacking: () => sourceAddress.lacking,
   };
   servers.use(
     await serveExplanations({
@@ -255,6 +300,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
         redirector.setServiceCIDRs(servedRanges(cidrs, families));
       return watchServiceCIDRs({ client: serviceCIDRs, onChange, logger }, signal);
     }]),
+    (signal) => sourceAddress.run(signal),
     ...(flows === undefined ? [] : [(signal: AbortSignal) => flows.run(signal)]),
     ...(config.mode === "eager" ? [] : [(signal: AbortSignal) => {
       const onUsed = (statisticsNames: ReadonlySet<string>): void =>
@@ -270,6 +316,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
         logLevel: config.envoyLogLevel,
         logger: logger.with({ process: "envoy" }),
         onState: (state) => {
+          if (state.kind === "running") envoyPid = state.pid;
           if (state.kind === "exited") presence?.away("its process ended");
           noteEnvoyState(state, { metrics, readiness: envoyReadiness });
         },

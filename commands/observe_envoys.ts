@@ -30,6 +30,8 @@ export interface ObserveEnvoysOptions {
   readonly adsAddress: string;
   /** Called when an Envoy has answered or has gone: what waits for it may go on. */
   readonly onProgress?: () => void;
+  /** Called when an Envoy has connected, before it is answered. */
+  readonly onConnected?: (envoy: StreamIdentity) => void;
   /** Called when the first Envoy, of whatever version, has what it waits for before it listens, and when the last has gone. */
   readonly onFed?: (fed: boolean) => void;
 }
@@ -43,6 +45,7 @@ export function observeEnvoys(
     logger,
     adsAddress,
     onProgress = () => {},
+    onConnected = () => {},
     onFed = () => {},
   }: ObserveEnvoysOptions,
 ): StreamObserver {
@@ -100,6 +103,7 @@ export function observeEnvoys(
     },
     onStreamOpen: (stream) => {
       metrics.onStreamOpen();
+      onConnected(stream);
       if (fits(stream)) {
         fitting.set(stream.streamId, false);
         report();

@@ -17,10 +17,17 @@ export {
   Cluster_LbPolicy,
 } from "./gen/envoy/config/cluster/v3/cluster.ts";
 export { OutlierDetection } from "./gen/envoy/config/cluster/v3/outlier_detection.ts";
-export { Address, SocketAddress, SocketAddress_Protocol } from "./gen/envoy/config/core/v3/address.ts";
+export {
+  Address,
+  BindConfig,
+  SocketAddress,
+  SocketAddress_Protocol,
+} from "./gen/envoy/config/core/v3/address.ts";
 export { Locality, Metadata, Node, RoutingPriority } from "./gen/envoy/config/core/v3/base.ts";
 export { ApiVersion, ConfigSource } from "./gen/envoy/config/core/v3/config_source.ts";
+export { TypedExtensionConfig } from "./gen/envoy/config/core/v3/extension.ts";
 export { HealthStatus } from "./gen/envoy/config/core/v3/health_check.ts";
+export { SocketOption } from "./gen/envoy/config/core/v3/socket_option.ts";
 export { ClusterLoadAssignment } from "./gen/envoy/config/endpoint/v3/endpoint.ts";
 export {
   Endpoint,

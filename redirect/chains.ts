@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { IPFamily } from "../agent/model/mod.ts";
+import type { IPFamily, Marks } from "../agent/model/mod.ts";
 import { type DestinationSpace, type FamilySuffix, isByAddress, type ServedSpace } from "./containers.ts";
 import { kernelRanges } from "./source_ranges.ts";
 
@@ -15,7 +15,7 @@ export interface LayoutRule {
 
 /** Where a base chain hangs. The policy is always `accept`. */
 export interface LayoutHook {
-  readonly type: "nat" | "filter";
+  readonly type: "nat" | "filter" | "route";
   readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting";
   readonly priority: number;
 }
@@ -38,8 +38,12 @@ export interface LayoutOptions {
   readonly ports: EnvoyPorts;
   /** What all pods' addresses are in, canonical; of a family without any it is not known who is a pod. */
   readonly clusterCIDRs: Readonly<Record<IPFamily, readonly string[]>>;
+  /** Of the connections that Envoy makes in a client's name. */
+  readonly marks: Marks;
 }
 
+/** Where marks are written: after what filters on marks that came with the packet (-300), before NAT and routing. */
+export const MANGLE = -150;
 /** Before every other NAT chain of the usual priority, and, for filter chains, before NAT as such. */
 export const BEFORE_DSTNAT = -110;
 /** For filter chains: right after NAT. */

@@ -111,7 +111,7 @@ function nodeContainers({ suffix, address }: FamilyWords): LayoutContainer[] {
     { name: `service-cidrs-${suffix}`, keyTypes: [address], valueTypes: [], interval: true },
     // Kinds of elements that several ServicePorts ask for. The address of a Service:
     { name: `cluster-ips-${suffix}`, keyTypes: [address], valueTypes: [] },
-    // An endpoint of this node, twice: what it sends to itself.
+    // An endpoint that is, or may be, on this node, twice: what it sends to itself.
     { name: `hairpin-${suffix}`, keyTypes: [address, address], valueTypes: [] },
     // An endpoint's name (`affinity.ts`).
     { name: `endpoint-ids-${suffix}`, keyTypes: [address, "inet_service"], valueTypes: ["classid"] },

@@ -1,13 +1,13 @@
 /**
  * The constant part of the nft table: sets, maps, chains and rules. Nothing here depends on the Services.
  *
- * In: the ports of Envoy's two constant listeners, what pods' addresses are in. Out: a `Layout` value, and the fingerprint by which the layout
+ * In: the ports of Envoy's two constant listeners, what pods' addresses are in, the marks. Out: a `Layout` value, and the fingerprint by which the layout
  * found in the kernel is recognised as this one.
  * Invariants: one table, `inet lightpath`, nothing outside it; every rule carries a hash of its own text in its
  * comment, so that rules can be compared by what `nft -j list` prints whatever the version that prints it.
  *
  * The parts: `containers.ts`, and the chains, with the reason of each hook, in `service_chains.ts`,
- * `affinity_chains.ts`, `source_chains.ts` and `filter_chains.ts`.
+ * `affinity_chains.ts`, `source_chains.ts`, `answer_chains.ts` and `filter_chains.ts`.
  *
  * Needs kernel 5.13 or newer (`reject` in prerouting alone needs 5.9, nat in inet 5.2) with `nft_socket`, and nft 1.0.1 or newer.
  * Source of hooks and priorities: kubernetes/pkg/proxy/nftables/README.md; nft(8).
@@ -15,7 +15,9 @@
  */
 
 import { createHash } from "node:crypto";
+import { DEFAULT_MARK_MASK, type Marks, marksOf } from "../agent/model/mod.ts";
 import { affinityChains } from "./affinity_chains.ts";
+import { answerChains } from "./answer_chains.ts";
 import type { EnvoyPorts, LayoutChain, LayoutHook, LayoutOptions, LayoutRule } from "./chains.ts";
 import { CONTAINERS, type LayoutContainer } from "./containers.ts";
 import { filterChains } from "./filter_chains.ts";
@@ -44,14 +46,18 @@ export interface CommentedChain extends LayoutChain {
 }
 
 /** Nobody is known to be a pod. */
-export const NO_CLUSTER_CIDRS: LayoutOptions["clusterCIDRs"] = { IPv4: [], IPv6: [] };
+const NO_CLUSTER_CIDRS: LayoutOptions["clusterCIDRs"] = { IPv4: [], IPv6: [] };
+const DEFAULT_MARKS = marksOf(DEFAULT_MARK_MASK);
 
 /**
- * The layout for these listener ports.
+ * The layout for these settings.
  * @throws {RangeError} when a port is not an integer of 1-65535.
  */
-export function createLayout(ports: EnvoyPorts, clusterCIDRs = NO_CLUSTER_CIDRS): Layout {
-  const options = { ports, clusterCIDRs };
+export function createLayout(
+  ports: EnvoyPorts,
+  { clusterCIDRs = NO_CLUSTER_CIDRS, marks = DEFAULT_MARKS }: Partial<Omit<LayoutOptions, "ports">> = {},
+): Layout {
+  const options = { ports, clusterCIDRs, marks };
   for (const port of [ports.tcp, ports.http]) {
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
       throw new RangeError(`Cannot redirect to port ${port}: want an integer of 1-65535`);
@@ -61,6 +67,7 @@ export function createLayout(ports: EnvoyPorts, clusterCIDRs = NO_CLUSTER_CIDRS)
     ...serviceChains(options),
     ...affinityChains(),
     ...sourceChains(options),
+    ...answerChains(marks),
     ...filterChains(ports),
   ];
   return {

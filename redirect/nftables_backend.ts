@@ -25,6 +25,8 @@ export interface NftablesBackendOptions {
   readonly ports: EnvoyPorts;
   /** @default nobody is known to be a pod */
   readonly clusterCIDRs?: LayoutOptions["clusterCIDRs"];
+  /** @default those of the default bits */
+  readonly marks?: LayoutOptions["marks"];
 }
 
 /**
@@ -42,10 +44,10 @@ class NftablesBackend implements RedirectBackend {
   readonly #layout: Layout;
   #readAhead: Promise<KernelTable | undefined> | undefined;
 
-  constructor({ nft, elements, ports, clusterCIDRs }: NftablesBackendOptions) {
+  constructor({ nft, elements, ports, ...settings }: NftablesBackendOptions) {
     this.#nft = nft;
     this.#elements = new ElementRoute(nft, elements);
-    this.#layout = createLayout(ports, clusterCIDRs);
+    this.#layout = createLayout(ports, settings);
   }
 
   probe(): Promise<void> {

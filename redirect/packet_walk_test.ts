@@ -7,7 +7,14 @@ import { planNode, planServicePort } from "./plan.ts";
 import { FakeNft } from "./testing/fake_nft.ts";
 import { withEndpoints, withKind } from "./testing/endpoints.ts";
 import { type Packet, walkPacket } from "./testing/packet_walk.ts";
-import { ENVOY_SOCKET_PRIORITY, type NodeAddresses } from "../agent/model/mod.ts";
+import {
+  BALANCED_SOCKET_PRIORITY,
+  DEFAULT_MARK_MASK,
+  ENVOY_SOCKET_PRIORITY,
+  marksOf,
+  MASQUERADED_SOCKET_PRIORITY,
+  type NodeAddresses,
+} from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 
 const DNS_ENDPOINTS = ["10.244.0.1", "10.244.0.2", "10.244.0.3", "10.244.0.4", "10.244.0.5"];
@@ -58,7 +65,7 @@ async function walker(
     ...planNode({ addresses: nodeAddresses, envoyReady, serviceCIDRs }),
     ...PORTS.flatMap(planServicePort),
   ];
-  const layout = createLayout({ tcp: 1666, http: 1667 }, clusterCIDRs);
+  const layout = createLayout({ tcp: 1666, http: 1667 }, { clusterCIDRs });
   await nft.apply(renderReplacement(layout, diffPlans([], plan).add));
   return (packet) => walkPacket(nft.table, packet);
 }
@@ -177,6 +184,41 @@ Deno.test("an endpoint of this node that is given itself sees the node as the so
   const [, itself = ""] = /^dnat (.*):/.exec(walk({ ...dns, draws: [0] })) ?? [];
   assertEquals(walk({ ...dns, source: itself, draws: [0] }), `dnat ${itself}:5353 masquerade`);
   assertEquals(walk({ ...dns, source: itself, draws: [1] }).endsWith("masquerade"), false);
+});
+
+Deno.test("what Envoy sends in a client's name leaves with the client's address, or with this node's", async () => {
+  const walk = await walker(NODE);
+  const { envoy } = marksOf(DEFAULT_MARK_MASK);
+  const upstream = {
+    from: "host",
+    source: "10.244.9.9",
+    destination: "10.244.1.5",
+    port: 8080,
+    mark: envoy,
+  } as const;
+  assertEquals(walk({ ...upstream, socketPriority: ENVOY_SOCKET_PRIORITY }), "accept");
+  assertEquals(walk({ ...upstream, socketPriority: MASQUERADED_SOCKET_PRIORITY }), "accept masquerade");
+  // Others may use the same priority.
+  assertEquals(walk({ ...upstream, mark: 0, socketPriority: MASQUERADED_SOCKET_PRIORITY }), "accept");
+});
+
+Deno.test("of what Envoy sends to a Service in a client's name the kernel chooses the endpoint", async () => {
+  const { envoy } = marksOf(DEFAULT_MARK_MASK);
+  const upstream = {
+    from: "host",
+    source: "10.244.9.9",
+    destination: "10.96.0.20",
+    port: 5432,
+    socketPriority: BALANCED_SOCKET_PRIORITY,
+  } as const;
+  const walk = await walker(NODE);
+  assertEquals(walk({ ...upstream, mark: envoy }), "dnat 10.244.0.5:8080");
+  assertEquals(
+    walk({ ...upstream, destination: "192.168.0.2", port: 30080, mark: envoy }),
+    "dnat 10.244.0.5:8080 masquerade",
+  );
+  // Without a client's name it would come back to Envoy, and so on.
+  assertEquals(walk(upstream), "accept");
 });
 
 Deno.test("a LoadBalancer's address is for its source ranges alone", async () => {

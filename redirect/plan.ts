@@ -18,6 +18,7 @@ import {
   insideEndpointsFor,
   IP_FAMILIES,
   type IPFamily,
+  isMasqueraded,
   type NodeAddresses,
   pathOf,
   type ServicePort,
@@ -127,9 +128,7 @@ function planDestination(
   if (path !== "reject" && path !== "drop") {
     const served = { path, places: places(endpointsFor(servicePort, family, kind)), space };
     elements.push(...planServed(servicePort, { ...served, destination }));
-    if (kind !== "ClusterIP" && servicePort.externalTrafficPolicy === "Cluster") {
-      elements.push(flag("masquerade", destination));
-    }
+    if (isMasqueraded(servicePort, kind)) elements.push(flag("masquerade", destination));
     // What is there for the inside is dropped where that is found out (`service_chains.ts`).
   } else if (inside === undefined) return [unserved(path, destination)];
   return [...elements, ...planSticky(servicePort, destination)];
@@ -211,7 +210,9 @@ function planSources(servicePort: ServicePort, { family, kind, key }: Destinatio
 function planHairpins(known: ReadonlyMap<unknown, readonly Endpoint[]>): PlanElement[] {
   const addresses = new Set<string>();
   for (const places of known.values()) {
-    for (const { address, isLocal } of places) if (isLocal) addresses.add(address);
+    for (const { address, isLocal, nodeUnknown } of places) {
+      if (isLocal || nodeUnknown) addresses.add(address);
+    }
   }
   return [...addresses].map((address) => ({
     container: address.includes(":") ? "hairpin-6" : "hairpin-4",

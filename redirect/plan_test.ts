@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { planNode, planServicePort } from "./plan.ts";
 import type { ServicePort } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
-import { withEndpoints, withKind } from "./testing/endpoints.ts";
+import { endpointAt, withEndpoints, withKind } from "./testing/endpoints.ts";
 
 function lines(elements: ReturnType<typeof planServicePort>): string[] {
   return elements.map(({ container, key, value }) => `${container} ${key} : ${value}`.replace(/ : $/, ""));
@@ -114,6 +114,15 @@ Deno.test("planServicePort() gives the inside all endpoints by the kernel, whate
     "sticky-ips-4 203.0.113.4 . tcp . 80 : 4c60:4",
   ]);
   assertEquals(planned({ appProtocol: "redis" }), ["no-local-endpoint-ips-4 203.0.113.4 . tcp . 80"]);
+});
+
+Deno.test("an endpoint that may be on this node is told apart when it is given itself", () => {
+  const elsewhere = endpointAt("10.244.9.1 53");
+  const unknown = { ...endpointAt("10.244.9.2 53"), nodeUnknown: true } as const;
+  const port = { ...servicePort({ protocol: "UDP" }), endpoints: { IPv4: [elsewhere, unknown], IPv6: [] } };
+  assertEquals(lines(planServicePort(port)).filter((line) => line.startsWith("hairpin")), [
+    "hairpin-4 10.244.9.2 . 10.244.9.2",
+  ]);
 });
 
 Deno.test("planServicePort() masquerades what comes from outside, unless its policy is Local", () => {

@@ -6,7 +6,9 @@
  * - `nat-prerouting` (from pods and from outside) and `nat-output` (from the host) look up the destination. Priority -110: chains
  *   of type nat all run at the kernel's own NAT step (dstnat, -100) and the priority only orders them among each other; the
  *   first that translates wins. So a VIP of ours is ours also where kube-proxy or a CNI port mapper (both -100) runs
- *   beside us. Envoy's own connections pass untouched.
+ *   beside us. Envoy's own connections pass untouched,
+ *   but for those in a client's name that lead to a destination of a Service: of these the kernel chooses the endpoint, as if Envoy
+ *   were away (`sessionAffinity` is kept so).
  * - `services` loads what is known of the destination into the packet's priority (`served_value.ts`). A lookup that finds
  *   nothing ends the rule, and the next one is tried: so it goes on to `served-…` only where something was found.
  * - `served-…` goes to Envoy first, where that is the path, and to the kernel's own balancing if Envoy cannot be sent anything.
@@ -26,7 +28,13 @@
  * @module
  */
 
-import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
+import {
+  BALANCED_SOCKET_PRIORITY,
+  ENVOY_SOCKET_PRIORITY,
+  type Marks,
+  MASQUERADED_SOCKET_PRIORITY,
+  renderMark,
+} from "../agent/model/mod.ts";
 import { affineChain } from "./affinity_chains.ts";
 import { BALANCE_CLASSES, DRAWS, FIRST_PLACE } from "./balance.ts";
 import {
@@ -46,8 +54,9 @@ import {
 import { DESTINATION_SPACES, type DestinationSpace, type ServedSpace } from "./containers.ts";
 import { AFFINE, AFFINE_BIT, CLASS_BITS, classPart, PATH_BITS, pathPart } from "./served_value.ts";
 
-function envoyChain(name: string, port: number): LayoutChain {
+function envoyChain(name: string, port: number, envoys: string): LayoutChain {
   return chain(name, [
+    { text: `${envoys} return`, purpose: "Envoy's, in a client's name" },
     { text: "meta l4proto != @envoy-ready return", purpose: "the kernel's turn" },
     { text: "meta l4proto @envoy-gone return", purpose: "nobody listened a moment ago" },
     ...FAMILY_EXPRESSIONS.map((family) => ({
@@ -182,11 +191,13 @@ function servingChains(space: ServedSpace, family: FamilyExpressions): LayoutCha
 
 /** The chains, each before those that refer to it. */
 export function serviceChains(options: LayoutOptions): LayoutChain[] {
-  const { ports } = options;
+  const { ports, marks: { mask, envoy } } = options;
+  const envoys = `meta mark & ${renderMark(mask)} == ${renderMark(envoy)}`;
+  const ownPriorities = [BALANCED_SOCKET_PRIORITY, MASQUERADED_SOCKET_PRIORITY, ENVOY_SOCKET_PRIORITY];
   const toServices = [{ text: "jump services", purpose: "served destinations" }];
   return [
-    envoyChain("envoy-tcp", ports.tcp),
-    envoyChain("envoy-http", ports.http),
+    envoyChain("envoy-tcp", ports.tcp, envoys),
+    envoyChain("envoy-http", ports.http, envoys),
     ...placeChains(),
     ...DESTINATION_SPACES.flatMap((space) =>
       FAMILY_EXPRESSIONS.flatMap((family) => [
@@ -201,7 +212,14 @@ export function serviceChains(options: LayoutOptions): LayoutChain[] {
     ),
     baseChain("nat-prerouting", { type: "nat", hook: "prerouting", priority: BEFORE_DSTNAT }, toServices),
     baseChain("nat-output", { type: "nat", hook: "output", priority: BEFORE_DSTNAT }, [
-      { text: `meta priority 0:${ENVOY_SOCKET_PRIORITY} return`, purpose: "Envoy's own connections" },
+      {
+        text: `meta priority 0:${BALANCED_SOCKET_PRIORITY} ${envoys} goto services`,
+        purpose: "in a client's name",
+      },
+      {
+        text: `meta priority { ${ownPriorities.map((priority) => `0:${priority}`).join(", ")} } return`,
+        purpose: "Envoy's own connections",
+      },
       ...toServices,
     ]),
   ];

@@ -1,7 +1,8 @@
 /**
  * The chain that translates the source of connections: where the endpoint must answer to this node, and not to the client.
  *
- * In: what pods' addresses are in. Out: a chain of type nat, and what it jumps to. It needs no marks: conntrack knows where a connection was going, and that it was translated.
+ * In: what pods' addresses are in, the marks. Out: a chain of type nat, and what it jumps to. What the kernel has translated needs no marks: conntrack knows
+ * where a connection was going. What Envoy makes in a client's name does, and its socket's priority says where that was going (`envoy_sockets.ts`).
  *
  * - What came to a destination outside of the cluster (NodePort, ExternalIP, LoadBalancerIP) with the policy Cluster: the
  *   endpoint may be on another node, whose answers would not come back this way.
@@ -20,6 +21,7 @@
  * @module
  */
 
+import { ENVOY_SOCKET_PRIORITY, MASQUERADED_SOCKET_PRIORITY, renderMark } from "../agent/model/mod.ts";
 import {
   baseChain,
   chain,
@@ -73,6 +75,21 @@ function clusterIPRule(
   }];
 }
 
+/**
+ * The same of Envoy's, by what is left to know: where the policy is Local the endpoint is on this node, else the destination was a
+ * ClusterIP. (Endpoints of this node answer to it in either case.)
+ */
+function envoyClusterIPRule(family: FamilyExpressions, envoys: string, options: LayoutOptions): LayoutRule[] {
+  const fromOutside = fromPod(family, options, "not");
+  if (fromOutside === undefined) return [];
+  const { ip, suffix } = family;
+  return [{
+    text: `${envoys} meta priority 0:${ENVOY_SOCKET_PRIORITY} ${fromOutside} ` +
+      `${ip} daddr . ${ip} daddr != @hairpin-${suffix} ${MASQUERADE}`,
+    purpose: "Envoy's, ClusterIPs from outside",
+  }];
+}
+
 function forEachDestination(
   rule: (space: DestinationSpace, family: FamilyExpressions) => LayoutRule,
 ): LayoutRule[] {
@@ -80,16 +97,28 @@ function forEachDestination(
 }
 
 /** The chains. */
-export function sourceChains(options: Pick<LayoutOptions, "clusterCIDRs">): LayoutChain[] {
+export function sourceChains(options: LayoutOptions): LayoutChain[] {
+  const { mask, envoy } = options.marks;
+  const envoysBits = `meta mark & ${renderMark(mask)}`;
+  const envoys = `${envoysBits} == ${renderMark(envoy)}`;
   return [
     chain("own-connections", forEachDestination(ownRule)),
     baseChain("nat-postrouting", { type: "nat", hook: "postrouting", priority: SOURCE_NAT }, [
-      { text: "ct status & dnat == 0 return", purpose: "not sent elsewhere" },
+      {
+        text: `ct status & dnat == 0 ${envoysBits} != ${renderMark(envoy)} return`,
+        purpose: "neither sent elsewhere nor Envoy's",
+      },
       { text: "oif lo return", purpose: "stays on this node" },
       ...FAMILY_EXPRESSIONS.map(({ ip, suffix }) => ({
         text: `${ip} saddr . ${ip} daddr @hairpin-${suffix} ${MASQUERADE}`,
         purpose: "to itself",
       })),
+      {
+        text: `${envoys} meta priority 0:${MASQUERADED_SOCKET_PRIORITY} ${MASQUERADE}`,
+        purpose: "Envoy's, from outside",
+      },
+      ...FAMILY_EXPRESSIONS.flatMap((family) => envoyClusterIPRule(family, envoys, options)),
+      { text: "ct status & dnat == 0 return", purpose: "Envoy's, to an endpoint" },
       ...forEachDestination(externalRule),
       ...FAMILY_EXPRESSIONS.flatMap((family) => clusterIPRule(family, options)),
       { text: "fib saddr type local jump own-connections", purpose: "from this node" },

@@ -14,6 +14,7 @@
  */
 import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 import { ADS_FOR_START, type Json, type ListenerOptions, listeners } from "./listeners.ts";
+import { SOURCE_FILTER_METADATA } from "./source_filter_metadata.ts";
 import { STATISTICS } from "./statistics.ts";
 import { wildcardMetadata } from "./wildcard_scope.ts";
 
@@ -37,7 +38,10 @@ export function bootstrap(options: BootstrapOptions): Json {
     node: {
       id: options.nodeName,
       cluster: "lightpath",
-      metadata: wildcardMetadata(options.mode === "eager" ? "all" : "used"),
+      metadata: {
+        ...wildcardMetadata(options.mode === "eager" ? "all" : "used"),
+        ...SOURCE_FILTER_METADATA,
+      },
     },
     admin: { address: { pipe: { path: options.adminSocket, mode: 0o600 } } },
     dynamic_resources: {

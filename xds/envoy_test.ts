@@ -8,6 +8,7 @@ import { fail } from "@std/assert/fail";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { endpoint, slice } from "../agent/model/testing/objects.ts";
 import { Cluster } from "../protos/mod.ts";
+import { SOURCE_FILTER } from "./listeners.ts";
 import { ROUTE_CONFIGURATION_NAME } from "./routes.ts";
 import { type Backend, greeting, httpBackend, slicesFor, tcpBackend } from "./testing/backends.ts";
 import { envoyTest, get, sent } from "./testing/envoy_case.ts";
@@ -27,7 +28,8 @@ envoyTest("a first connection fetches its Cluster and endpoints, and nothing els
   await fixture.settled();
   const name = `127.0.0.11:${fixture.httpPort}`;
   assertEquals(fixture.recorded.subscribed.map(({ names }) => names), [
-    // At its start.
+    // For its listeners, before it listens.
+    [SOURCE_FILTER],
     [ROUTE_CONFIGURATION_NAME],
     [name],
     ["default/one:http/IPv4"],

@@ -13,6 +13,9 @@
  * - Both hand a connection over to the Listener of its destination, if that has one of its own (`use_original_dst`).
  * - Both write the access log of Services that want it (`access_log.ts`).
  *
+ * - Both note on a connection that endpoints are to be asked in its client's name, or not: the filter that does comes over ADS
+ *   (translate/source_filter.ts).
+ *
  * Invariant: a connection can reach only Clusters the agent serves; a destination that is no VIP gets a Cluster
  * without endpoints (`resource_store.ts`), so the listeners are no open proxy even without the kernel's guard.
  *
@@ -72,6 +75,14 @@ export const ADS_FOR_START = { ...ADS, initial_fetch_timeout: "0s" } as const;
 
 /** Filter state that holds the address a connection came from; MAGLEV and RING_HASH can hash it (translate/balancing.ts). */
 export const SOURCE_FILTER_STATE = "lightpath.source";
+
+/** The listener filter that the agent chooses, by its name in discovery. */
+export const SOURCE_FILTER = "lightpath-source";
+/** What it can be. */
+export const ORIGINAL_SRC =
+  "type.googleapis.com/envoy.extensions.filters.listener.original_src.v3.OriginalSrc";
+export const ORIGINAL_DST =
+  "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
 
 /** How long a first connection waits for its Cluster before it fails; only reached while the agent is away. */
 const ON_DEMAND_TIMEOUT = "5s";
@@ -239,12 +250,17 @@ function listenOn(port: number, families: readonly IPFamily[]): { readonly [key:
   return {
     address: first,
     additional_addresses: others.map((address) => ({ address })),
-    listener_filters: [{
-      name: "envoy.filters.listener.original_dst",
-      typed_config: {
-        "@type": "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
+    listener_filters: [
+      { name: "envoy.filters.listener.original_dst", typed_config: { "@type": ORIGINAL_DST } },
+      {
+        name: SOURCE_FILTER,
+        // No limit to the wait: an answer comes with the first Clusters, which the listeners wait for as well.
+        config_discovery: {
+          config_source: { ...ADS, initial_fetch_timeout: "0s" },
+          type_urls: [ORIGINAL_SRC, ORIGINAL_DST],
+        },
       },
-    }],
+    ],
     use_original_dst: true,
     socket_options: KEEPALIVE,
   };

@@ -6,6 +6,7 @@ export { AdsAddressError } from "./ads_address_error.ts";
 export { type AdsAddress, bootstrap, type BootstrapOptions } from "./bootstrap.ts";
 export type { Json, XdsMode } from "./listeners.ts";
 export { watchClusterUse } from "./cluster_use.ts";
+export { ABSENT, type EnvoyProcess, whyNotInClientsName } from "./envoy_capability.ts";
 export { drainEnvoy, endDrain } from "./envoy_drain.ts";
 export { askLiveness, type Liveness } from "./envoy_liveness.ts";
 export { type EnvoyState, runEnvoy, type RunEnvoyOptions } from "./envoy_process.ts";
@@ -21,5 +22,6 @@ export type { EnvoyResourceState, RefusedResource, ResourceState } from "./resou
 export { openWorkingSet, type WorkingSetFile } from "./working_set_file.ts";
 export { type AdsServer, type AdsServerOptions, createAdsServer } from "./server.ts";
 export type { StreamIdentity, StreamObserver, StreamStatus } from "./stream_observer.ts";
+export type { SourceAddress } from "./translate/source_filter.ts";
 export type { XdsType } from "./type_urls.ts";
 export { prepareSocketPlace, type SocketPlace } from "./unix_socket.ts";

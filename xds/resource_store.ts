@@ -19,6 +19,7 @@ import {
   equalEndpoints,
   equalOwnListeners,
   IP_FAMILIES,
+  isMasqueraded,
   type ModelView,
   type NodeAddresses,
   ownListenerOf,
@@ -27,7 +28,13 @@ import {
   type ServicePortKey,
   trafficPolicyOf,
 } from "../agent/model/mod.ts";
-import { Cluster, ClusterLoadAssignment, Listener, RouteConfiguration } from "../protos/mod.ts";
+import {
+  Cluster,
+  ClusterLoadAssignment,
+  Listener,
+  RouteConfiguration,
+  TypedExtensionConfig,
+} from "../protos/mod.ts";
 import {
   clusterName,
   type Destination,
@@ -40,8 +47,10 @@ import type { ChangedNames, EncodedResource, Interest, ResourceSource } from "./
 import { ROUTE_CONFIGURATION_NAME, routeConfiguration } from "./routes.ts";
 import { emptyCluster, translateCluster } from "./translate/cluster.ts";
 import { translateListener } from "./translate/listener.ts";
+import { SOURCE_FILTER } from "./listeners.ts";
 import { translateLoadAssignment } from "./translate/load_assignment.ts";
 import { type RoutesPart, routesPart } from "./translate/metadata.ts";
+import { type SourceAddress, translateSourceFilter } from "./translate/source_filter.ts";
 import { SEND_ORDER, type XdsType } from "./type_urls.ts";
 import type { WildcardScope } from "./wildcard_scope.ts";
 
@@ -61,11 +70,13 @@ export class ResourceStore implements ResourceSource {
   readonly #usedClusters: () => Iterable<string>;
   readonly #onTranslate: ((type: XdsType, name: string) => void) | undefined;
   #nodeAddresses: NodeAddresses;
+  #sourceAddress: SourceAddress = { kind: "node" };
   #ready = false;
   readonly #opened = Promise.withResolvers<void>();
   readonly #encoded: Readonly<Record<XdsType, Map<string, EncodedResource>>> = {
     Cluster: new Map(),
     ClusterLoadAssignment: new Map(),
+    TypedExtensionConfig: new Map(),
     Listener: new Map(),
     RouteConfiguration: new Map(),
   };
@@ -112,7 +123,7 @@ export class ResourceStore implements ResourceSource {
    * those this node used before, without what is nobody's now. Cost: all ServicePorts.
    */
   *names(type: XdsType, scope: WildcardScope | "pushed"): Generator<string> {
-    if (type === "ClusterLoadAssignment" || type === "RouteConfiguration") return;
+    if (type !== "Cluster" && type !== "Listener") return;
     for (const servicePort of this.#view.servicePorts()) {
       const own = ownListenerOf(servicePort);
       const isTaken = type === "Listener" ? own !== undefined : scope === "all" || own?.kind === "redis";
@@ -151,11 +162,12 @@ export class ResourceStore implements ResourceSource {
       assignments.add(loadAssignmentName(servicePort, family, trafficPolicyOf(servicePort, kind)));
     }
     for (const name of names) yield { type: "Cluster", name };
-    for (const name of assignments) yield { type: "ClusterLoadAssignment", name };
+    // Of what the kernel balances Envoy knows no endpoints.
+    if (!this.#balancedByKernel(servicePort)) {
+      for (const name of assignments) yield { type: "ClusterLoadAssignment", name };
+    }
     if (ownListenerOf(servicePort) !== undefined) {
-      for (const name of names) {
-        yield { type: "Listener", name };
-      }
+      for (const name of names) yield { type: "Listener", name };
     }
     if (routesPart(servicePort) !== undefined) {
       yield { type: "RouteConfiguration", name: ROUTE_CONFIGURATION_NAME };
@@ -215,6 +227,18 @@ export class ResourceStore implements ResourceSource {
     return before !== now;
   }
 
+  /** Whose address endpoints are to see from now on. Until the first word it is the node's. */
+  setSourceAddress(sourceAddress: SourceAddress): void {
+    const changed = noNames();
+    for (const servicePort of this.#view.servicePorts()) {
+      if (!keepsClients(servicePort)) continue;
+      for (const name of this.#clusterNames(servicePort, this.#nodeAddresses)) changed.Cluster.add(name);
+    }
+    changed.TypedExtensionConfig.add(SOURCE_FILTER);
+    this.#sourceAddress = sourceAddress;
+    this.#invalidate(changed);
+  }
+
   #invalidate(names: Readonly<Record<XdsType, ReadonlySet<string>>>): void {
     const changed = new Map(
       SEND_ORDER.map((type) => [type, names[type]] as const).filter(([, { size }]) => size > 0),
@@ -270,6 +294,8 @@ export class ResourceStore implements ResourceSource {
       case "ClusterLoadAssignment":
         return this.#encodeLoadAssignment(name) ??
           (interest === "explicit" ? emptyAssignmentFor(name) : undefined);
+      case "TypedExtensionConfig":
+        return name === SOURCE_FILTER ? this.#encodeSourceFilter() : undefined;
       case "Listener":
         return this.#encodeListener(name);
       case "RouteConfiguration":
@@ -291,13 +317,36 @@ export class ResourceStore implements ResourceSource {
       return undefined;
     }
     const policy = trafficPolicyOf(servicePort, kind);
-    const bytes = Cluster.encode(translateCluster(servicePort, { name, family, policy })).finish();
+    const balancedByKernel = this.#balancedByKernel(servicePort);
+    const cluster = translateCluster(servicePort, {
+      name,
+      family,
+      policy,
+      balancedByKernel,
+      masqueraded: isMasqueraded(servicePort, kind),
+    });
     const resource = {
-      ...encoded(name, bytes),
-      loadAssignment: loadAssignmentName(servicePort, family, policy),
+      ...encoded(name, Cluster.encode(cluster).finish()),
+      ...(balancedByKernel ? {} : { loadAssignment: loadAssignmentName(servicePort, family, policy) }),
     };
     // What is kept is given to everybody.
     return servicePort.carrier === "kernel" ? resource : this.#keep("Cluster", resource);
+  }
+
+  /**
+   * Envoy can hash a client's address, but not remember where it sent the client, and for how long. The kernel can, and knows in
+   * whose name Envoy asks.
+   */
+  #balancedByKernel(servicePort: ServicePort): boolean {
+    return this.#sourceAddress.kind === "preserve" && keepsClients(servicePort);
+  }
+
+  #encodeSourceFilter(): EncodedResource {
+    const filter = translateSourceFilter(this.#sourceAddress);
+    return this.#keep(
+      "TypedExtensionConfig",
+      encoded(SOURCE_FILTER, TypedExtensionConfig.encode(filter).finish()),
+    );
   }
 
   #encodeListener(name: string): EncodedResource | undefined {
@@ -371,6 +420,11 @@ function* destinationsOf(
   }
 }
 
+/** Whether its clients are to keep their endpoints. Of redis keys do, and clients none. */
+function keepsClients({ affinityTimeoutSeconds, appProtocol }: ServicePort): boolean {
+  return affinityTimeoutSeconds > 0 && appProtocol !== "redis";
+}
+
 function changesPolicy(before: ServicePort | undefined, after: ServicePort | undefined): boolean {
   return before?.internalTrafficPolicy !== after?.internalTrafficPolicy ||
     before?.externalTrafficPolicy !== after?.externalTrafficPolicy;
@@ -380,6 +434,7 @@ function noNames(): Record<XdsType, Set<string>> {
   return {
     Cluster: new Set(),
     ClusterLoadAssignment: new Set(),
+    TypedExtensionConfig: new Set(),
     Listener: new Set(),
     RouteConfiguration: new Set(),
   };

@@ -2,7 +2,13 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { fail } from "@std/assert/fail";
 import type { KubeObject, ObjectEvent, Service } from "../agent/kube/objects.ts";
-import { IP_FAMILIES, type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
+import {
+  BALANCED_SOCKET_PRIORITY,
+  IP_FAMILIES,
+  MASQUERADED_SOCKET_PRIORITY,
+  type NodeAddresses,
+  ServiceModel,
+} from "../agent/model/mod.ts";
 import { endpoint, portSpec, service, slice } from "../agent/model/testing/objects.ts";
 import {
   Cluster,
@@ -10,7 +16,10 @@ import {
   ClusterLoadAssignment,
   Listener,
   RouteConfiguration,
+  TypedExtensionConfig,
+  TypedStruct,
 } from "../protos/mod.ts";
+import { ORIGINAL_DST, ORIGINAL_SRC, SOURCE_FILTER } from "./listeners.ts";
 import type { ChangedNames } from "./resource_source.ts";
 import { ResourceStore } from "./resource_store.ts";
 import { ROUTE_CONFIGURATION_NAME } from "./routes.ts";
@@ -515,4 +524,52 @@ Deno.test("ResourceStore: Clusters of redis are pushed, whether they were used o
   ]);
   fixture.apply(cache("tcp"));
   assertEquals(fixture.store.isPushed("10.96.0.20:6379"), false);
+});
+
+Deno.test("ResourceStore: a Cluster of what comes from outside says so, unless its policy is Local", () => {
+  const spec = { type: "NodePort", ports: [portSpec({ nodePort: 30080 })] } as const;
+  const fixture = new Fixture(service(spec), slice({ endpoints: [endpoint("10.244.0.5")] }));
+  const priorities = (): (number | undefined)[] =>
+    ["10.96.0.10:80", "192.0.2.5:30080"].map((name) => {
+      const cluster = decodeCluster(fixture.store.get("Cluster", name, "explicit")?.bytes);
+      assertEquals(cluster.upstreamBindConfig?.socketOptions.length ?? 1, 1);
+      return cluster.upstreamBindConfig?.socketOptions[0]?.intValue;
+    });
+  assertEquals(priorities(), [undefined, MASQUERADED_SOCKET_PRIORITY]);
+  fixture.apply(service({ ...spec, externalTrafficPolicy: "Local" }));
+  assertEquals(priorities(), [undefined, undefined]);
+});
+
+Deno.test("ResourceStore: the source filter is the node's until said otherwise, and touches nothing else", () => {
+  const fixture = new Fixture(service(), slice({ endpoints: [endpoint("10.244.0.5")] }));
+  const filter = (): unknown => {
+    const bytes = fixture.store.get("TypedExtensionConfig", SOURCE_FILTER, "explicit")?.bytes ?? fail("none");
+    const { name, typedConfig } = TypedExtensionConfig.decode(bytes);
+    const { typeUrl, value } = TypedStruct.decode(typedConfig?.value ?? fail("empty"));
+    return [name, typeUrl, value];
+  };
+  assertEquals(filter(), [SOURCE_FILTER, ORIGINAL_DST, {}]);
+  fixture.store.setSourceAddress({ kind: "preserve", mark: 0x40 });
+  assertEquals(fixture.takeChanged(), [`TypedExtensionConfig ${SOURCE_FILTER}`]);
+  assertEquals(filter(), [SOURCE_FILTER, ORIGINAL_SRC, { mark: 0x40 }]);
+  assertEquals(fixture.store.get("TypedExtensionConfig", "another", "explicit"), undefined);
+});
+
+Deno.test("ResourceStore: where clients are seen, the kernel chooses for a Service that keeps them", () => {
+  const fixture = new Fixture(
+    service({ sessionAffinity: "ClientIP" }),
+    service({ name: "plain", clusterIPs: ["10.96.0.11"] }),
+    slice({ endpoints: [endpoint("10.244.0.5")] }),
+  );
+  const named = (): Cluster =>
+    decodeCluster(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.bytes);
+  assertEquals([named().lbPolicy, named().loadAssignment], [Cluster_LbPolicy.MAGLEV, undefined]);
+  fixture.store.setSourceAddress({ kind: "preserve", mark: 0x40 });
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", `TypedExtensionConfig ${SOURCE_FILTER}`]);
+  const [locality] = named().loadAssignment?.endpoints ?? [];
+  assertEquals(locality?.lbEndpoints.map((one) => one.endpoint?.address?.socketAddress?.address), [
+    "10.96.0.10",
+  ]);
+  assertEquals(named().upstreamBindConfig?.socketOptions[0]?.intValue, BALANCED_SOCKET_PRIORITY);
+  assertEquals(fixture.store.get("Cluster", "10.96.0.10:80", "explicit")?.loadAssignment, undefined);
 });

@@ -6,9 +6,9 @@
  *
  * Invariants:
  * - Per type at most one response is unanswered, and nothing is sent while the call is full. So what waits in memory
- *   for a slow Envoy is four responses at most, whatever changes meanwhile.
+ *   for a slow Envoy is one response of each type at most, whatever changes meanwhile.
  * - What happens within one turn of the event loop goes out together; nothing waits for a timer.
- * - RouteConfiguration before Cluster before ClusterLoadAssignment before Listener; removals of Clusters after those of Listeners.
+ * - In the order of `SEND_ORDER`; removals of Clusters after those of Listeners.
  * - Nothing is sent before the store is complete.
  * @module
  */
@@ -74,6 +74,7 @@ export class DeltaStream {
     this.#subscriptions = {
       Cluster: createSubscription("Cluster"),
       ClusterLoadAssignment: createSubscription("ClusterLoadAssignment"),
+      TypedExtensionConfig: createSubscription("TypedExtensionConfig"),
       Listener: createSubscription("Listener"),
       RouteConfiguration: createSubscription("RouteConfiguration"),
     };

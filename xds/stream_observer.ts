@@ -14,6 +14,8 @@ export interface StreamIdentity {
   readonly nodeId: string;
   /** `major.minor` of Envoy; empty until the first request, or if the client does not say. */
   readonly envoyVersion: string;
+  /** Whether its listeners take the source filter; absent until the first request. */
+  readonly takesSourceFilter?: boolean;
 }
 
 /** A request as it arrived. */

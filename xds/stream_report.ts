@@ -9,6 +9,7 @@ import type { Logger } from "../agent/log.ts";
 import type { DeltaDiscoveryRequest } from "../protos/mod.ts";
 import type { Answer, RequestOutcome } from "./apply_request.ts";
 import type { PlannedResponse } from "./next_response.ts";
+import { takesSourceFilter } from "./source_filter_metadata.ts";
 import type { StreamIdentity, StreamObserver } from "./stream_observer.ts";
 import type { XdsType } from "./type_urls.ts";
 
@@ -45,6 +46,7 @@ export class StreamReport {
       streamId: this.#identity.streamId,
       nodeId: node?.id ?? "",
       envoyVersion: version === undefined ? "" : `${version.majorNumber}.${version.minorNumber}`,
+      takesSourceFilter: takesSourceFilter(node?.metadata),
     };
     this.#logger = this.#logger.with({ node: this.#identity.nodeId });
     this.#logger.info("Envoy's stream opened", { envoyVersion: this.#identity.envoyVersion });

@@ -287,8 +287,8 @@ Deno.test("DeltaStream tells of what a client holds when it connects, unless it 
 Deno.test("DeltaStream tells the observer what happens", async () => {
   const events: unknown[] = [];
   const record = (name: string) => (event: object): void => {
-    const { streamId, nodeId, envoyVersion, ...rest } = event as Record<string, unknown>;
-    assertEquals([streamId, nodeId, envoyVersion], [7, "node-a", "1.40"]);
+    const { streamId, nodeId, envoyVersion, takesSourceFilter, ...rest } = event as Record<string, unknown>;
+    assertEquals([streamId, nodeId, envoyVersion, takesSourceFilter], [7, "node-a", "1.40", false]);
     events.push([name, rest]);
   };
   const setup = new Setup({

@@ -20,7 +20,7 @@ import type { XdsType } from "./type_urls.ts";
 
 /** Whether the Envoy of this stream has taken the present routes, Listener, Cluster and endpoints, or asks for them itself. O(1). */
 export function hasTaken(
-  subscriptions: Readonly<Record<XdsType, Subscription>>,
+  subscriptions: Readonly<Record<Exclude<XdsType, "TypedExtensionConfig">, Subscription>>,
   source: ResourceSource,
   cluster: string,
 ): boolean {

@@ -10,12 +10,18 @@
  */
 
 /** A resource type by its message name in Envoy's API. */
-export type XdsType = "Cluster" | "ClusterLoadAssignment" | "Listener" | "RouteConfiguration";
+export type XdsType =
+  | "Cluster"
+  | "ClusterLoadAssignment"
+  | "TypedExtensionConfig"
+  | "Listener"
+  | "RouteConfiguration";
 
 /** `type_url` in requests, in responses and in the `Any` of every resource. */
 export const TYPE_URLS: Readonly<Record<XdsType, string>> = {
   Cluster: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
   ClusterLoadAssignment: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+  TypedExtensionConfig: "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
   Listener: "type.googleapis.com/envoy.config.listener.v3.Listener",
   RouteConfiguration: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
 };
@@ -29,6 +35,7 @@ export const SEND_ORDER: readonly XdsType[] = [
   "RouteConfiguration",
   "Cluster",
   "ClusterLoadAssignment",
+  "TypedExtensionConfig",
   "Listener",
 ];
 
@@ -47,6 +54,7 @@ export function hasWildcard(type: XdsType): boolean {
       return true;
     case "ClusterLoadAssignment":
     case "RouteConfiguration":
+    case "TypedExtensionConfig":
       return false;
     default: {
       const unknown: never = type;

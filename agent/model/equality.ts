@@ -43,5 +43,6 @@ function equalVIPs(a: VIP, b: VIP): boolean {
 
 function equalEndpoint(a: Endpoint, b: Endpoint): boolean {
   return a.address === b.address && a.port === b.port && a.zone === b.zone && a.isLocal === b.isLocal &&
+    a.nodeUnknown === b.nodeUnknown &&
     a.tier === b.tier;
 }

@@ -19,14 +19,26 @@ export type {
   SettingValues,
 } from "./annotations/mod.ts";
 export { BY_APP_PROTOCOL, BY_NAME_PREFIX, isHttp } from "./app_protocol.ts";
-export { ENVOY_SOCKET_PRIORITY } from "./envoy_sockets.ts";
+export {
+  BALANCED_SOCKET_PRIORITY,
+  ENVOY_SOCKET_PRIORITY,
+  MASQUERADED_SOCKET_PRIORITY,
+} from "./envoy_sockets.ts";
 export { equalEndpoints } from "./equality.ts";
 export type { ExaminedEndpoint, ExaminedPort, ExaminedService } from "./examine.ts";
 export { parseIPAddress, parseIPRange, rangeContains, rangesByFamily } from "./ip_address.ts";
 export type { IPAddress } from "./ip_address.ts";
 export { equalOwnListeners, HTTP_IDLE_TIMEOUT_MS, ownListenerOf } from "./own_listener.ts";
 export type { OwnListener } from "./own_listener.ts";
-export { destinationKindsOf, endpointsFor, insideEndpointsFor, pathOf, trafficPolicyOf } from "./path.ts";
+export { DEFAULT_MARK_MASK, isMarkMask, type Marks, marksOf, renderMark } from "./marks.ts";
+export {
+  destinationKindsOf,
+  endpointsFor,
+  insideEndpointsFor,
+  isMasqueraded,
+  pathOf,
+  trafficPolicyOf,
+} from "./path.ts";
 export { endpointTiers } from "./nearness.ts";
 export { type ModelOptions, ServiceModel } from "./reduce.ts";
 export {

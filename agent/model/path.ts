@@ -46,6 +46,14 @@ export function trafficPolicyOf(servicePort: ServicePort, kind: DestinationKind)
   return kind === "ClusterIP" ? servicePort.internalTrafficPolicy : servicePort.externalTrafficPolicy;
 }
 
+/** Whether endpoints are asked from this node's address there, whoever the client is (envoy_sockets.ts says why). */
+export function isMasqueraded(
+  { externalTrafficPolicy }: Pick<ServicePort, "externalTrafficPolicy">,
+  kind: DestinationKind,
+): boolean {
+  return kind !== "ClusterIP" && externalTrafficPolicy === "Cluster";
+}
+
 /** What kinds of destinations a port has in a family, in the order of `VIPKind`, NodePorts last. */
 export function destinationKindsOf(servicePort: ServicePort, family: IPFamily): readonly DestinationKind[] {
   const { vips, nodePort, families } = servicePort;

@@ -85,6 +85,8 @@ export interface Endpoint {
   readonly zone: string;
   /** It runs on this node. */
   readonly isLocal: boolean;
+  /** Nobody says on which node it runs: it may be this one. */
+  readonly nodeUnknown?: true;
   /** How far it comes behind the nearest ones (`nearness.ts`), 1 or 2; absent: it is among those used first. */
   readonly tier?: number;
 }

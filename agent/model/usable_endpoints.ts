@@ -81,9 +81,15 @@ function distinct(candidates: readonly PortedEndpoint[]): readonly PortedEndpoin
 }
 
 function translate({ endpoint, port }: PortedEndpoint, tier: number): Endpoint {
-  const { address, place: { zone } } = endpoint;
-  const common = { address, port, zone, isLocal: isLocal(endpoint) };
-  return tier === 0 ? common : { ...common, tier };
+  const { address, place: { zone, node } } = endpoint;
+  return {
+    address,
+    port,
+    zone,
+    isLocal: isLocal(endpoint),
+    ...(node === "unknown" ? { nodeUnknown: true } : {}),
+    ...(tier === 0 ? {} : { tier }),
+  };
 }
 
 /** Sorting is stable: within a zone the order by address and port stays. */

@@ -49,6 +49,8 @@ export interface Explanation {
   readonly problems: readonly Problem[];
   /** Why it is not known which endpoints Envoy leaves out; null when it is, and where there is no Envoy to ask. */
   readonly leftOutUnknown: string | null;
+  /** Why endpoints see the node's address and not their clients', where Envoy carries a port; null: they see their clients'. */
+  readonly clientAddressLacking: string | null;
 }
 
 /** What it says of its traffic as a whole, defaults included. */
@@ -142,6 +144,8 @@ export interface ExplanationSources {
   readonly found?: Found | undefined;
   /** What is wrong with a Service on this node alone. @default nothing */
   readonly problemOnNode?: (service: string) => Problem | undefined;
+  /** What this node lacks to let endpoints see their clients' addresses through Envoy. @default nothing */
+  readonly clientAddressLacking?: string | undefined;
 }
 
 /** A Service that is not served, in one sentence. */
@@ -173,6 +177,9 @@ function explainExamined(
       message,
     })),
     leftOutUnknown: typeof sources.leftOut === "string" ? sources.leftOut : null,
+    clientAddressLacking: ports.some(({ servicePort }) => servicePort.carrier === "envoy")
+      ? sources.clientAddressLacking ?? null
+      : null,
   };
 }
 

@@ -29,13 +29,15 @@ export interface LiveSources {
   readonly source: Pick<ObjectSource, "findService">;
   /** What is wrong with a Service on this node alone. */
   readonly problemOnNode: (service: string) => Problem | undefined;
+  /** Why endpoints do not see their clients' addresses through Envoy, although they should. */
+  readonly clientAddressLacking: () => string | undefined;
 }
 
 const LOOK_UP_TIMEOUT_MS = 5_000;
 
 /** Explains a Service now. */
 export async function explainLive(service: string, sources: LiveSources): Promise<Answer> {
-  const { nodeName, selection, model, store, ads, source, problemOnNode } = sources;
+  const { nodeName, selection, model, store, ads, source, problemOnNode, clientAddressLacking } = sources;
   if (!store.ready) return { notYet: "the agent has just begun and still reads the Services; ask again" };
   const [leftOut, found] = model.examine(service) === undefined
     ? [undefined, await lookUp(service, source)]
@@ -49,6 +51,7 @@ export async function explainLive(service: string, sources: LiveSources): Promis
     leftOut,
     found,
     problemOnNode,
+    clientAddressLacking: clientAddressLacking(),
   });
 }
 

@@ -19,6 +19,7 @@ const ECHO: Explanation = {
   ports: [],
   problems: [],
   leftOutUnknown: null,
+  clientAddressLacking: null,
 };
 const signal = AbortSignal.timeout(60_000);
 

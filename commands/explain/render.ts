@@ -44,7 +44,7 @@ const TAKEN: Readonly<Record<Path, string>> = {
 
 /** The whole text. */
 export function renderExplanation(explanation: Explanation, options: RenderOptions): string {
-  const { service, viewpoint, ports, problems, leftOutUnknown } = explanation;
+  const { service, viewpoint, ports, problems, leftOutUnknown, clientAddressLacking } = explanation;
   const where = viewpoint.kind === "agent"
     ? `as the agent on ${viewpoint.nodeName} serves it`
     : "as an agent would serve it, by the manifests alone";
@@ -54,6 +54,12 @@ export function renderExplanation(explanation: Explanation, options: RenderOptio
   lines.push("", ...renderProblems(problems));
   if (leftOutUnknown !== null) {
     lines.push("", `Not known: which endpoints Envoy leaves out, because they fail (${leftOutUnknown})`);
+  }
+  if (clientAddressLacking !== null) {
+    lines.push(
+      "",
+      `Endpoints see this node's address, not their clients', through Envoy: ${clientAddressLacking}`,
+    );
   }
   return `${lines.join("\n")}\n`;
 }

@@ -119,19 +119,28 @@ export class NodeFixture implements AsyncDisposable {
   }
 
   /** Starts an Envoy beside the agent, with the bootstrap as the program writes it, and flags of Envoy's own. */
-  async startEnvoy(...flags: readonly string[]): Promise<LabProcess> {
+  startEnvoy(...flags: readonly string[]): Promise<LabProcess> {
+    return this.startOtherEnvoy({ flags });
+  }
+
+  /** The same, with words in front, e.g. to give up a capability, or with a bootstrap that is changed by hand. */
+  async startOtherEnvoy(
+    { words = [], flags = [], change = () => {} }: {
+      readonly words?: readonly string[];
+      readonly flags?: readonly string[];
+      // deno-lint-ignore no-explicit-any
+      readonly change?: (bootstrap: any) => void;
+    },
+  ): Promise<LabProcess> {
     const config = "/run/lightpath/envoy.json";
-    await this.lab.node.run(["mkdir", "-p", "-m", "700", "/run/lightpath"]);
-    await this.lab.node.run([
-      ...LIGHTPATH,
-      "bootstrap",
-      "--node-name=node-1",
-      "--format=json",
-      `--output=${config}`,
-    ]);
-    return this.lab.node.spawn(
-      [ENVOY, "-c", config, "-l", "warning", "--concurrency", "2", "--disable-hot-restart", ...flags],
+    const bootstrap = JSON.parse(
+      await this.lab.node.run([...LIGHTPATH, "bootstrap", "--node-name=node-1", "--format=json"]),
     );
+    change(bootstrap);
+    const script = `mkdir -p -m 700 /run/lightpath && cat > ${config}`;
+    await this.lab.node.run(["sh", "-c", script], { stdin: JSON.stringify(bootstrap) });
+    const ownFlags = ["-c", config, "-l", "warning", "--concurrency", "2", "--disable-hot-restart"];
+    return this.lab.node.spawn([...words, ENVOY, ...ownFlags, ...flags]);
   }
 
   /** Kills the node's Envoy, whoever started it. */

@@ -203,7 +203,7 @@ function chainsNamedBy(rule: string): string[] {
 function parseHook(rest: string, line: string): FakeChain["hook"] {
   if (rest === "") return undefined;
   const [, type = "", hook = "", priority = ""] =
-    /^\{ type (nat|filter) hook (prerouting|input|forward|output|postrouting) priority (-?\d+); policy accept; \}$/
+    /^\{ type (nat|filter|route) hook (prerouting|input|forward|output|postrouting) priority (-?\d+); policy accept; \}$/
       .exec(rest) ??
       refuse("other", line);
   return { type, hook, priority: Number(priority) };

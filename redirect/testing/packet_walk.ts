@@ -26,6 +26,8 @@ export interface Packet {
   readonly state?: "new" | "established" | "invalid" | "untracked";
   /** SO_PRIORITY of the sender's socket, on the node. @default 0 */
   readonly socketPriority?: number;
+  /** Its SO_MARK. @default 0 */
+  readonly mark?: number;
   /** Whether Envoy listens. @default true */
   readonly envoyListens?: boolean;
   /** The numbers that are drawn, one after the other; the last is drawn again and again. @default 0 */
@@ -186,6 +188,15 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
   [/^tcp sport \{ \d+, \d+ \}/, () => MISMATCH],
   [/^ct state (\S+)/, ({ packet }, states = "") => holds(states.split(",").includes(packet.state ?? "new"))],
   [/^ct direction original/, (walk) => holds(tracked(walk))],
+  // It is always the first packet of a connection.
+  [/^ct direction reply/, () => MISMATCH],
+  [
+    /^meta mark & (0x\w+) ([!=]=) (0x\w+)/,
+    ({ packet }, mask = "", operator = "", value = "") =>
+      holds((((packet.mark ?? 0) & Number(mask)) >>> 0 === Number(value)) === (operator === "==")),
+  ],
+  // Of the mark of a connection only its answers read.
+  [/^ct mark set ct mark & 0x\w+ \| 0x\w+/, () => MATCH],
   [new RegExp(`^delete @(\\S+) \\{ ${HASH} : meta priority \\}`), (walk, map = "", key = "") => {
     walk.table.containers.get(map)?.elements.delete(keyOf(walk, key) ?? "");
     return MATCH;
@@ -246,6 +257,11 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
     const number = numberOf(priority);
     return holds(number >= numberOf(first) && number <= numberOf(last));
   }],
+  [
+    /^meta priority \{ (\w+:\w+(?:, \w+:\w+)*) \}/,
+    ({ priority }, values = "") =>
+      holds(values.split(", ").some((value) => numberOf(priority) === numberOf(value))),
+  ],
   [/^meta priority (\w+:\w+)/, ({ priority }, value = "") => holds(numberOf(priority) === numberOf(value))],
   [/^socket transparent \{ 0, 1 \}/, ({ packet }) => holds(packet.envoyListens ?? true)],
   [/^return/, () => ({ kind: "return" })],
@@ -341,7 +357,7 @@ export function walkPacket(table: FakeTable | undefined, packet: Packet): Outcom
     : packet.from === "pod"
     ? runHook(walk, "forward")
     : undefined;
-  if (!toEnvoy && walk.translation !== undefined) runHook(walk, "postrouting");
+  if (!toEnvoy && (walk.translation !== undefined || packet.from === "host")) runHook(walk, "postrouting");
   const outcome = refused ?? walk.translation ?? "accept";
   const left = walk.priority === came || walk.priority === "0:0" ? "" : ` priority ${walk.priority}`;
   return `${outcome}${walk.masqueraded ? " masquerade" : ""}${left}`;

@@ -31,14 +31,17 @@ export type To =
   /** A ClusterIP that nobody has. */
   | { readonly kind: "UnallocatedClusterIP" };
 
+/** Whose address a server may see. */
+export type AddressOf = "client" | NodeName;
+
 /** What has to come of a case. */
 export type Expectation =
   | {
     readonly kind: "answered";
     /** All of these answer, and nobody else. */
     readonly by: readonly Backend[];
-    /** Whose address they see: the client's own, or that of a node, which masqueraded. */
-    readonly source: "client" | NodeName;
+    /** Whose address they see: the client's own, or that of a node, which masqueraded; one of several. */
+    readonly source: AddressOf | readonly AddressOf[];
     /**
      * Over several: `any` is no more than each once; `even` each about as often; `affine` one of them, always the same;
      * `forgetful` the same as asked with pauses longer than the affinity's timeout: not always the same.

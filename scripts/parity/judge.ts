@@ -110,7 +110,7 @@ function answerFault(
 ): string | undefined {
   const { by, source, spread } = expect;
   const counts = new Map<Backend, number>(by.map((backend) => [backend, 0]));
-  const sources = sourcesOf(source === "client" ? from : source, family);
+  const sources = [source].flat().flatMap((whose) => sourcesOf(whose === "client" ? from : whose, family));
   for (const attempt of attempts) {
     const said = attempt.outcome === "answered" ? whoami(attempt) : undefined;
     const known = by.find((backend) => backend === said?.name);

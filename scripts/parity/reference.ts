@@ -81,10 +81,9 @@ const SPREADS = {
 function words(expect: Expectation): string {
   switch (expect.kind) {
     case "answered": {
-      const source = expect.source === "client"
-        ? "who see the client's address"
-        : `who see an address of ${expect.source}`;
-      return `answered by ${expect.by.join(", ")}${SPREADS[expect.spread]}, ${source}`;
+      const sources = [expect.source].flat()
+        .map((whose) => whose === "client" ? "the client's address" : `an address of ${whose}`);
+      return `answered by ${expect.by.join(", ")}${SPREADS[expect.spread]}, who see ${sources.join(" or ")}`;
     }
     case "refused":
       return "refused at once";

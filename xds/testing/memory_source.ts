@@ -23,6 +23,7 @@ export class MemorySource implements ResourceSource {
   readonly #resources: Record<XdsType, Map<string, EncodedResource>> = {
     Cluster: new Map(),
     ClusterLoadAssignment: new Map(),
+    TypedExtensionConfig: new Map(),
     Listener: new Map(),
     RouteConfiguration: new Map(),
   };

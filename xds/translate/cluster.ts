@@ -10,27 +10,39 @@
  * @module
  */
 import {
+  BALANCED_SOCKET_PRIORITY,
   DEFAULT_SETTINGS,
   type IPFamily,
   isHttp,
+  MASQUERADED_SOCKET_PRIORITY,
   type ServicePort,
   servicePortLabel,
   type TrafficPolicy,
 } from "../../agent/model/mod.ts";
 import {
   ApiVersion,
+  BindConfig,
   Cluster,
   Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  ClusterLoadAssignment,
   HttpProtocolOptions,
   packAny,
+  SocketAddress,
+  SocketOption,
 } from "../../protos/mod.ts";
-import { loadAssignmentName } from "../names.ts";
+import { loadAssignmentName, parseClusterName } from "../names.ts";
 import { hashPolicy, lbPolicy } from "./balancing.ts";
 import { circuitBreakers } from "./limits.ts";
 import { clusterMetadata, NOBODYS_METADATA } from "./metadata.ts";
 import { COMMON_LB_CONFIG, outlierDetection } from "./outliers.ts";
 import { durationOf } from "./duration.ts";
 import { retryPolicy } from "./retries.ts";
+
+/** SO_PRIORITY (SOL_SOCKET 1, option 12): by it the kernel knows what becomes of a connection to an endpoint. */
+function socketPriority(priority: number): SocketOption {
+  return SocketOption.fromPartial({ level: 1, name: 12, intValue: priority });
+}
 
 /** Finds an endpoint that vanished without a word within 60 + 5 x 15 s; seconds. */
 const TCP_KEEPALIVE = { keepaliveProbes: 5, keepaliveTime: 60, keepaliveInterval: 15 };
@@ -42,34 +54,75 @@ export interface OwnedDestination {
   readonly family: IPFamily;
   /** Whose endpoints answer there. @default "Cluster" */
   readonly policy?: TrafficPolicy;
+  /** The kernel chooses the endpoint, among those of the destination of this name. @default false: Envoy does */
+  readonly balancedByKernel?: boolean;
+  /** Endpoints are asked from this node's address, whoever the client is. @default false */
+  readonly masqueraded?: boolean;
 }
 
 /** The Cluster of a destination; its endpoints come as the ClusterLoadAssignment of the same port, family and policy. */
 export function translateCluster(
   servicePort: ServicePort,
-  { name, family, policy }: OwnedDestination,
+  destination: OwnedDestination,
 ): Cluster {
+  const { name, family, policy, balancedByKernel = false } = destination;
   const { values } = servicePort.settings;
   return Cluster.fromPartial({
     name,
     // The name in statistics, where people look for their Service; the destinations of one port add up.
     altStatName: servicePortLabel(servicePort.name),
-    type: Cluster_DiscoveryType.EDS,
-    edsClusterConfig: {
-      edsConfig: { ads: {}, resourceApiVersion: ApiVersion.V3 },
-      serviceName: loadAssignmentName(servicePort, family, policy),
-    },
+    ...(balancedByKernel ? throughKernel(name) : {
+      type: Cluster_DiscoveryType.EDS,
+      edsClusterConfig: {
+        edsConfig: { ads: {}, resourceApiVersion: ApiVersion.V3 },
+        serviceName: loadAssignmentName(servicePort, family, policy),
+      },
+    }),
     connectTimeout: durationOf(values["upstream-connect-timeout"]),
-    lbPolicy: lbPolicy(servicePort),
+    lbPolicy: balancedByKernel ? Cluster_LbPolicy.ROUND_ROBIN : lbPolicy(servicePort),
     circuitBreakers: circuitBreakers(servicePort),
-    outlierDetection: outlierDetection(servicePort),
+    // The one endpoint it would leave out is all of them.
+    outlierDetection: balancedByKernel ? undefined : outlierDetection(servicePort),
     commonLbConfig: COMMON_LB_CONFIG,
     upstreamConnectionOptions: { tcpKeepalive: TCP_KEEPALIVE },
+    ...upstreamBindConfig(destination),
     typedExtensionProtocolOptions: {
       [HttpProtocolOptions.$type]: packAny(HttpProtocolOptions, httpProtocolOptions(servicePort)),
     },
     metadata: clusterMetadata(servicePort),
   });
+}
+
+/**
+ * The destination itself, as an endpoint: the kernel has its endpoints too, and sends Envoy's connection on to one of them. It
+ * does so by the client's address, which Envoy has given the connection.
+ */
+function throughKernel(name: string): Partial<Cluster> {
+  const { address = "", port = 0 } = parseClusterName(name) ?? {};
+  const socketAddress = SocketAddress.fromPartial({ address, portValue: port });
+  return {
+    type: Cluster_DiscoveryType.STATIC,
+    // A client that connects anew asks the kernel anew: its endpoint may have gone, or its time be over.
+    connectionPoolPerDownstreamConnection: true,
+    loadAssignment: ClusterLoadAssignment.fromPartial({
+      clusterName: name,
+      endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress } } }] }],
+    }),
+  };
+}
+
+/** What the kernel is to know of the Cluster's connections: in place of the bootstrap's priority, which all others have. */
+function upstreamBindConfig(
+  { masqueraded = false, balancedByKernel = false }: OwnedDestination,
+): Partial<Cluster> {
+  // Balanced by the kernel, it is masqueraded there: conntrack knows where it was going.
+  const priority = balancedByKernel
+    ? BALANCED_SOCKET_PRIORITY
+    : masqueraded
+    ? MASQUERADED_SOCKET_PRIORITY
+    : undefined;
+  if (priority === undefined) return {};
+  return { upstreamBindConfig: BindConfig.fromPartial({ socketOptions: [socketPriority(priority)] }) };
 }
 
 /**

@@ -1,0 +1,49 @@
+/**
+ * The chains that bring answers to Envoy where it asks an endpoint in its client's name.
+ *
+ * In: the marks. Out: a chain each for packets that come in and that are made here.
+ *
+ * Envoy marks such packets (SO_MARK), and `mark-output` notes it of their connections. The answer is addressed to the client: the
+ * routes would lead it to him. So it gets a mark, by which a policy route takes it in (`policy_routes.ts`). Not before conntrack
+ * knows whose it is, and not before those have had the packet that check where it came from by its mark (Calico does at -300).
+ *
+ * Of a chain of type route the kernel looks up the route again where the mark has changed. Answers that are made here have a mark of
+ * their own; `policy_routes.ts` says why.
+ *
+ * Other bits of marks stay as they are.
+ * @module
+ */
+
+import { type Marks, renderMark } from "../agent/model/mod.ts";
+import { baseChain, type LayoutChain, type LayoutRule, MANGLE } from "./chains.ts";
+
+/** The chains. */
+export function answerChains(marks: Marks): LayoutChain[] {
+  return [
+    baseChain("mark-prerouting", { type: "filter", hook: "prerouting", priority: MANGLE }, [
+      answerRule(marks, marks.answer),
+    ]),
+    baseChain("mark-output", { type: "route", hook: "output", priority: MANGLE }, [
+      {
+        text: `${has("meta", marks)} ${set("ct", marks, marks.envoy)}`,
+        purpose: "in a client's name",
+      },
+      answerRule(marks, marks.answerHere),
+    ]),
+  ];
+}
+
+function answerRule(marks: Marks, mark: number): LayoutRule {
+  return {
+    text: `ct direction reply ${has("ct", marks)} ${set("meta", marks, mark)}`,
+    purpose: "the answer to that",
+  };
+}
+
+function has(of: "meta" | "ct", { mask, envoy }: Marks): string {
+  return `${of} mark & ${renderMark(mask)} == ${renderMark(envoy)}`;
+}
+
+function set(of: "meta" | "ct", { mask }: Marks, mark: number): string {
+  return `${of} mark set ${of} mark & ${renderMark((~mask) >>> 0)} | ${renderMark(mark)}`;
+}
