@@ -2,21 +2,25 @@
  * Decides by what changes of elements are written: by a writer of their own as long as it proves right, else by nft.
  *
  * In: PlanDeltas, none of them empty. Out: transactions, or a `RedirectError`.
- * Invariants: what is too large for the writer is nft's. What the writer refuses and nft takes is the writer's fault; after several
+ * Invariants: what is too large for the writer, or has elements that it does not take, is nft's. What the writer refuses and nft takes is the writer's fault; after several
  * faults it is not used any more, and that is logged once. Nothing is written twice whose fate is unknown.
  * @module
  */
 
 import type { Logger } from "../agent/log.ts";
+import type { ElementContainer } from "./containers.ts";
 import type { PlanDelta } from "./diff.ts";
 import { halveScript, renderDelta } from "./nft_script.ts";
 import type { Nft } from "./nft.ts";
+import type { PlanElement } from "./plan.ts";
 import { RedirectError } from "./redirect_error.ts";
 
 /** Writes changes of elements into the table; `netlink/netlink_elements.ts`. */
 export interface ElementWriter {
+  /** Whether it can write elements of this container. */
+  takes(container: ElementContainer): boolean;
   /**
-   * Makes a change, which is not empty, as one transaction. When it throws (other than with kind `unknown`), nothing was changed.
+   * Makes a change of such elements, which is not empty, as one transaction. When it throws (other than with kind `unknown`), nothing was changed.
    * @throws {RedirectError}
    */
   write(delta: PlanDelta): Promise<void>;
@@ -45,9 +49,9 @@ export class ElementRoute {
     this.#preferred = preferred;
   }
 
-  /** Whether many elements are written faster when they are not part of nft's script. */
-  get hasPreferred(): boolean {
-    return this.#preferred !== undefined;
+  /** Whether elements of a container are written faster when they are no part of a script for nft. */
+  prefers(container: ElementContainer): boolean {
+    return this.#preferred !== undefined && this.#preferred.writer.takes(container);
   }
 
   /** Makes a change as one transaction. @throws {RedirectError} */
@@ -72,9 +76,12 @@ export class ElementRoute {
     return transactions;
   }
 
-  /** Lets the writer make a change, if there is one. */
+  /** Lets the writer make a change, if there is one and it can. */
   async #try(delta: PlanDelta): Promise<{ readonly done: boolean; readonly refusal?: RedirectError }> {
-    if (this.#preferred === undefined) return { done: false };
+    const isPreferred = ({ container }: PlanElement): boolean => this.prefers(container);
+    if (this.#preferred === undefined || !delta.delete.every(isPreferred) || !delta.add.every(isPreferred)) {
+      return { done: false };
+    }
     try {
       await this.#preferred.writer.write(delta);
     } catch (error) {

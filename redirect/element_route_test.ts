@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { createLogger } from "../agent/log.ts";
+import type { ElementContainer } from "./containers.ts";
 import type { PlanDelta } from "./diff.ts";
 import { ElementRoute, type ElementWriter } from "./element_route.ts";
 import { createLayout } from "./layout.ts";
@@ -26,10 +27,16 @@ class Writer implements ElementWriter {
   readonly written: PlanDelta[] = [];
   /** The kinds of its next failures. */
   failures: RedirectErrorKind[] = [];
+  /** What it does not take. */
+  readonly refuses = new Set<ElementContainer>();
   readonly #nft: FakeNft;
 
   constructor(nft: FakeNft) {
     this.#nft = nft;
+  }
+
+  takes(container: ElementContainer): boolean {
+    return !this.refuses.has(container);
   }
 
   async write(delta: PlanDelta): Promise<void> {
@@ -55,7 +62,7 @@ Deno.test("without a better writer nft writes all", async () => {
   await nft.apply(renderReplacement(LAYOUT, []));
   const route = new ElementRoute(nft);
   await route.write(adding(1));
-  assertEquals([await route.writeSomehow(adding(2)), route.hasPreferred], [1, false]);
+  assertEquals([await route.writeSomehow(adding(2)), route.prefers("envoy-ready")], [1, false]);
   assertEquals((await readTable(nft))?.elements.length, 2);
 });
 
@@ -82,6 +89,16 @@ Deno.test("what is too large for the writer is nft's, in parts where need be", a
   assertEquals([writer.written, (await readTable(nft))?.elements.length, lines], [[], 10, []]);
 });
 
+Deno.test("a change of which the writer does not take all is nft's as a whole", async () => {
+  const { nft, writer, route } = await bench();
+  writer.refuses.add("node-addresses-4");
+  const address: PlanElement = { container: "node-addresses-4", key: "192.0.2.1", value: "" };
+  await route.write({ delete: [], add: [address, ...adding(1).add] });
+  await route.write({ delete: [address], add: adding(2).add });
+  assertEquals(await route.writeSomehow({ delete: [], add: [address] }), 1);
+  assertEquals([writer.written, (await readTable(nft))?.elements.length], [[], 3]);
+});
+
 Deno.test("a comparison asks nft about what the writer refuses for no other reason than its value", async () => {
   const { nft, writer, route } = await bench();
   writer.failures = ["other"];
@@ -99,7 +116,7 @@ Deno.test("a writer that refuses what nft takes, again and again, is given up, o
     writer.failures = ["other"];
     await route.writeSomehow(adding(time));
   }
-  assertEquals([route.hasPreferred, writer.written, lines.length], [false, [], 1]);
+  assertEquals([route.prefers("envoy-ready"), writer.written, lines.length], [false, [], 1]);
   assertEquals(/nft writes all changes.*other, says the writer/.test(lines[0] ?? ""), true, lines[0]);
 });
 
@@ -114,9 +131,9 @@ Deno.test("a writer that does not tell what became of changes is given up, unles
   for (let time = 0; time < 100; time++) await route.write(adding(time));
   await fail();
   await fail();
-  assertEquals([route.hasPreferred, lines], [true, []]);
+  assertEquals([route.prefers("envoy-ready"), lines], [true, []]);
   await fail();
-  assertEquals([route.hasPreferred, lines.length], [false, 1]);
+  assertEquals([route.prefers("envoy-ready"), lines.length], [false, 1]);
   await route.write(adding(200));
   assertEquals(writer.written.length, 100);
 });
@@ -130,7 +147,7 @@ Deno.test("what nft refuses as well is no fault of the writer's", async () => {
     const { refused } = await reconcile({ nft, layout: LAYOUT, elements: route, plan });
     assertEquals(refused.map(({ element }) => element), [bad]);
   }
-  assertEquals([route.hasPreferred, writer.written.length], [true, 5]);
+  assertEquals([route.prefers("envoy-ready"), writer.written.length], [true, 5]);
 });
 
 Deno.test("reconcile() makes a table that is missing by nft, and fills it by the writer", async () => {
@@ -139,13 +156,17 @@ Deno.test("reconcile() makes a table that is missing by nft, and fills it by the
   const lines: string[] = [];
   const logger = createLogger({ level: "warn", format: "text", write: (line) => lines.push(line) });
   const elements = new ElementRoute(nft, { writer, logger });
-  const plan = (): readonly PlanElement[] => adding(1, 2).add;
+  // What the writer does not take is in the table from the beginning.
+  const address: PlanElement = { container: "node-addresses-4", key: "192.0.2.1", value: "" };
+  writer.refuses.add(address.container);
+  const all = [address, ...adding(1, 2).add];
+  const plan = (): readonly PlanElement[] => all;
   const first = await reconcile({ nft, layout: LAYOUT, elements, plan });
-  assertEquals([first.transactions, first.add, first.delete], [2, adding(1, 2).add, []]);
-  assertEquals([nft.applied[0], writer.written], [renderReplacement(LAYOUT, []), [adding(1, 2)]]);
+  assertEquals([first.transactions, first.add, first.delete], [2, all, []]);
+  assertEquals([nft.applied[0], writer.written], [renderReplacement(LAYOUT, [address]), [adding(1, 2)]]);
   assertEquals((await reconcile({ nft, layout: LAYOUT, elements, plan })).transactions, 0);
   // A table of another layout is replaced as a whole, as without the writer.
   const layout = createLayout({ tcp: 1666, http: 1777 });
   assertEquals((await reconcile({ nft, layout, elements, plan })).transactions, 1);
-  assertEquals([nft.applied.at(-1), writer.written.length], [renderReplacement(layout, adding(1, 2).add), 1]);
+  assertEquals([nft.applied.at(-1), writer.written.length], [renderReplacement(layout, all), 1]);
 });

@@ -5,10 +5,12 @@
 
 import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
+import { silentLogger } from "../agent/log.ts";
 import { Random } from "../agent/model/testing/random.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import { CONTAINERS, type ElementContainer } from "./containers.ts";
-import { compareElements, diffPlans, type PlanDelta } from "./diff.ts";
+import { compareElements, diffPlans, isEmptyDelta, type PlanDelta } from "./diff.ts";
+import { ElementRoute } from "./element_route.ts";
 import { createLayout, TABLE } from "./layout.ts";
 import type { NetlinkElements } from "./netlink/netlink_elements.ts";
 import { renderReplacement } from "./nft_script.ts";
@@ -26,10 +28,13 @@ const LAYOUT = renderReplacement(createLayout({ tcp: 1666, http: 1667 }), []);
 class Bench implements AsyncDisposable {
   readonly lab: NodeLab;
   readonly netlink: NetlinkElements;
+  /** The same, with nft for what is left to it. */
+  readonly route: ElementRoute;
 
   private constructor(lab: NodeLab, netlink: NetlinkElements) {
     this.lab = lab;
     this.netlink = netlink;
+    this.route = new ElementRoute(lab.nft, { writer: netlink, logger: silentLogger });
   }
 
   static async create(buffers?: NetlinkBuffers): Promise<Bench> {
@@ -93,7 +98,7 @@ testInLab("whatever changes, nft reads the plan; each container is written", asy
       const plan = [...planNode(randomNode(random)), ...[...ports.servicePorts()].flatMap(planServicePort)];
       const wanted = diffPlans([], plan).add;
       const delta = diffPlans(written, wanted);
-      if (delta.add.length + delta.delete.length > 0) await bench.netlink.write(delta);
+      if (!isEmptyDelta(delta)) await bench.route.write(delta);
       written = await bench.elements();
       assertEquals(written, wanted, `seed ${seed}, step ${step}`);
       for (const { container } of written) filled.add(container);
@@ -101,6 +106,9 @@ testInLab("whatever changes, nft reads the plan; each container is written", asy
   }
   const ofAPlan = CONTAINERS.filter(({ dynamicSize }) => dynamicSize === undefined).map(({ name }) => name);
   assertEquals(ofAPlan.filter((name) => !filled.has(name)), []);
+  // All of it without nft, unless a change has elements that are left to it.
+  const left = ofAPlan.filter((name) => !bench.netlink.takes(name));
+  if (left.length === 0) assertEquals(bench.lab.nft.applied, 1);
 });
 
 testInLab("a plan of any size is one transaction, and as quickly gone", async () => {

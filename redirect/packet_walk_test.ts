@@ -217,8 +217,8 @@ Deno.test("of what Envoy sends to a Service in a client's name the kernel choose
     walk({ ...upstream, destination: "192.168.0.2", port: 30080, mark: envoy }),
     "dnat 10.244.0.5:8080 masquerade",
   );
-  // Without a client's name it would come back to Envoy, and so on.
-  assertEquals(walk(upstream), "accept");
+  // Without a client's name it would come back to Envoy, and so on: nobody translates it, and so it is refused.
+  assertEquals(walk(upstream), "reset");
 });
 
 Deno.test("a LoadBalancer's address is for its source ranges alone", async () => {

@@ -5,13 +5,14 @@
  * In: an `Nft`, the layout, and the plan as a callback that is asked after the table was read (so that nothing that
  * changed meanwhile is missed). Out: what was different. Throws `RedirectError`.
  * Invariants: equal table, no write; equal layout, element differences only; otherwise the table is replaced as a whole
- * in one transaction, without a moment between. One element that the kernel refuses does not keep out the others.
+ * in one transaction, without a moment between (but a table that is missing is made by one and filled by the next,
+ * where that is faster). One element that the kernel refuses does not keep out the others.
  * Cost: that of the table's size; never on the way of a single change.
  * @module
  */
 
 import type { Reconciliation, RefusedElement } from "./backend.ts";
-import { diffPlans, elementId, isEmptyDelta, type PlanDelta } from "./diff.ts";
+import { compareElements, diffPlans, elementId, isEmptyDelta, type PlanDelta } from "./diff.ts";
 import { applyInParts, ElementRoute } from "./element_route.ts";
 import { type Layout, layoutFingerprint, TABLE } from "./layout.ts";
 import { renderCleanup, renderDelta, renderReplacement } from "./nft_script.ts";
@@ -115,28 +116,35 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   const differences = kernel === undefined
     ? ["missing: the table"]
     : layoutDifferences(layoutFingerprint(layout), kernel.layout);
-  const writeDelta = (delta: PlanDelta): Promise<TolerantResult> => {
+  const change = (delta: PlanDelta): Promise<TolerantResult> => {
     const render = (add: readonly PlanElement[]): string => renderDelta({ delete: delta.delete, add });
     const write = (add: readonly PlanElement[]): Promise<number> =>
       elements.writeSomehow({ delete: delta.delete, add });
     return writeTolerant(nft, delta.add, { render, write });
   };
-  if (kernel === undefined && elements.hasPreferred) {
-    // A table without elements does nothing to anybody, like none.
-    await nft.apply(renderReplacement(layout, []));
-    const done = await writeDelta(diffPlans([], plan()));
-    return { ...done, transactions: done.transactions + 1, delete: [], layoutDifferences: differences };
-  }
   if (kernel === undefined || differences.length > 0) {
     const wanted = diffPlans([], plan()).add;
+    // A table without all its elements is better than none, but not than another one, which has its own.
+    const isLater = ({ container }: PlanElement): boolean =>
+      kernel === undefined && elements.prefers(container);
+    const later = wanted.filter(isLater);
     const render = (add: readonly PlanElement[]): string => renderReplacement(layout, add);
     const write = (add: readonly PlanElement[]): Promise<number> => applyInParts(nft, render(add));
-    const done = await writeTolerant(nft, wanted, { render, write });
+    const made = await writeTolerant(nft, wanted.filter((element) => !isLater(element)), { render, write });
+    const done = later.length === 0 ? made : together(made, await change({ delete: [], add: later }));
     return { ...done, delete: [], layoutDifferences: differences };
   }
   const delta = diffPlans(kernel.elements, plan());
   if (isEmptyDelta(delta)) return { ...delta, refused: [], transactions: 0, layoutDifferences: [] };
-  return { ...await writeDelta(delta), delete: delta.delete, layoutDifferences: [] };
+  return { ...await change(delta), delete: delta.delete, layoutDifferences: [] };
+}
+
+function together(first: TolerantResult, second: TolerantResult): TolerantResult {
+  return {
+    add: [...first.add, ...second.add].sort(compareElements),
+    refused: [...first.refused, ...second.refused],
+    transactions: first.transactions + second.transactions,
+  };
 }
 
 /**

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { CONTAINERS, type LayoutContainer } from "../containers.ts";
+import { CONTAINERS, type ElementContainer, type LayoutContainer } from "../containers.ts";
 import type { PlanElement } from "../plan.ts";
 import type { Bytes } from "./bytes.ts";
 import { beginAttribute, beginNested, endAttribute } from "./message.ts";
@@ -27,7 +27,22 @@ const CONTAINER_BY_NAME: ReadonlyMap<string, LayoutContainer> = new Map(
 );
 
 /**
- * Writes an element; without its value where it is to be deleted.
+ * Whether elements of a container can be encoded. Ranges that are a whole key cannot: the kernel keeps each of those as two
+ * elements, of which neighbours may share one (nft's src/segtree.c), and they change too rarely to do that here as well.
+ */
+export function isEncodable(container: ElementContainer): boolean {
+  const { interval, keyTypes } = containerOf(container);
+  return !interval || keyTypes.length > 1;
+}
+
+function containerOf(name: ElementContainer): LayoutContainer {
+  const container = CONTAINER_BY_NAME.get(name);
+  if (container === undefined) throw new TypeError(`The table has no ${name}`);
+  return container;
+}
+
+/**
+ * Writes an element of a container whose elements can be encoded; without its value where it is to be deleted.
  * @throws {RangeError} when key or value are not of the container's types
  */
 export function writeElement(
@@ -35,9 +50,7 @@ export function writeElement(
   element: PlanElement,
   { withValue }: { withValue: boolean },
 ): void {
-  const container = CONTAINER_BY_NAME.get(element.container);
-  if (container === undefined) throw new TypeError(`The table has no ${element.container}`);
-  const { keyTypes, valueTypes, interval } = container;
+  const { keyTypes, valueTypes, interval } = containerOf(element.container);
   const start = beginNested(bytes, NFTA_LIST_ELEM);
   if (interval) writeRange(bytes, keyTypes, element.key);
   else writeData(bytes, NFTA_SET_ELEM_KEY, keyTypes, element.key);

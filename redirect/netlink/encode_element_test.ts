@@ -5,7 +5,7 @@ import { Random } from "../../agent/model/testing/random.ts";
 import { CONTAINERS } from "../containers.ts";
 import type { PlanElement } from "../plan.ts";
 import { Bytes } from "./bytes.ts";
-import { writeElement } from "./encode_element.ts";
+import { isEncodable, writeElement } from "./encode_element.ts";
 
 /** In hexadecimal digits. */
 function encoded(container: string, key: string, value = ""): string {
@@ -14,7 +14,10 @@ function encoded(container: string, key: string, value = ""): string {
   return bytes.written().toHex();
 }
 
-/** Container, key, value, and what nft 1.0.6 puts into its list of elements when it is told to add that (seen with strace). */
+/**
+ * Container, key, value, and what nft 1.0.6 puts into its list of elements when it is told to add that, as seen by
+ * `strace -e trace=sendmsg -e write=all nft 'add element …'`.
+ */
 const GOLDEN = (await Deno.readTextFile(
   new URL("../../testdata/redirect/elements_nft_1_0_6.tsv", import.meta.url),
 )).trimEnd().split("\n").map((line) => line.split("\t"));
@@ -24,7 +27,9 @@ Deno.test("writeElement() writes what nft sends, for every set and map that a pl
     assertEquals(encoded(container, key, value), bytes, `${container} ${key} : ${value}`);
   }
   const shown = new Set(GOLDEN.map(([container]) => container));
-  const ofAPlan = CONTAINERS.filter(({ dynamicSize }) => dynamicSize === undefined);
+  const ofAPlan = CONTAINERS.filter(({ name, dynamicSize }) =>
+    dynamicSize === undefined && isEncodable(name)
+  );
   assertEquals(ofAPlan.map(({ name }) => name).filter((name) => !shown.has(name)), []);
 });
 

@@ -10,11 +10,13 @@
  */
 
 import type { Logger } from "../../agent/log.ts";
+import type { ElementContainer } from "../containers.ts";
 import type { PlanDelta } from "../diff.ts";
 import type { ElementWriter } from "../element_route.ts";
 import { RedirectError } from "../redirect_error.ts";
 import { type Outcome, outcomeOf, parseAnswers } from "./answers.ts";
 import { type Batch, encodeBatch, encodeProbe, UnencodableElement } from "./encode_batch.ts";
+import { isEncodable } from "./encode_element.ts";
 import { Libc, LibcUnavailable } from "./libc.ts";
 import { NetlinkError, NetlinkSocket } from "./netlink_socket.ts";
 import { refusalError } from "./refusal.ts";
@@ -44,6 +46,10 @@ export class NetlinkElements implements ElementWriter, Disposable {
       throw new NetlinkError("the kernel answers no questions about nftables", refusal.errno);
     }
     return new NetlinkElements(socket, opened.move());
+  }
+
+  takes(container: ElementContainer): boolean {
+    return isEncodable(container);
   }
 
   async write(delta: PlanDelta): Promise<void> {

@@ -12,6 +12,7 @@ import { connect, type LabProcess, Namespace, namespacesUnavailable } from "../.
 import { ensureTool } from "../../scripts/tools/mod.ts";
 import type { RedirectBackend } from "../backend.ts";
 import type { LayoutOptions } from "../chains.ts";
+import type { ElementContainer } from "../containers.ts";
 import type { PlanDelta } from "../diff.ts";
 import type { ElementWriter } from "../element_route.ts";
 import type { NetlinkElements } from "../netlink/netlink_elements.ts";
@@ -276,6 +277,10 @@ class CountingElements implements ElementWriter {
 
   constructor(writer: ElementWriter) {
     this.#writer = writer;
+  }
+
+  takes(container: ElementContainer): boolean {
+    return this.#writer.takes(container);
   }
 
   async write(delta: PlanDelta): Promise<void> {
