@@ -11,7 +11,7 @@ import type { UdpFlow } from "./udp_flow.ts";
 /** What is done with UDP flows. Each method throws `ConntrackError` and nothing else. */
 export interface Conntrack {
   /**
-   * Hands over each UDP flow of a family, one by one as they are read.
+   * Hands over each UDP flow of a family, one by one as they are read; one that is not translated both ways round.
    * Cost: that of the table's size (60,000 flows: 0.3 s of one processor, most of it the kernel's and the tool's).
    */
   readUdpFlows(options: ReadFlowsOptions): Promise<void>;

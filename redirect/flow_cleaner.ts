@@ -197,8 +197,8 @@ export class FlowCleaner {
 }
 
 /** What is deleted together. */
-function groupText({ destination, answeredBy }: UdpFlow): string {
-  return `${socketText(destination)} ${socketText(answeredBy)}`;
+function groupText({ destination, answeredBy, isReversed }: UdpFlow): string {
+  return `${socketText(destination)} ${socketText(answeredBy)}${isReversed ? " reversed" : ""}`;
 }
 
 function servesUdp(view: Pick<ModelView, "servicePorts">): boolean {

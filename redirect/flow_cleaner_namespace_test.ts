@@ -211,6 +211,26 @@ testInLab(
   },
 );
 
+testInLab("a flow that an answer on its way has made anew, the wrong way round, is no way out", async () => {
+  await using lab = await createLab();
+  const elsewhere = "10.96.0.40";
+  await lab.outside.ip([`addr add ${elsewhere}/32 dev lo`]);
+  await using node = await CleanedNode.start(lab);
+  // The port from which the client will ask.
+  const script = `import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("${elsewhere}", 80))
+s.sendto(b"an answer", ("10.244.1.5", 5555))`;
+  await lab.outside.run(["python3", "-c", script]);
+  await lab.barePod.sysctl({ "net/ipv4/ip_local_port_range": "5555 5555" });
+  await lab.serve(lab.outside, { protocol: "udp", port: 80, addresses: [elsewhere] });
+  const talk = UdpTalk.start(lab.barePod, elsewhere, 80);
+  assertEquals(await talk.nextAnswer(), elsewhere);
+  assertEquals(await entries(lab, "udp", elsewhere), [], "the client is who answers");
+  await node.set(port([A]));
+  assertEquals(await talk.nextAnswer(), A);
+});
+
 testInLab("an endpoint that terminates keeps its clients until it serves no more", async () => {
   await using lab = await createLab();
   await using node = await CleanedNode.start(lab, port([A]));

@@ -11,7 +11,7 @@
 import type { IPFamily } from "../agent/model/mod.ts";
 import { killChild } from "./child_process.ts";
 import { type Conntrack, ConntrackError, type ConntrackErrorKind } from "./conntrack.ts";
-import { isTranslated, parseUdpFlow, type UdpFlow } from "./udp_flow.ts";
+import { isTranslated, parseUdpFlows, type UdpFlow } from "./udp_flow.ts";
 
 /** What `createConntrack` needs. */
 export interface ConntrackOptions {
@@ -99,10 +99,10 @@ export function createConntrack(options: ConntrackOptions = {}): Conntrack {
       let read = 0;
       let unreadable: string | undefined;
       const onLine = (line: string): void => {
-        const flow = parseUdpFlow(line);
-        if (flow === undefined) return void (unreadable ??= line);
+        const flows = parseUdpFlows(line);
+        if (flows.length === 0) return void (unreadable ??= line);
         read++;
-        onFlow(flow);
+        flows.forEach(onFlow);
       };
       const result = await run({ args: ["-L", "-p", "udp", "-f", FAMILY_NAMES[family]], onLine, signal });
       if (result.code !== 0) throw failure(result);
@@ -125,11 +125,12 @@ export function createConntrack(options: ConntrackOptions = {}): Conntrack {
 
 /** The arguments that choose all flows like this one. */
 function selecting(flow: UdpFlow): string[] {
-  const { family, destination, answeredBy } = flow;
+  const { family, destination, answeredBy, isReversed } = flow;
+  const [to, by] = isReversed ? ["src", "dst"] : ["dst", "src"];
   return [
     ...["-f", FAMILY_NAMES[family]],
-    ...["--orig-dst", destination.address, "--orig-port-dst", String(destination.port)],
-    ...["--reply-src", answeredBy.address, "--reply-port-src", String(answeredBy.port)],
+    ...[`--orig-${to}`, destination.address, `--orig-port-${to}`, String(destination.port)],
+    ...[`--reply-${by}`, answeredBy.address, `--reply-port-${by}`, String(answeredBy.port)],
     // A translated one may be in whatever zone.
     ...(isTranslated(flow) ? [] : ["--zone", "0"]),
   ];

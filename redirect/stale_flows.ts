@@ -11,7 +11,7 @@
  *   affinity say of new ones, as connections of TCP go on.
  * - A flow to a destination that nobody serves any more, or that has no endpoint, ends if it was translated: its next packet is
  *   answered with an ICMP error, or goes to whoever else has the address.
- * - A flow that was not translated is stale where there is an endpoint for it. Not in a zone: there somebody tracks, beside the
+ * - A flow that was not translated, whoever was first, is stale where there is an endpoint for it. Not in a zone: there somebody tracks, beside the
  *   translation, what they filter by.
  *
  * Source: kube-proxy's `pkg/proxy/conntrack/cleanup.go`. It judges by the endpoint's address alone, takes any destination at the

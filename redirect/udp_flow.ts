@@ -2,6 +2,10 @@
  * UDP flows as the kernel tracks them, of one line of `conntrack -L` each.
  *
  * In: a line. Out: what of it decides whether the flow may go on. Who the client is does not.
+ *
+ * Which side the client is on the kernel knows by who was first. Where an entry is deleted while an answer is on its way, the answer
+ * makes it anew, the wrong way round: and what the client sends then is an answer to it, which nobody translates. So a flow
+ * that was not translated is read both ways.
  * Source: `__snprintf_conntrack_default` of libnetfilter_conntrack; lines of conntrack 1.4.7.
  * @module
  */
@@ -23,6 +27,8 @@ export interface UdpFlow {
   readonly answeredBy: Socket;
   /** It is tracked in a zone of its own, which somebody has set up for a purpose of theirs. */
   readonly isInZone: boolean;
+  /** The kernel takes who is to answer for the client. Never of one that is translated. */
+  readonly isReversed: boolean;
 }
 
 /**
@@ -30,20 +36,25 @@ export interface UdpFlow {
  * of them the family, numbers of protocols and the timeout.
  */
 const LINE =
-  /\budp\b.*? src=\S+ dst=(\S+) sport=\d+ dport=(\d+) .*?\bsrc=(\S+) dst=\S+ sport=(\d+) dport=\d+(?: |$)/;
+  /\budp\b.*? src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) .*?\bsrc=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)(?: |$)/;
 const ZONE = / zone(?:-orig|-reply)?=[1-9]/;
 
-/** Reads a line; undefined if it tells of no UDP flow. */
-export function parseUdpFlow(line: string): UdpFlow | undefined {
+/** What a line may tell of: a UDP flow as the kernel takes it, and the other way round; nothing if it tells of none. */
+export function parseUdpFlows(line: string): readonly UdpFlow[] {
   const fields = LINE.exec(line);
-  if (fields === null) return undefined;
-  const [, destination = "", destinationPort, answeredBy = "", answeredByPort] = fields;
-  return {
+  if (fields === null) return [];
+  const [, source = "", destination = "", sourcePort, destinationPort] = fields;
+  const [answeredBy = "", answered = "", answeredByPort, answeredPort] = fields.slice(5);
+  const flow: UdpFlow = {
     family: destination.includes(":") ? "IPv6" : "IPv4",
     destination: { address: destination, port: Number(destinationPort) },
     answeredBy: { address: answeredBy, port: Number(answeredByPort) },
     isInZone: ZONE.test(line),
+    isReversed: false,
   };
+  if (isTranslated(flow) || answered !== source || answeredPort !== sourcePort) return [flow];
+  const first: Socket = { address: source, port: Number(sourcePort) };
+  return [flow, { ...flow, destination: first, answeredBy: first, isReversed: true }];
 }
 
 /** Whether the destination was translated. */

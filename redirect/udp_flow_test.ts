@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { isTranslated, parseUdpFlow, socketText } from "./udp_flow.ts";
+import { isTranslated, parseUdpFlows, socketText } from "./udp_flow.ts";
 
 /** Lines of conntrack 1.4.7, and what is to be understood: where to, who answers, `zone`. */
 const LINES: readonly (readonly [string, string, string])[] = [
@@ -47,9 +47,9 @@ const LINES: readonly (readonly [string, string, string])[] = [
   ],
 ];
 
-Deno.test("parseUdpFlow() reads where a flow goes, who answers, and whether it is in a zone", () => {
+Deno.test("parseUdpFlows() reads where a flow goes, who answers, and whether it is in a zone", () => {
   for (const [what, line, expected] of LINES) {
-    const flow = parseUdpFlow(line);
+    const [flow] = parseUdpFlows(line);
     const parts = flow === undefined ? [] : [
       `${flow.family}: ${socketText(flow.destination)}`,
       ...(isTranslated(flow) ? [`by ${socketText(flow.answeredBy)}`] : []),
@@ -59,7 +59,7 @@ Deno.test("parseUdpFlow() reads where a flow goes, who answers, and whether it i
   }
 });
 
-Deno.test("parseUdpFlow() takes nothing else for a UDP flow", () => {
+Deno.test("parseUdpFlows() takes nothing else for a UDP flow", () => {
   for (
     const line of [
       "",
@@ -72,6 +72,19 @@ Deno.test("parseUdpFlow() takes nothing else for a UDP flow", () => {
       "conntrack v1.4.7 (conntrack-tools): 1 flow entries have been shown.",
     ]
   ) {
-    assertEquals(parseUdpFlow(line), undefined, line);
+    assertEquals(parseUdpFlows(line), [], line);
   }
+});
+
+Deno.test("parseUdpFlows() reads what was not translated the other way round too", () => {
+  const line = (reply: string): string =>
+    `udp      17 29 src=10.96.0.10 dst=10.9.0.1 sport=53 dport=1003 src=10.9.0.1 ${reply} mark=0 use=1`;
+  const read = (text: string): string[] =>
+    parseUdpFlows(text).map(({ destination, isReversed }) =>
+      `${socketText(destination)}${isReversed ? " reversed" : ""}`
+    );
+  const whole = line("dst=10.96.0.10 sport=1003 dport=53");
+  assertEquals(read(whole), ["10.9.0.1 1003", "10.96.0.10 53 reversed"]);
+  assertEquals(parseUdpFlows(whole).map(isTranslated), [false, false]);
+  assertEquals(read(line("dst=192.0.2.1 sport=1003 dport=61000")), ["10.9.0.1 1003"], "masqueraded");
 });

@@ -17,6 +17,7 @@ export function flowTo(destination: string, answeredBy: string, overrides: Parti
     destination: socket(destination),
     answeredBy: socket(answeredBy),
     isInZone: false,
+    isReversed: false,
     ...overrides,
   };
 }
