@@ -85,6 +85,9 @@ import { SourceAddressChoice } from "./source_address.ts";
 /** The kubelet waits for 30 s before it kills; nft's own limit is as long. */
 const LONGEST_HAND_OVER_MS = 2_000;
 
+/** Without policy routes nothing in a client's name is answered: who removes them, and be it by mistake, is noticed soon. */
+const LONGEST_LOOK_INTERVAL_MS = 30_000;
+
 /** Why endpoints cannot see their clients, where Envoy takes no source filter. */
 const OLD_BOOTSTRAP =
   'Envoy was started with the bootstrap of an older Lightpath; write it anew with "lightpath bootstrap"';
@@ -178,7 +181,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
       readiness.note("sourceAddress", lacking && `endpoints see this node's address: ${lacking}`);
     },
     logger,
-    intervalMs: config.resyncIntervalMs,
+    intervalMs: Math.min(config.resyncIntervalMs, LONGEST_LOOK_INTERVAL_MS),
   });
   await sourceAddress.look();
   await using serviceHealth = new ServiceHealth({

@@ -49,7 +49,8 @@ function both(address: string | null | undefined): string[] {
 
 /** What the node's policy routing has of Lightpath. */
 async function policyRoutes({ lab }: NodeFixture): Promise<string[]> {
-  const script = "for f in -4 -6; do ip $f rule; ip $f route show table all; done | grep -E 'proto 76'";
+  const script =
+    "for f in -4 -6; do ip $f rule; ip $f route show table all; done | grep -E '^7[678]:|table (1676|5000)'";
   const { stdout } = await lab.node.exec(["sh", "-c", script]);
   return stdout.trimEnd().split("\n").filter((line) => line !== "");
 }
@@ -114,12 +115,12 @@ testUnless("endpoints see their clients through Envoy", { unavailable: fixtureUn
     const before = await policyRoutes(fixture);
     await agent.stop();
     for (const family of ["-4", "-6"]) {
-      await lab.node.run(["ip", family, "rule", "del", "priority", "51"]);
+      await lab.node.run(["ip", family, "rule", "del", "priority", "77"]);
       await lab.node.run(["ip", family, "route", "flush", "table", "1676"]);
     }
     await using _again = await started(fixture, "--resync-interval=1s");
     assertEquals(await policyRoutes(fixture), before);
-    await lab.node.ip(["rule del priority 50", "route flush table 1676"]);
+    await lab.node.ip(["rule del priority 76", "route flush table 1676"]);
     await until("the rule", () => policyRoutes(fixture), {
       wanted: ({ length }) => length === before.length,
     });

@@ -73,7 +73,7 @@ function sliceAt(index: number, ...addresses: readonly string[]): KubeObject {
   return slice({
     name: `s${index}-1`,
     serviceName: `s${index}`,
-    endpoints: addresses.map((address) => endpoint(address)),
+    endpoints: addresses.map((address) => endpoint(address, { nodeName: "node-2" })),
   });
 }
 
@@ -88,7 +88,7 @@ function dnsSlice(...addresses: readonly string[]): KubeObject {
     name: "dns-1",
     serviceName: "dns",
     ports: [{ name: "http", protocol: "UDP", port: 5353 }],
-    endpoints: addresses.map((address) => endpoint(address)),
+    endpoints: addresses.map((address) => endpoint(address, { nodeName: "node-2" })),
   });
 }
 

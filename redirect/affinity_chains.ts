@@ -6,7 +6,8 @@
  * - `affine-…`: if the client is remembered and its endpoint is still one of the destination's, that is where it goes.
  *   Otherwise what is remembered is deleted: the kernel prolongs what it holds of a client, but does not replace it.
  * - `remember-…`, after the translation: conntrack knows where the client was going, and the packet where it was sent. A
- *   connection that went to Envoy was sent to no endpoint, and is not remembered.
+ *   connection that went to Envoy was sent to no endpoint, and is not remembered; the one that Envoy then makes in the client's
+ *   name is.
  *
  * A client and its destination, address included, are remembered as a hash: nft 1.0.6 dies of a rule that adds to a map under a key of more than 16
  * bytes. Clients that share a hash (of 100,000 remembered ones a new one does once in 40,000 times) share an endpoint, or where

@@ -10,12 +10,15 @@
  * Of a chain of type route the kernel looks up the route again where the mark has changed. Answers that are made here have a mark of
  * their own; `policy_routes.ts` says why.
  *
- * Other bits of marks stay as they are.
+ * Other bits of marks stay as they are, and so does what is not TCP.
  * @module
  */
 
 import { type Marks, renderMark } from "../agent/model/mod.ts";
 import { baseChain, type LayoutChain, type LayoutRule, MANGLE } from "./chains.ts";
+
+/** All that Envoy sends. Others, WireGuard say, mark packets with whole numbers, in which any bit may be set. */
+const TCP = "meta l4proto tcp";
 
 /** The chains. */
 export function answerChains(marks: Marks): LayoutChain[] {
@@ -25,7 +28,7 @@ export function answerChains(marks: Marks): LayoutChain[] {
     ]),
     baseChain("mark-output", { type: "route", hook: "output", priority: MANGLE }, [
       {
-        text: `${has("meta", marks)} ${set("ct", marks, marks.envoy)}`,
+        text: `${TCP} ${has("meta", marks)} ${set("ct", marks, marks.envoy)}`,
         purpose: "in a client's name",
       },
       answerRule(marks, marks.answerHere),
@@ -35,7 +38,7 @@ export function answerChains(marks: Marks): LayoutChain[] {
 
 function answerRule(marks: Marks, mark: number): LayoutRule {
   return {
-    text: `ct direction reply ${has("ct", marks)} ${set("meta", marks, mark)}`,
+    text: `${TCP} ct direction reply ${has("ct", marks)} ${set("meta", marks, mark)}`,
     purpose: "the answer to that",
   };
 }

@@ -2,7 +2,7 @@
  * Runs the `ip` program, once for each call: the one place from which policy routes are read and written.
  *
  * In: a family, a rule or a table. Out: nothing, or what was read. Faults become `IpError`s with a sentence.
- * Invariants: one process per call, none outlives its timeout; protocols and tables of rules are read as numbers (`-N`),
+ * Invariants: one process per call, none outlives its timeout; protocols and tables of rules are read as numbers (`-N`), the kernel's too (`-d`),
  * whatever names the node gave them.
  * Source: ip-rule(8), ip-route(8); messages of iproute2 5.10 to 6.x. BusyBox' `ip` knows neither JSON nor protocols.
  * @module
@@ -88,7 +88,7 @@ export function createIp(options: IpOptions = {}): Ip {
   }
 
   return {
-    rules: (family) => list<PolicyRule>(family, ["-N", "rule", "list"]),
+    rules: (family) => list<PolicyRule>(family, ["-d", "-N", "rule", "list"]),
     addRule: async (family, rule) => void await run(family, ["rule", "add", ...selecting(rule)]),
     deleteRule: async (family, rule) => void await run(family, ["rule", "del", ...selecting(rule)]),
     async routes(family, table): Promise<readonly PolicyRoute[]> {
@@ -104,13 +104,8 @@ export function createIp(options: IpOptions = {}): Ip {
         ...["route", "replace", "local", destination, "dev", "lo"],
         ...["table", table, "protocol", ROUTE_PROTOCOL],
       ]),
-    async flush(family, table): Promise<void> {
-      try {
-        await run(family, ["route", "flush", "table", table, "protocol", ROUTE_PROTOCOL]);
-      } catch (error) {
-        if (!(error instanceof IpError) || !/FIB table does not exist/.test(error.message)) throw error;
-      }
-    },
+    leaveOut: async (family, table, destination) =>
+      void await run(family, ["route", "del", "local", destination, "dev", "lo", "table", table]),
   };
 }
 

@@ -7,7 +7,8 @@
  *
  * Invariant: a hashing policy always has something to hash. Without it Envoy would choose at random.
  *
- * `sessionAffinity: ClientIP` is MAGLEV on the source's address: a client stays where it is while endpoints come and go, but
+ * `sessionAffinity: ClientIP` is decided here only where endpoints see the node's address (else the kernel chooses: `throughKernel` in
+ * cluster.ts). Then it is MAGLEV on the source's address: a client stays where it is while endpoints come and go, but
  * for few of those whose endpoint did not go, and all nodes send it to the same. It does not end with the timeout.
  *
  * LEAST_REQUEST draws two endpoints and takes the one with fewer requests, Envoy's default. Drawing more would prefer the
