@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { SERVICE_CASES, toService } from "./testing/service_cases.ts";
 import { type AdoptionRules, judgeService, readCandidate } from "./judge_service.ts";
 
 const LABEL = "service.kubernetes.io/service-proxy-name";
@@ -81,6 +82,14 @@ Deno.test("judgeService(): nothing to serve", () => {
   assertEquals(judge({ spec: { ports: [{ port: 80, protocol: "QUIC" }] } }), none);
   assertEquals(judge({ spec: { ports: [{ port: 0 }] } }), none);
   assertEquals(judge({ spec: { ports: [{ port: 1, protocol: "QUIC" }, { port: 2 }] } }), "label: has 2/TCP");
+});
+
+Deno.test("judgeService(): the cases that API servers are asked too", () => {
+  for (const one of SERVICE_CASES) {
+    const verdict = judge(toService(one) as never);
+    const labelled = one.proxyName === "lightpath.cloud";
+    assertEquals(verdict.startsWith("label: "), labelled, `${one.name}: ${verdict}`);
+  }
 });
 
 Deno.test("readCandidate(): a Service that has no name yet is read, and what is none says why", () => {

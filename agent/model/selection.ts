@@ -57,7 +57,9 @@ export function whyNotServed(service: Service, { serviceProxyName }: ServiceSele
  * Why the Service has no VIP, and as it is written will never have one: the end of a sentence that begins with its name.
  * Undefined when it has one, or is about to be given one.
  */
-export function whyNoVIP(service: Pick<Service, "type" | "headlessLabel" | "clusterIPs">): string | undefined {
+export function whyNoVIP(
+  service: Pick<Service, "type" | "headlessLabel" | "clusterIPs">,
+): string | undefined {
   if (service.type === "ExternalName") return "is of type ExternalName, a name in DNS and no address";
   if (service.headlessLabel) {
     return `is headless by its label ${HEADLESS_LABEL}: clients connect to its pods themselves`;
