@@ -48,8 +48,11 @@ const BODY_DEADLINE_MS = 10_000;
  */
 const KEEP_ALIVE_MS = 120_000;
 
-/** How long the end waits for answers under way. */
-const SHUTDOWN_GRACE_MS = 5_000;
+/**
+ * How long the end waits for answers under way, which take milliseconds once the body is there, and for connections over which
+ * nothing was ever asked: node:http does not take those for idle.
+ */
+const SHUTDOWN_GRACE_MS = 1_000;
 
 /** A client that is sent 413 may go on sending: so much is thrown away before its connection is. */
 const MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES;

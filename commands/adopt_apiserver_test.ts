@@ -4,7 +4,9 @@
  */
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { adoptServices } from "../admission/adopt.ts";
 import { SERVICE_CASES, type ServiceCase } from "../admission/testing/service_cases.ts";
+import { createObjectClient, type Fields, type ObjectClient } from "../agent/kube/mod.ts";
 import { AdmissionLab, admissionLabTools } from "./testing/admission_lab.ts";
 import { LIGHTPATH } from "./testing/lightpath_process.ts";
 
@@ -26,6 +28,8 @@ if ("unavailable" in tools) {
     await t.step("a dry run says what would be done, and does nothing", () => runsDry(lab, kubeconfig));
     await t.step("labels what the webhook would have labelled", () => adopts(lab, kubeconfig));
     await t.step("takes its own label away again, and nobody else's", () => releases(lab, kubeconfig));
+    await t.step("judges a Service again that changed meanwhile", () => meetsOthers(lab));
+    await t.step("reads long lists in parts", () => listsInParts(lab));
     await t.step("keeps to one namespace, with a Role there", () => keepsToNamespace(lab));
   });
 }
@@ -147,6 +151,69 @@ async function releases(lab: AdmissionLab, kubeconfig: string): Promise<void> {
   const line = `released default/plain: it has the label ${label}: lightpath.cloud`;
   assertEquals(lines.filter((one) => one === line), [line]);
   assertMatch(lines.at(-1) ?? "", new RegExp(`^${COUNT} released, `));
+}
+
+/** Somebody else is a moment faster, in different ways. */
+async function meetsOthers(lab: AdmissionLab): Promise<void> {
+  const client = await createObjectClient({ kubeconfig: await lab.plane.kubeconfig("admin") });
+  const path = (name: string): string => `/api/v1/namespaces/default/services/${name}`;
+  const others: Readonly<Record<string, () => Promise<unknown>>> = {
+    plain: () => lab.plane.call("PATCH", path("plain"), { metadata: { annotations: { unrelated: "1" } } }),
+    labels: () =>
+      lab.plane.call("PATCH", path("labels"), {
+        metadata: { annotations: { "lightpath.cloud/proxy": "disabled" } },
+      }),
+    udp: () => lab.plane.call("DELETE", path("udp")),
+  };
+  const met = new Set<string>();
+  const meeting: ObjectClient = {
+    server: client.server,
+    clockAheadMs: 0,
+    list: (...args) => client.list(...args),
+    get: (...args) => client.get(...args),
+    create: (...args) => client.create(...args),
+    update: (...args) => client.update(...args),
+    patch: async (name, ...args) => {
+      // One is changed each time, without an end.
+      if (name.name === "sctp") {
+        await lab.plane.call("PATCH", path("sctp"), {
+          metadata: { annotations: { again: crypto.randomUUID() } },
+        });
+      } else if (!met.has(name.name)) await others[name.name]?.();
+      met.add(name.name);
+      return await client.patch(name, ...args);
+    },
+  };
+  const rules = { proxyName: "lightpath.cloud", excludedNamespaces: [] };
+  const options = { client: meeting, rules, release: false, dryRun: false, namespace: "default" };
+  const outcomes: Record<string, string> = {};
+  for await (const { service, action, failure } of adoptServices(options, AbortSignal.timeout(60_000))) {
+    outcomes[service] = failure ?? `${action.kind}: ${action.because}`;
+  }
+  assertEquals(outcomes["default/plain"], "label: has 80/TCP");
+  assertEquals(
+    outcomes["default/labels"],
+    "leave: opts out by its annotation lightpath.cloud/proxy: disabled",
+  );
+  assertEquals(outcomes["default/udp"], "leave: was deleted meanwhile");
+  assertEquals(outcomes["default/sctp"], "others go on changing it; try again");
+  const proxyNames = ["plain", "labels", "sctp"].map((name) => lab.proxyNameOf({ name, proxyName: "" }));
+  assertEquals(await Promise.all(proxyNames), ["lightpath.cloud", undefined, undefined]);
+  assertEquals((await lab.create({ name: "udp", proxyName: undefined })).status, 201);
+  assertEquals((await adopt(await lab.plane.kubeconfig("admin"), "--release")).code, 0);
+}
+
+async function listsInParts(lab: AdmissionLab): Promise<void> {
+  const kubeconfig = await lab.plane.kubeconfig("admin");
+  const parts = async (pageSize: number): Promise<readonly (readonly Fields[])[]> => {
+    const client = await createObjectClient({ kubeconfig, pageSize });
+    return await Array.fromAsync(client.list("Service", {}, AbortSignal.timeout(60_000)));
+  };
+  const [whole = []] = await parts(500);
+  const few = await parts(4);
+  assertEquals(few.map(({ length }) => length).slice(0, 3), [4, 4, 4]);
+  assertEquals(few.flat(), whole);
+  assertEquals(whole.every(({ kind, apiVersion }) => kind === "Service" && apiVersion === "v1"), true);
 }
 
 async function keepsToNamespace(lab: AdmissionLab): Promise<void> {

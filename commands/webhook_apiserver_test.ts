@@ -5,6 +5,8 @@
  */
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { join } from "@std/path/join";
+import { issueCertificate, type IssuedCertificate } from "../admission/certificates/issue.ts";
 import { SERVICE_CASES, type ServiceCase } from "../admission/testing/service_cases.ts";
 import { AdmissionLab, admissionLabTools } from "./testing/admission_lab.ts";
 import type { LoopbackProgram } from "./testing/loopback_program.ts";
@@ -33,7 +35,7 @@ if ("unavailable" in tools) {
     await t.step("puts right what somebody has damaged", () => heals(lab));
     await t.step("a webhook that is asked to end answers what still comes", () => drains(lab));
     await t.step(
-      "no Service waits for a webhook that is dead, silent or not trusted",
+      "no Service waits for a webhook that is dead, silent, not trusted or expired",
       () => isDispensable(lab),
     );
   });
@@ -271,9 +273,48 @@ async function isDispensable(lab: AdmissionLab): Promise<void> {
   lab.disconnect("silent");
   await withoutLabel("nobody-answers");
   lab.disconnect();
-  // A webhook whose authority the API server does not know.
-  await using webhook = await lab.startWebhook(["--webhook-configuration=other"]);
-  await until("the reason", () => webhook.ready(), { wanted: (reason) => /may not get/.test(reason) });
-  await withoutLabel("nobody-is-trusted");
-  lab.disconnect();
+  // One whose authority the API server does not know, and one whose certificate has expired.
+  const names = ["lightpath-webhook.lightpath-system.svc"];
+  const issue = (nowMs: number): Promise<IssuedCertificate> =>
+    issueCertificate({ names, lifetimeMs: 3600_000, nowMs, commonName: "test" });
+  await withoutLabelBy(await issue(Date.now()), "nobody-is-trusted");
+  const expired = await issue(Date.now() - 2 * 3600_000);
+  await trust(lab, expired.ca);
+  await withoutLabelBy(expired, "nobody-is-valid");
+  const valid = await issue(Date.now());
+  await trust(lab, valid.ca);
+  await using webhook = await fromFiles(lab, valid);
+  await ready(webhook);
+  await untilLabelled(lab, "somebody-is-trusted");
+
+  async function withoutLabelBy(certificate: IssuedCertificate, name: string): Promise<void> {
+    await using refused = await fromFiles(lab, certificate);
+    await until("the port", () => refused.log(), {
+      wanted: (log) => log.includes("answering the API server"),
+    });
+    await withoutLabel(name);
+    await until("the API server's refusal", () => refused.log(), { wanted: (log) => log.includes("no TLS") });
+    lab.disconnect();
+  }
+}
+
+/** A webhook with a certificate that somebody else keeps. */
+async function fromFiles(
+  lab: AdmissionLab,
+  { certificate, key }: IssuedCertificate,
+): Promise<LoopbackProgram> {
+  const dir = await Deno.makeTempDir({ dir: lab.dir });
+  await Deno.writeTextFile(join(dir, "tls.crt"), certificate);
+  await Deno.writeTextFile(join(dir, "tls.key"), key);
+  return await lab.startWebhook([`--certificate-dir=${dir}`]);
+}
+
+/** Writes an authority into the configuration, as cert-manager's injector would. */
+async function trust(lab: AdmissionLab, ca: string): Promise<void> {
+  const configuration = await lab.plane.call("GET", CONFIGURATION) as {
+    readonly webhooks: readonly [{ readonly clientConfig: Record<string, unknown> }];
+  };
+  const [webhook] = configuration.webhooks;
+  const clientConfig = { ...webhook.clientConfig, caBundle: btoa(ca) };
+  await lab.plane.call("PUT", CONFIGURATION, { ...configuration, webhooks: [{ ...webhook, clientConfig }] });
 }
