@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
 import { X509Certificate } from "node:crypto";
-import type { ObjectClient, ObjectName } from "../../agent/kube/mod.ts";
+import { type Fields, KubeApiError, type ObjectClient, type ObjectName } from "../../agent/kube/mod.ts";
 import { createLogger } from "../../agent/log.ts";
 import { FakeObjects, refusal } from "../testing/fake_object_client.ts";
 import { issueCertificate } from "./issue.ts";
@@ -108,12 +108,11 @@ Deno.test("without a Secret it is created, by one of them", async () => {
   assertEquals(kept.filter(({ log }) => /created the Secret/.test(log)).length, 1);
 });
 
-Deno.test("a new authority is added to the old one, and not taken away by who has slept", async () => {
+Deno.test("a new authority is added to the old one, and takes its place an overlap after it is served", async () => {
   const objects = freshObjects();
   const { served: [old] } = await keepUntilSettled(objects.client());
   // Two thirds of its life are over by the API server's clock.
   const clockAheadMs = LIFETIME_MS * 2 / 3 + 1;
-  const configurationBefore = objects.read(CONFIGURATION);
   const { served, created } = await keepUntilSettled(objects.client({ clockAheadMs }));
   assertEquals([created, served], [1, [old!]]);
   const stored = storedIn(objects);
@@ -121,25 +120,39 @@ Deno.test("a new authority is added to the old one, and not taken away by who ha
   const both = trustedIn(objects);
   assertEquals([both.length, both.includes(old!.ca)], [2, true]);
 
-  // It read the configuration before the other wrote, and comes back with what was right then.
-  let slept = false;
-  const late = objects.client({ clockAheadMs });
-  const kept = await keepUntilSettled({
-    ...late,
-    get: async (name, signal) => {
-      if (name.kind === "Secret" || slept) return await late.get(name, signal);
-      slept = true;
-      return structuredClone(configurationBefore);
-    },
-  });
-  assertEquals([slept, kept.failures], [true, []]);
-  assertEquals(trustedIn(objects), both);
-
   // An overlap later the new one is served, another one later the old authority goes.
   const next = await keepUntilSettled(objects.client({ clockAheadMs: clockAheadMs + 11 * 60_000 }));
   assertEquals([next.created, next.served[0]?.id !== old!.id, trustedIn(objects).length], [0, true, 2]);
   await keepUntilSettled(objects.client({ clockAheadMs: clockAheadMs + 21 * 60_000 }));
   assertEquals([storedIn(objects).length, trustedIn(objects)], [1, [next.served[0]!.ca]]);
+});
+
+Deno.test("who has slept does not take away an authority that another has added", async () => {
+  const objects = freshObjects();
+  await keepUntilSettled(objects.client());
+  const [stored, configuration] = [storedIn(objects), objects.read(CONFIGURATION) as { webhooks: [Fields] }];
+  // Somebody takes all authorities away, and a replica is about to put back the one it knows.
+  const { clientConfig } = configuration.webhooks[0] as { clientConfig: Fields };
+  const webhooks = [{ ...configuration.webhooks[0], clientConfig: { ...clientConfig, caBundle: "" } }];
+  objects.write(CONFIGURATION, { ...configuration, webhooks });
+  let slept = false;
+  const late = objects.client();
+  const { failures } = await keepUntilSettled({
+    ...late,
+    patch: async (name, patch, signal) => {
+      if (!slept) {
+        slept = true;
+        await keepUntilSettled(objects.client({ clockAheadMs: LIFETIME_MS * 2 / 3 + 1 }));
+        assertEquals(trustedIn(objects).length, 2);
+        await assertRejects(() => late.patch(name, patch, signal), KubeApiError, "409");
+        throw refusal("patch", name, 409);
+      }
+      return await late.patch(name, patch, signal);
+    },
+  });
+  assertEquals([slept, failures, storedIn(objects).length], [true, [], 2]);
+  assertEquals(trustedIn(objects).includes(stored[0]!.ca), true);
+  assertEquals(trustedIn(objects).length, 2);
 });
 
 Deno.test("certificates are made by the API server's clock, and a clock that differs is said", async () => {
@@ -208,7 +221,15 @@ Deno.test("what fails is said once, and tried again", async () => {
   assertEquals(log.match(/the certificate is not looked after/g)?.length, 1);
 });
 
-Deno.test("a port that cannot be listened on is no fault of the API server's, and ends it", async () => {
+Deno.test("a port that cannot be listened on is no fault of the API server's, and ends it; nor is one of the program", async () => {
   const serve = (): Promise<void> => Promise.reject(new RangeError("no such port"));
   await assertRejects(() => keepUntilSettled(freshObjects().client(), { serve }), RangeError, "no such port");
+  const before = (): void => {
+    throw new TypeError("a fault of the program");
+  };
+  await assertRejects(
+    () => keepUntilSettled(freshObjects().client({ before })),
+    TypeError,
+    "a fault of the program",
+  );
 });
