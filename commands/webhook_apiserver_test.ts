@@ -4,7 +4,6 @@
  * @module
  */
 import { assertEquals } from "@std/assert/equals";
-import { assertMatch } from "@std/assert/match";
 import { join } from "@std/path/join";
 import { issueCertificate, type IssuedCertificate } from "../admission/certificates/issue.ts";
 import { SERVICE_CASES, type ServiceCase } from "../admission/testing/service_cases.ts";
@@ -44,7 +43,7 @@ if ("unavailable" in tools) {
 /** A webhook that serves, and has the API server trust it. */
 async function ready(webhook: LoopbackProgram): Promise<LoopbackProgram> {
   try {
-    await until("readiness", () => webhook.ready(), { wanted: (reason) => reason === "" });
+    await until("readiness", () => webhook.ready(), { wanted: (reason) => reason === "", timeoutMs: 60_000 });
   } catch (error) {
     throw new Error(webhook.log(), { cause: error });
   }
@@ -63,16 +62,34 @@ async function untilLabelled(lab: AdmissionLab, prefix: string): Promise<void> {
   );
 }
 
+/** What a test reads of the MutatingWebhookConfiguration. */
+interface Configuration {
+  readonly metadata: { readonly managedFields: readonly { readonly manager: string }[] };
+  readonly webhooks: readonly [
+    Readonly<Record<string, unknown>> & { readonly clientConfig: Readonly<Record<string, unknown>> },
+  ];
+}
+
+/** Changes the one webhook in it, as somebody beside Lightpath would; tries again where that has just written it. @returns what it was */
+async function edit(
+  lab: AdmissionLab,
+  change: (webhook: Configuration["webhooks"][0]) => Readonly<Record<string, unknown>>,
+): Promise<Configuration> {
+  for (;;) {
+    const configuration = await lab.plane.call("GET", CONFIGURATION) as Configuration;
+    try {
+      const webhooks = [change(configuration.webhooks[0])];
+      await lab.plane.call("PUT", CONFIGURATION, { ...configuration, webhooks });
+      return configuration;
+    } catch (error) {
+      if (!(error instanceof Error && error.message.includes(": 409 "))) throw error;
+    }
+  }
+}
+
 /** How long API servers wait for an answer. */
 async function setTimeoutSeconds(lab: AdmissionLab, timeoutSeconds: number): Promise<void> {
-  const configuration = await lab.plane.call("GET", CONFIGURATION) as {
-    readonly webhooks: readonly [Record<string, unknown>];
-  };
-  const [webhook] = configuration.webhooks;
-  await lab.plane.call("PUT", CONFIGURATION, {
-    ...configuration,
-    webhooks: [{ ...webhook, timeoutSeconds }],
-  });
+  await edit(lab, (webhook) => ({ ...webhook, timeoutSeconds }));
 }
 
 async function starts(lab: AdmissionLab): Promise<void> {
@@ -80,10 +97,12 @@ async function starts(lab: AdmissionLab): Promise<void> {
     metadata: { name: "lightpath-webhook" },
   });
   await using webhook = await lab.startWebhook();
-  const reason = async (pattern: RegExp): Promise<void> => {
-    await until(String(pattern), () => webhook.ready(), { wanted: (text) => pattern.test(text) });
+  const reasonOf = async (program: LoopbackProgram, pattern: RegExp): Promise<void> => {
+    const wanted = (text: string): boolean => pattern.test(text);
+    await until(String(pattern), () => program.ready(), { wanted, timeoutMs: 60_000 });
   };
-  await reason(
+  await reasonOf(
+    webhook,
     /^certificate: Lightpath \(.*\) may not get mutatingwebhookconfigurations.* "lightpath" at cluster scope: grant it by a ClusterRole with .*resourceNames: \["lightpath"\], verbs: \["get", "patch"\]/,
   );
   await lab.plane.call("DELETE", "/api/v1/namespaces/lightpath-system/serviceaccounts/lightpath-webhook");
@@ -92,14 +111,13 @@ async function starts(lab: AdmissionLab): Promise<void> {
 
   await lab.apply("webhook/rbac.yaml");
   await using next = await lab.startWebhook();
-  const nextReason = async (pattern: RegExp): Promise<void> => {
-    await until(String(pattern), () => next.ready(), { wanted: (text) => pattern.test(text) });
-  };
-  await nextReason(
+  await reasonOf(
+    next,
     /^certificate: there is no MutatingWebhookConfiguration lightpath: apply deploy\/admission\/webhook/,
   );
   await lab.apply("webhook/webhook.yaml");
-  await nextReason(
+  await reasonOf(
+    next,
     /^certificate: Lightpath \(.*\) may not create secrets "lightpath-webhook" in namespace lightpath-system: grant it by a Role/,
   );
   for (const file of ["secret", "service", "deployment"]) await lab.apply(`webhook/${file}.yaml`);
@@ -140,12 +158,6 @@ async function labels(lab: AdmissionLab): Promise<void> {
 /** Without the selectors, and for other objects and operations too. */
 async function labelsUnselected(lab: AdmissionLab): Promise<void> {
   await using webhook = await ready(await lab.startWebhook());
-  const before = await lab.plane.call("GET", CONFIGURATION) as {
-    readonly metadata: Record<string, unknown>;
-    readonly webhooks: readonly [Record<string, unknown>];
-  };
-  const [{ namespaceSelector: _names, objectSelector: _labels, matchConditions: _conditions, ...rest }] =
-    before.webhooks;
   const rules = [{
     operations: ["CREATE", "UPDATE", "DELETE"],
     apiGroups: [""],
@@ -153,7 +165,11 @@ async function labelsUnselected(lab: AdmissionLab): Promise<void> {
     resources: ["services", "configmaps"],
     scope: "Namespaced",
   }];
-  await lab.plane.call("PUT", CONFIGURATION, { ...before, webhooks: [{ ...rest, rules }] });
+  const selecting = ["namespaceSelector", "objectSelector", "matchConditions"];
+  const before = await edit(lab, (webhook) => {
+    const rest = Object.entries(webhook).filter(([field]) => !selecting.includes(field));
+    return { ...Object.fromEntries(rest), rules };
+  });
   let attempt = 0;
   const other = await until(
     "a warning",
@@ -176,14 +192,7 @@ async function labelsUnselected(lab: AdmissionLab): Promise<void> {
     assertEquals(await counts(result) > 0, true, result);
   }
   assertEquals(await counts("refused"), 0);
-  const { metadata } = await lab.plane.call("GET", CONFIGURATION) as {
-    readonly metadata: { readonly resourceVersion: string };
-  };
-  const { resourceVersion } = metadata;
-  await lab.plane.call("PUT", CONFIGURATION, {
-    ...before,
-    metadata: { ...before.metadata, resourceVersion },
-  });
+  await edit(lab, ({ clientConfig }) => ({ ...before.webhooks[0], clientConfig }));
   lab.disconnect();
 }
 
@@ -211,8 +220,14 @@ async function rotates(lab: AdmissionLab): Promise<void> {
     if (number > 3_000) throw new Error(`no third certificate\n${one.log()}\n${other.log()}`);
   }
   assertEquals(missed, [], `${one.log()}\n${other.log()}`);
-  // Of two that were due at the same moment one was too late, and took what was there: three in all, not six.
-  assertEquals(await created(), 3);
+  // Of two for whom it was due at the same moment one was too late, and took what was there: none was made twice.
+  const madeAt = [one, other].flatMap((replica) =>
+    [...replica.log().matchAll(/a new certificate is stored .*certificate=\d{8}T(\d\d)(\d\d)(\d\d)Z/g)]
+      .map(([, hours, minutes, seconds]) => Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds))
+  ).sort((earlier, later) => earlier - later);
+  const apart = madeAt.slice(1).map((second, index) => (second - madeAt[index]! + 86_400) % 86_400);
+  // At midnight the last one is sorted first.
+  assertEquals(apart.every((seconds) => seconds >= 7), true, `made at ${madeAt}`);
   lab.disconnect();
 }
 
@@ -232,34 +247,28 @@ async function heals(lab: AdmissionLab): Promise<void> {
   assertEquals(repaired.data["theirs"], btoa("kept"));
 
   // Somebody applies the configuration anew, and the authority is gone.
-  const configuration = await lab.plane.call("GET", CONFIGURATION) as {
-    readonly metadata: { readonly managedFields: readonly { readonly manager: string }[] };
-    readonly webhooks: readonly [{ readonly clientConfig: Record<string, unknown> }];
-  };
-  assertEquals(
-    configuration.metadata.managedFields.map(({ manager }) => manager).includes("lightpath-webhook"),
-    true,
-  );
-  const [first] = configuration.webhooks;
-  const { caBundle: _gone, ...clientConfig } = first.clientConfig;
-  await lab.plane.call("PUT", CONFIGURATION, { ...configuration, webhooks: [{ ...first, clientConfig }] });
+  const { metadata } = await edit(lab, ({ clientConfig: { caBundle: _gone, ...clientConfig }, ...rest }) => ({
+    ...rest,
+    clientConfig,
+  }));
+  assertEquals(metadata.managedFields.map(({ manager }) => manager).includes("lightpath-webhook"), true);
   await untilLabelled(lab, "after-loss");
   lab.disconnect();
 }
 
 async function drains(lab: AdmissionLab): Promise<void> {
-  await using webhook = await ready(await lab.startWebhook(["--drain-time=1s"]));
+  await using webhook = await ready(await lab.startWebhook(["--drain-time=5m"]));
   await untilLabelled(lab, "before-end");
   const ending = webhook.end();
   await until("the end to begin", () => webhook.ready(), {
-    wanted: (reason) => /^serving: it was told to end/.test(reason),
+    wanted: (reason) => reason === "serving: it was told to end",
   });
   for (let number = 0; number < 20; number++) {
     const { proxyName } = await lab.create({ name: `drain-${number}`, proxyName: "" }, "?dryRun=All");
     assertEquals(proxyName, "lightpath.cloud");
   }
-  assertEquals(await ending, 0);
-  assertMatch(webhook.log(), /ended as asked/);
+  await webhook.kill();
+  await ending;
   lab.disconnect();
 }
 
@@ -311,10 +320,8 @@ async function fromFiles(
 
 /** Writes an authority into the configuration, as cert-manager's injector would. */
 async function trust(lab: AdmissionLab, ca: string): Promise<void> {
-  const configuration = await lab.plane.call("GET", CONFIGURATION) as {
-    readonly webhooks: readonly [{ readonly clientConfig: Record<string, unknown> }];
-  };
-  const [webhook] = configuration.webhooks;
-  const clientConfig = { ...webhook.clientConfig, caBundle: btoa(ca) };
-  await lab.plane.call("PUT", CONFIGURATION, { ...configuration, webhooks: [{ ...webhook, clientConfig }] });
+  await edit(
+    lab,
+    (webhook) => ({ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle: btoa(ca) } }),
+  );
 }

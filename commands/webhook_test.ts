@@ -92,9 +92,9 @@ Deno.test("certificates from files are replaced without a restart, and an expire
     assertEquals(await webhook.end(), 0);
     assertMatch(
       webhook.log(),
-      /INFO  labelled a new Service service=default\/echo because="has 80\/TCP" dryRun=false/,
+      / INFO +labelled a new Service service=default\/echo because="has 80\/TCP" dryRun=false/,
     );
-    assertMatch(webhook.log(), /INFO  ended as asked\n$/);
+    assertMatch(webhook.log(), / INFO +ended as asked\n$/);
   }));
 
 Deno.test("what keeps it from starting is one sentence, and code 1", () =>

@@ -46,14 +46,16 @@ export function startLoopbackProgram(
   const reading = (async () => {
     for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
   })();
+  const sent = new Set<Deno.Signal>();
   let ended = false;
+  child.status.then(() => ended = true);
   const end = async (signal: Deno.Signal): Promise<number> => {
-    if (!ended) child.kill(signal);
-    ended = true;
+    // A second SIGTERM would end it at once.
+    if (!ended && !sent.has(signal)) child.kill(signal);
+    sent.add(signal);
     await reading;
     return (await child.status).code;
   };
-  child.status.then(() => ended = true);
   return {
     log: () => log,
     metric: async (name, labels = {}) => {
