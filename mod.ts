@@ -17,6 +17,9 @@ const RUN: Readonly<Record<Command, (context: CommandContext) => Promise<void>>>
   agent: runAgent,
   bootstrap: runBootstrap,
   explain: runExplain,
+  // Nothing of these is kept in the agents' memory.
+  webhook: async (context) => (await import("./commands/webhook.ts")).runWebhook(context),
+  adopt: async (context) => (await import("./commands/adopt.ts")).runAdopt(context),
   cleanup: runCleanup,
   version: runVersion,
 };

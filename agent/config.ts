@@ -58,6 +58,9 @@ export function parseCommandLine(args: readonly string[], edge: CommandLineEdge)
   if (errors.length === 0 && name === "explain" && config.service === "") {
     errors.push("which Service? lightpath explain <namespace>/<service>");
   }
+  if (errors.length === 0 && name === "webhook" && config.webhookBindAddress === undefined) {
+    errors.push("--webhook-bind-address: the webhook has to listen somewhere");
+  }
   if (errors.length === 0) return { kind: "run", command: name, config };
   return { kind: "error", message: [...errors, `see "lightpath ${name} --help"`].join("\n") };
 }
@@ -154,6 +157,7 @@ function contradictions(config: Config, sources: readonly Source[]): string[] {
     ["healthz-bind-address", config.healthzBindAddress?.port, spell(config.healthzBindAddress)],
     ["metrics-bind-address", config.metricsBindAddress?.port, spell(config.metricsBindAddress)],
     ["ads-address", config.adsAddress?.port, spell(config.adsAddress)],
+    ["webhook-bind-address", config.webhookBindAddress?.port, spell(config.webhookBindAddress)],
   ];
   for (const [flag, number, text] of ports) {
     if (number === undefined || number === 0) continue;

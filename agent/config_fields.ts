@@ -9,7 +9,7 @@ import type { LogFormat, LogLevel } from "./log.ts";
 import type { HostPort } from "./setting_values.ts";
 
 /** What the program can be asked to do. */
-export type Command = "agent" | "bootstrap" | "explain" | "cleanup" | "version";
+export type Command = "agent" | "bootstrap" | "explain" | "webhook" | "adopt" | "cleanup" | "version";
 
 /** Every setting's value. Settings that a command does not have hold their defaults there. */
 export interface Config {
@@ -39,7 +39,10 @@ export interface Config {
   readonly routeTable: number;
   /** Who runs Envoy: the agent, another container of its pod, which ends after it, or somebody else, whatever becomes of the agent. */
   readonly envoy: "run" | "sidecar" | "external";
-  /** How long an Envoy that ends with the agent may finish what is under way. */
+  /**
+   * How long an Envoy that ends with the agent may finish what is under way; how long the webhook goes on answering after it was
+   * told to end. Milliseconds.
+   */
   readonly drainTimeMs: number;
   /** Envoy's binary; empty: on the PATH, else fetched once into `cacheDir`. */
   readonly envoyBin: string;
@@ -99,4 +102,22 @@ export interface Config {
   readonly all: boolean;
   /** Whether the explanation is printed as JSON. */
   readonly json: boolean;
+  /** Namespaces whose Services are not given the label. */
+  readonly excludeNamespaces: readonly string[];
+  /** Where the webhook answers; undefined: nowhere, which is an error of the command `webhook`. */
+  readonly webhookBindAddress: HostPort | undefined;
+  /** Folder with `tls.crt` and `tls.key`, which somebody else keeps; empty: the webhook makes its own. */
+  readonly certificateDir: string;
+  /** Name of the MutatingWebhookConfiguration that is given the authority. */
+  readonly webhookConfiguration: string;
+  /** Where the webhook keeps its certificates, `<namespace>/<secret>`. */
+  readonly webhookSecret: string;
+  /** How long such a certificate holds, in milliseconds. */
+  readonly certificateLifetimeMs: number;
+  /** The one namespace whose Services are adopted; empty: all. */
+  readonly namespace: string;
+  /** Whether the label is taken away. */
+  readonly release: boolean;
+  /** Whether nothing is changed, and only said what would be. */
+  readonly dryRun: boolean;
 }

@@ -81,6 +81,15 @@ Deno.test("without any setting the defaults are kube-proxy's where it has them",
     service: "",
     all: false,
     json: false,
+    excludeNamespaces: ["kube-system", "lightpath-system", "cert-manager"],
+    webhookBindAddress: { hostname: "0.0.0.0", port: 8443 },
+    certificateDir: "",
+    webhookConfiguration: "lightpath",
+    webhookSecret: "lightpath-system/lightpath-webhook",
+    certificateLifetimeMs: 1_209_600_000,
+    namespace: "",
+    release: false,
+    dryRun: false,
   });
 });
 
@@ -258,6 +267,10 @@ Deno.test("values that contradict each other", () => {
   assertEquals(errorsOf("agent --tcp-port 10256").length, 1);
   assertEquals(errorsOf("agent --ads-address 127.0.0.1:18000 --ads-socket /x").length, 1);
   assertEquals(configOf("agent --ads-address 127.0.0.1:18000").adsAddress?.port, 18000);
+  assertEquals(errorsOf("webhook --webhook-bind-address ''"), [
+    "--webhook-bind-address: the webhook has to listen somewhere",
+  ]);
+  assertEquals(configOf("adopt", { env: { LIGHTPATH_WEBHOOK_BIND_ADDRESS: "" } }).namespace, "");
   const [tooLong] = errorsOf(`agent --run-dir /${"x".repeat(100)}`);
   assertStringIncludes(tooLong ?? "", "has 110 bytes; a Unix socket's path has 1 to 107");
   assertEquals(
@@ -320,6 +333,9 @@ Deno.test("every setting can be given in each of its three spellings", () => {
     PATH: "/9",
     NAME: "nine",
     "NAMESPACE/SERVICE": "nine/nine",
+    "NAMESPACE/NAME": "nine/nine",
+    NAMESPACE: "nine",
+    "NAMESPACE,…": "nine",
     "": "true",
   };
   for (const [field, setting] of Object.entries(SETTINGS) as [keyof Config, Setting<unknown>][]) {

@@ -93,11 +93,18 @@ export function listen(
 }
 
 function bindFault(error: unknown): string {
-  if (error instanceof Deno.errors.AddrInUse) {
+  // What node:https throws has the system's name of the fault only.
+  const code = error instanceof Error && "code" in error ? error.code : "";
+  if (error instanceof Deno.errors.AddrInUse || code === "EADDRINUSE") {
     return "the port is in use; is kube-proxy or another Lightpath running on this node?";
   }
-  if (error instanceof Deno.errors.AddrNotAvailable) return "this node has no such address";
-  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+  if (error instanceof Deno.errors.AddrNotAvailable || code === "EADDRNOTAVAIL") {
+    return "this node has no such address";
+  }
+  if (
+    error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
+    code === "EACCES"
+  ) {
     return "not permitted";
   }
   return error instanceof Error ? error.message : String(error);

@@ -1,5 +1,5 @@
 /**
- * Gathers the conditions under which this node's agent is ready, with a reason for each that is not met.
+ * Gathers the conditions under which this node's agent, or the webhook, is ready, with a reason for each that is not met.
  *
  * In: the parts of the agent report their condition. Out: whether all are met, and which are not and why.
  * Invariants: pure. The set of conditions is fixed at the start, each begins as not met, and a condition that is not
@@ -14,7 +14,11 @@ export type ConditionName =
   /** The kernel redirects as planned. */
   | "planApplied"
   /** An Envoy is connected and fed. */
-  | "envoyConnected";
+  | "envoyConnected"
+  /** The webhook has a certificate that holds, and the API server was told whom to trust. */
+  | "certificate"
+  /** The webhook takes requests, and is not about to end. */
+  | "serving";
 
 /** One condition. */
 export type Condition =

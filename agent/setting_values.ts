@@ -78,6 +78,50 @@ export function serviceName(): ValueKind<string> {
   return { ...kind, parse: (texts) => texts.length === 0 ? { value: "" } : kind.parse(texts) };
 }
 
+/** A value of a label, as Kubernetes checks it; the empty text is one too. */
+export function labelValue(): ValueKind<string> {
+  const wanted =
+    "a label's value (up to 63 letters, digits, '-', '_' and '.', the first and last of them a letter or digit)";
+  return single({ placeholder: "NAME", wanted }, (value) => {
+    return /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/.test(value) ? value : undefined;
+  });
+}
+
+const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
+/** A namespace's name (an RFC 1123 label); the empty text when there is none. */
+export function namespaceName(): ValueKind<string> {
+  const words = { placeholder: "NAMESPACE", wanted: "a namespace's name" };
+  return single(words, (value) => value === "" || NAMESPACE.test(value) ? value : undefined);
+}
+
+/** Namespaces' names; the empty text is no namespace. */
+export function namespaceNames(): ValueKind<readonly string[]> {
+  const words = { placeholder: "NAMESPACE,…", wanted: "namespaces' names", separator: "," };
+  return list(words, (value) => NAMESPACE.test(value) ? value : undefined);
+}
+
+/** An object's name (an RFC 1123 subdomain). */
+export function objectName(): ValueKind<string> {
+  return single(
+    { placeholder: "NAME", wanted: "an object's name" },
+    (value) => isObjectName(value) ? value : undefined,
+  );
+}
+
+/** A namespace and the name of an object in it. */
+export function namespacedObjectName(): ValueKind<string> {
+  const words = { placeholder: "NAMESPACE/NAME", wanted: "an object as <namespace>/<name>" };
+  return single(words, (value) => {
+    const [namespace = "", name = "", ...rest] = value.split("/");
+    return rest.length === 0 && NAMESPACE.test(namespace) && isObjectName(name) ? value : undefined;
+  });
+}
+
+function isObjectName(name: string): boolean {
+  return /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name) && name.length <= 253;
+}
+
 /** A whole number between two bounds, both included. */
 export function integer(bounds: { readonly min: number; readonly max: number }): ValueKind<number> {
   const { min, max } = bounds;

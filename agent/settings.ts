@@ -18,8 +18,13 @@ import {
   hostPort,
   integer,
   ipAddresses,
+  labelValue,
   markMask,
+  namespacedObjectName,
+  namespaceName,
+  namespaceNames,
   nodeName,
+  objectName,
   paths,
   port,
   routeTable,
@@ -34,6 +39,9 @@ export const COMMANDS: Readonly<Record<Command, string>> = {
   agent: "Serve this node's Services: watch them, feed Envoy, redirect their traffic to it",
   bootstrap: "Print the configuration Envoy has to be started with",
   explain: "Say how a Service is served and why: settings, endpoints, what Envoy has taken, problems",
+  webhook:
+    "Give new Services the label by which Lightpath serves them beside kube-proxy: an admission webhook",
+  adopt: "Give existing Services that label, or take it away",
   cleanup: "Remove from the kernel all that Lightpath put there, and nothing else",
   version: "Print the versions of Lightpath and of the Envoy it is made for",
 };
@@ -67,10 +75,15 @@ export interface Setting<T> {
   readonly isOperand?: true;
 }
 
-const ALL: readonly Command[] = ["agent", "bootstrap", "explain", "cleanup", "version"];
+const ALL: readonly Command[] = ["agent", "bootstrap", "explain", "webhook", "adopt", "cleanup", "version"];
 const AGENT: readonly Command[] = ["agent"];
 const ENVOY: readonly Command[] = ["agent", "bootstrap"];
 const EXPLAINED: readonly Command[] = ["agent", "explain"];
+const WEBHOOK: readonly Command[] = ["webhook"];
+const ADOPT: readonly Command[] = ["adopt"];
+const SERVERS: readonly Command[] = ["agent", "webhook"];
+/** Those that speak to the API server. */
+const CLIENTS: readonly Command[] = ["agent", "webhook", "adopt"];
 
 /** The table, in the order of `--help`. */
 export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]> } = {
@@ -103,7 +116,7 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   kubeconfig: {
     flag: "kubeconfig",
     kind: text("PATH"),
-    commands: AGENT,
+    commands: CLIENTS,
     default: "",
     defaultHelp: "in the cluster its service account, else $KUBECONFIG, else ~/.kube/config",
     help: "how to reach the API server",
@@ -111,19 +124,20 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   context: {
     flag: "context",
     kind: text("NAME"),
-    commands: AGENT,
+    commands: CLIENTS,
     default: "",
     defaultHelp: "the current one",
     help: "context in the kubeconfig",
   },
   serviceProxyName: {
     flag: "service-proxy-name",
-    kind: text("NAME"),
-    commands: EXPLAINED,
+    kind: labelValue(),
+    commands: ["agent", "explain", "webhook", "adopt"],
     default: "",
-    defaultHelp: "replace kube-proxy: serve all Services without that label",
+    defaultHelp:
+      "replace kube-proxy: serve all Services without that label; webhook and adopt: lightpath.cloud",
     help: "serve only Services whose label service.kubernetes.io/service-proxy-name has this value, " +
-      "e.g. lightpath.cloud beside kube-proxy",
+      "e.g. lightpath.cloud beside kube-proxy; webhook and adopt give it to Services",
   },
   mode: {
     flag: "mode",
@@ -182,9 +196,11 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   drainTimeMs: {
     flag: "drain-time",
     kind: durationMs({ minMs: 0 }),
-    commands: AGENT,
+    commands: ["agent", "webhook"],
     default: "5s",
-    help: "how long an Envoy that ends with the agent may finish what is under way",
+    help:
+      "at the end: how long an Envoy that ends with the agent may finish what is under way; how long the webhook goes on " +
+      "answering, until nobody asks it any more",
   },
   envoyBin: {
     flag: "envoy-bin",
@@ -350,14 +366,14 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   healthzBindAddress: {
     flag: "healthz-bind-address",
     kind: hostPort({ defaultPort: 10256 }),
-    commands: AGENT,
+    commands: SERVERS,
     default: "0.0.0.0:10256",
     help: "where /healthz, /livez and /readyz are served; empty: nowhere",
   },
   metricsBindAddress: {
     flag: "metrics-bind-address",
     kind: hostPort({ defaultPort: 10249 }),
-    commands: AGENT,
+    commands: SERVERS,
     default: "127.0.0.1:10249",
     help: "where /metrics is served; empty: nowhere",
   },
@@ -410,6 +426,75 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: ["explain"],
     default: "false",
     help: "print JSON",
+  },
+  excludeNamespaces: {
+    flag: "exclude-namespaces",
+    kind: namespaceNames(),
+    commands: ["webhook", "adopt"],
+    default: "kube-system,lightpath-system,cert-manager",
+    help:
+      "namespaces whose Services are left alone; for the webhook, change the namespaceSelector of its configuration too, so " +
+      "that it is not even asked",
+  },
+  webhookBindAddress: {
+    flag: "webhook-bind-address",
+    kind: hostPort({ defaultPort: 8443 }),
+    commands: WEBHOOK,
+    default: "0.0.0.0:8443",
+    help: "where the webhook answers, over TLS",
+  },
+  certificateDir: {
+    flag: "certificate-dir",
+    kind: text("PATH"),
+    commands: WEBHOOK,
+    default: "",
+    defaultHelp: "the webhook makes its own certificate, and has the API server trust it",
+    help:
+      "folder with tls.crt and tls.key, as a Secret that cert-manager keeps is mounted; read again when they change",
+  },
+  webhookConfiguration: {
+    flag: "webhook-configuration",
+    kind: objectName(),
+    commands: WEBHOOK,
+    default: "lightpath",
+    help:
+      "MutatingWebhookConfiguration whose webhooks are told whom to trust; it says where the webhook is called",
+  },
+  webhookSecret: {
+    flag: "webhook-secret",
+    kind: namespacedObjectName(),
+    commands: WEBHOOK,
+    default: "lightpath-system/lightpath-webhook",
+    help: "Secret in which the webhook keeps its own certificates",
+  },
+  certificateLifetimeMs: {
+    flag: "certificate-lifetime",
+    kind: durationMs({ minMs: 6_000 }),
+    commands: WEBHOOK,
+    default: "336h",
+    help: "how long a certificate of the webhook's own holds; it is replaced after two thirds of that",
+  },
+  namespace: {
+    flag: "namespace",
+    kind: namespaceName(),
+    commands: ADOPT,
+    default: "",
+    defaultHelp: "all",
+    help: "adopt the Services of this namespace only",
+  },
+  release: {
+    flag: "release",
+    kind: toggle(),
+    commands: ADOPT,
+    default: "false",
+    help: "take the label away again from the Services that have it, so that kube-proxy serves them",
+  },
+  dryRun: {
+    flag: "dry-run",
+    kind: toggle(),
+    commands: ADOPT,
+    default: "false",
+    help: "change nothing, only say what would be changed",
   },
 };
 

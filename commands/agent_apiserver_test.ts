@@ -10,12 +10,12 @@ import { join } from "@std/path/join";
 import { parseAllDocuments } from "yaml";
 import { createKubeClient } from "../agent/kube/mod.ts";
 import { ClusterLoadAssignment } from "../protos/mod.ts";
-import { type ControlPlane, freePorts, startControlPlane } from "../scripts/lab/control_plane.ts";
-import { sumOf } from "../scripts/demo/metrics_text.ts";
+import { type ControlPlane, startControlPlane } from "../scripts/lab/control_plane.ts";
 import { progress } from "../scripts/tool_path.ts";
 import { ensureTool } from "../scripts/tools/mod.ts";
 import { DeltaClient } from "../xds/testing/delta_client.ts";
 import { LIGHTPATH } from "./testing/lightpath_process.ts";
+import { type LoopbackProgram, startLoopbackProgram } from "./testing/loopback_program.ts";
 import { until } from "./testing/until.ts";
 
 const NAME = "the agent against a real kube-apiserver";
@@ -152,7 +152,7 @@ async function eventsOf(plane: ControlPlane): Promise<readonly Readonly<Record<s
   return items.filter(({ involvedObject }) => (involvedObject as { name?: string }).name === "careless");
 }
 
-async function tellOnce(plane: ControlPlane, agent: LoopbackAgent): Promise<void> {
+async function tellOnce(plane: ControlPlane, agent: LoopbackProgram): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "lp-" });
   try {
     await using other = await startAgent(plane, dir, "node-2");
@@ -168,7 +168,7 @@ async function tellOnce(plane: ControlPlane, agent: LoopbackAgent): Promise<void
     const { uid } = careless.metadata;
 
     // One has written it, and the other has tried to.
-    const said = (one: LoopbackAgent): readonly string[] =>
+    const said = (one: LoopbackProgram): readonly string[] =>
       one.log().match(/Event (written|is there already)/g) ?? [];
     const both = await until("both agents", () => [...said(agent), ...said(other)], {
       wanted: (lines) => lines.length === 2,
@@ -207,7 +207,7 @@ async function tellOnce(plane: ControlPlane, agent: LoopbackAgent): Promise<void
   }
 }
 
-async function withoutEvents(plane: ControlPlane, agent: LoopbackAgent): Promise<void> {
+async function withoutEvents(plane: ControlPlane, agent: LoopbackProgram): Promise<void> {
   const path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/lightpath";
   const role = await plane.call("GET", path) as {
     readonly rules: readonly { readonly resources: readonly string[] }[];
@@ -255,16 +255,7 @@ async function applyRbac(plane: ControlPlane): Promise<void> {
   }
 }
 
-interface LoopbackAgent extends AsyncDisposable {
-  log(): string;
-  /** The sum of a metric's samples that have these labels. */
-  metric(name: string, labels: Readonly<Record<string, string>>): Promise<number>;
-  /** The first condition that is not met, with its reason; empty when ready. */
-  ready(): Promise<string>;
-  end(): Promise<number>;
-}
-
-async function startAgent(plane: ControlPlane, dir: string, nodeName = "node-1"): Promise<LoopbackAgent> {
+async function startAgent(plane: ControlPlane, dir: string, nodeName = "node-1"): Promise<LoopbackProgram> {
   const kubeconfig = await plane.kubeconfig("agent");
   return spawnAgent(dir, LIGHTPATH, {
     flags: [`--kubeconfig=${kubeconfig}`, `--node-name=${nodeName}`, "--log-level=debug"],
@@ -272,7 +263,7 @@ async function startAgent(plane: ControlPlane, dir: string, nodeName = "node-1")
 }
 
 /** With the service account's files where a pod has them: /var/run is /run, which only this process sees. */
-async function startAgentInPod(plane: ControlPlane, dir: string): Promise<LoopbackAgent> {
+async function startAgentInPod(plane: ControlPlane, dir: string): Promise<LoopbackProgram> {
   const token = join(dir, "token");
   await Deno.writeTextFile(token, "agent-token");
   const folder = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -287,57 +278,13 @@ async function startAgentInPod(plane: ControlPlane, dir: string): Promise<Loopba
 /** An agent on loopback that leaves kernel and Envoy alone. */
 function spawnAgent(
   dir: string,
-  [program = "", ...args]: readonly string[],
+  program: readonly string[],
   { flags = [], env = {} }: {
     readonly flags?: readonly string[];
     readonly env?: Readonly<Record<string, string>>;
   },
-): LoopbackAgent {
-  const [healthPort, metricsPort] = freePorts(2);
-  const child = new Deno.Command(program, {
-    args: [
-      ...args,
-      "agent",
-      ...flags,
-      "--redirect=none",
-      "--envoy=external",
-      `--run-dir=${dir}`,
-      `--state-dir=${join(dir, "state")}`,
-      `--healthz-bind-address=127.0.0.1:${healthPort}`,
-      `--metrics-bind-address=127.0.0.1:${metricsPort}`,
-    ],
-    env: { ...env },
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  let log = "";
-  const reading = (async () => {
-    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
-  })();
-  let ended = false;
-  const end = async (): Promise<number> => {
-    if (!ended) child.kill("SIGTERM");
-    ended = true;
-    await reading;
-    return (await child.status).code;
-  };
-  return {
-    log: () => log,
-    metric: async (name, labels) => {
-      const response = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
-      return sumOf(await response.text(), name, labels);
-    },
-    ready: async () => {
-      const response = await fetch(`http://127.0.0.1:${healthPort}/readyz`).catch(() => undefined);
-      if (response === undefined) return "nobody listens";
-      const { conditions } = await response.json() as {
-        conditions: readonly { name: string; ok: boolean; reason?: string }[];
-      };
-      const unmet = conditions.find(({ ok }) => !ok);
-      return unmet === undefined ? "" : `${unmet.name}: ${unmet.reason}`;
-    },
-    end,
-    [Symbol.asyncDispose]: async () => void await end(),
-  };
+): LoopbackProgram {
+  const kept = [`--run-dir=${dir}`, `--state-dir=${join(dir, "state")}`];
+  const command = ["agent", ...flags, "--redirect=none", "--envoy=external", ...kept];
+  return startLoopbackProgram(command, { env, program });
 }

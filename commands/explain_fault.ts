@@ -5,27 +5,38 @@
  * one in their message); for anything else the stack, because then the program itself is at fault.
  * @module
  */
+import { CertificateFileError } from "../admission/certificates/from_files.ts";
 import { BindError } from "../agent/http_server.ts";
 import { IPVSAddressesError } from "../agent/ipvs.ts";
-import { KubeConfigError, ManifestPathError } from "../agent/kube/mod.ts";
+import {
+  KubeApiError,
+  KubeConfigError,
+  ManifestPathError,
+  SilentConnectionError,
+} from "../agent/kube/mod.ts";
 import { RedirectError, TableInUseError } from "../redirect/mod.ts";
 import { AdsAddressError, EnvoyBinaryError, EnvoyOrphanError, FetchError } from "../xds/mod.ts";
+import { AdoptError } from "./adopt_error.ts";
 import { OutputError } from "./context.ts";
 import { ExplainError } from "./explain/local_socket.ts";
 
 /** Errors whose message is one sentence for an operator. */
 const OPERATOR_ERRORS = [
+  AdoptError,
   AdsAddressError,
   BindError,
+  CertificateFileError,
   EnvoyBinaryError,
   EnvoyOrphanError,
   ExplainError,
   FetchError,
   IPVSAddressesError,
+  KubeApiError,
   KubeConfigError,
   ManifestPathError,
   RedirectError,
   OutputError,
+  SilentConnectionError,
   TableInUseError,
 ] as const;
 

@@ -15,7 +15,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { DEFAULT_MARK_MASK, type Marks, marksOf } from "../agent/model/mod.ts";
+import { DEFAULT_MARK_MASK, marksOf } from "../agent/model/mod.ts";
 import { affinityChains } from "./affinity_chains.ts";
 import { answerChains } from "./answer_chains.ts";
 import type { EnvoyPorts, LayoutChain, LayoutHook, LayoutOptions, LayoutRule } from "./chains.ts";

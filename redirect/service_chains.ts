@@ -31,7 +31,6 @@
 import {
   BALANCED_SOCKET_PRIORITY,
   ENVOY_SOCKET_PRIORITY,
-  type Marks,
   MASQUERADED_SOCKET_PRIORITY,
   renderMark,
 } from "../agent/model/mod.ts";

@@ -81,7 +81,7 @@ inBothFormats(
     assertEquals(source.batches, []);
     assertMatch(
       source.failures[0]!.message,
-      /^the agent \(user "tester" of kubeconfig .*\) may not list endpointslices\.discovery\.k8s\.io at cluster scope: grant it by a ClusterRole with the rule \{apiGroups: \["discovery\.k8s\.io"\], resources: \["endpointslices"\], verbs: \["list", "watch"\]\}; the API server says: endpointslices is forbidden$/,
+      /^Lightpath \(user "tester" of kubeconfig .*\) may not list endpointslices\.discovery\.k8s\.io at cluster scope: grant it by a ClusterRole with the rule \{apiGroups: \["discovery\.k8s\.io"\], resources: \["endpointslices"\], verbs: \["list", "watch"\]\}; the API server says: endpointslices is forbidden$/,
     );
     forbidden = false;
     await source.until(() => source.batches.length > 0);

@@ -358,7 +358,7 @@ async function explainsRefusals(plane: ControlPlane, dir: string): Promise<void>
     const messages = source.failures.map((failure) => failure.message).sort();
     assertMatch(
       messages[0]!,
-      /^the agent \(user "nobody" of kubeconfig .*\) may not list endpointslices\.discovery\.k8s\.io at cluster scope: grant it by a ClusterRole with the rule \{apiGroups: \["discovery\.k8s\.io"\], resources: \["endpointslices"\], verbs: \["list", "watch"\]\}; the API server says: .*cannot list resource "endpointslices"/,
+      /^Lightpath \(user "nobody" of kubeconfig .*\) may not list endpointslices\.discovery\.k8s\.io at cluster scope: grant it by a ClusterRole with the rule \{apiGroups: \["discovery\.k8s\.io"\], resources: \["endpointslices"\], verbs: \["list", "watch"\]\}; the API server says: .*cannot list resource "endpointslices"/,
     );
     assertEquals(source.batches, []);
   }
@@ -371,7 +371,7 @@ async function explainsRefusals(plane: ControlPlane, dir: string): Promise<void>
   const kubeconfig = await writeKubeconfig(dir, "rotated", { cluster, user: { tokenFile } });
   await using source = await RunningApiSource.start(kubeconfig);
   await source.until(() => source.failures.length >= 2);
-  assertMatch(source.failures[0]!.message, /does not accept the agent's credentials .* renew the token/);
+  assertMatch(source.failures[0]!.message, /does not accept the credentials .* renew the token/);
   // A token that is renewed in its file is picked up.
   await Deno.writeTextFile(tokenFile, "admin-token");
   await source.until(() => source.batches.length === 1);

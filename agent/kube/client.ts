@@ -1,45 +1,19 @@
 /**
- * Speaks to the Kubernetes API server: lists and watches Services and EndpointSlices, reads ServiceCIDRs, creates Events.
+ * What the agent asks of the Kubernetes API server: lists and watches Services and EndpointSlices, reads ServiceCIDRs, creates Events.
  *
  * In: a kubeconfig (or the service account of the pod we run in). Out: trimmed objects and watch events.
- * Invariants: one request at a time per call, ended by the AbortSignal or by a deadline; every failure is a typed
- * error. Credentials are asked for anew with each request, and after a 401 the kubeconfig itself is read again.
- * Requests go through node:https. `fetch` would leave less garbage of a list, but trusts every public authority besides
- * the cluster's own, and cannot skip verification where a kubeconfig asks for that; client-node's own watch ends every
- * 30 s and cannot resume. Each request has its own connection: dropping that is how a request ends, and a handshake
- * every five to ten minutes is not worth a pool. Nothing asks for compression: an API server would gzip a list, and that
- * is processor time on both sides.
+ * Invariants: those of `transport.ts`; client-node's own watch is not used, because it ends every 30 s and cannot resume.
  * Source: Kubernetes "API Concepts".
  * @module
  */
-import { Buffer } from "node:buffer";
-import http from "node:http";
-import https from "node:https";
-import {
-  errorFromCause,
-  errorFromStatus,
-  eventsPath,
-  KubeApiError,
-  type KubeRequestContext,
-  type KubeResource,
-  type KubeVerb,
-  namespacePath,
-  resourcePath,
-  SERVICE_CIDRS_PATH,
-  SilentConnectionError,
-} from "./kube_api_error.ts";
 import type { KubeEvent } from "./event.ts";
-import { type KubeAccess, type KubeAccessOptions, openKubeAccess } from "./access.ts";
+import { type KubeRequestContext, namespacePath, resourcePath } from "./kube_api_error.ts";
 import type { KubeObject, NamespacedName } from "./objects.ts";
+import { type KubeClientOptions, KubeTransport, normalize } from "./transport.ts";
 import type { WatchEvent } from "./watch_protocol.ts";
-import {
-  ACCEPT,
-  ACCEPT_JSON,
-  type AnswerFormat,
-  formatOf,
-  type ListPart,
-  readServiceCIDRs,
-} from "./wire/mod.ts";
+import { ACCEPT_JSON, type ListPart, readServiceCIDRs } from "./wire/mod.ts";
+
+export type { KubeClientOptions } from "./transport.ts";
 
 /** What the list+watch loop asks of an API server. */
 export interface KubeClient {
@@ -89,19 +63,6 @@ export interface EventClient {
   createEvent(event: KubeEvent, signal: AbortSignal): Promise<boolean>;
 }
 
-/** Where the cluster is, and when a connection is taken for dead. */
-export interface KubeClientOptions extends KubeAccessOptions {
-  /** Until the response's headers: connecting, TLS and waiting in the server's queue. @default 30000 */
-  readonly responseTimeoutMs?: number;
-  /**
-   * Longest silence on an open response. Where etcd reports its progress (kubeadm and managed clusters have it do so
-   * every few seconds), the API server sends a bookmark each 60 s, give or take seconds, so this must be longer. In a
-   * quiet cluster without such reports there are no bookmarks: each alarm then is false, costs one request, and loses
-   * nothing. @default 90000
-   */
-  readonly silenceTimeoutMs?: number;
-}
-
 /**
  * Finds out where the API server is; does not connect yet.
  * @throws {KubeConfigError} when nothing says so, or what does is of no use.
@@ -109,20 +70,16 @@ export interface KubeClientOptions extends KubeAccessOptions {
 export async function createKubeClient(
   options: KubeClientOptions = {},
 ): Promise<KubeClient & ServiceCIDRClient & EventClient> {
-  return new HttpKubeClient(await openKubeAccess(options), options);
+  return new HttpKubeClient(await KubeTransport.open(options));
 }
 
 class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient {
   readonly server: string;
-  readonly #responseTimeoutMs: number;
-  readonly #silenceTimeoutMs: number;
-  readonly #access: KubeAccess;
+  readonly #transport: KubeTransport;
 
-  constructor(access: KubeAccess, options: KubeClientOptions) {
-    this.#access = access;
-    this.server = access.server;
-    this.#responseTimeoutMs = options.responseTimeoutMs ?? 30_000;
-    this.#silenceTimeoutMs = options.silenceTimeoutMs ?? 90_000;
+  constructor(transport: KubeTransport) {
+    this.#transport = transport;
+    this.server = transport.server;
   }
 
   async *list(...[kind, options, signal]: Parameters<KubeClient["list"]>): AsyncGenerator<ListPart> {
@@ -132,8 +89,8 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient {
     // A list and no get, for which the agent needs no further right. The API server finds the one object by its key.
     if (name !== "") query.set("fieldSelector", `metadata.name=${name}`);
     const path = name === "" ? resourcePath(kind) : namespacePath(kind, namespace);
-    const request = this.#describe("list", kind);
-    await using answer = await this.#get(request, { path: `${path}?${query}` }, signal);
+    const request = this.#reads("list", kind);
+    await using answer = await this.#transport.get(request, { path: `${path}?${query}` }, signal);
     const decoder = answer.format.listDecoder(kind);
     for (;;) {
       let part: ListPart;
@@ -158,8 +115,12 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient {
       timeoutSeconds: String(options.timeoutSeconds),
     });
     if (options.labelSelector !== "") query.set("labelSelector", options.labelSelector);
-    const request = this.#describe("watch", kind);
-    await using answer = await this.#get(request, { path: `${resourcePath(kind)}?${query}` }, signal);
+    const request = this.#reads("watch", kind);
+    await using answer = await this.#transport.get(
+      request,
+      { path: `${resourcePath(kind)}?${query}` },
+      signal,
+    );
     const decoder = answer.format.watchDecoder(kind);
     for (;;) {
       let events: readonly WatchEvent[];
@@ -175,9 +136,12 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient {
   }
 
   async serviceCIDRs(signal: AbortSignal): Promise<readonly string[]> {
-    const request = this.#describe("list", "ServiceCIDR");
-    const path = SERVICE_CIDRS_PATH;
-    await using answer = await this.#get(request, { path, accept: ACCEPT_JSON }, signal);
+    const request = this.#transport.describe({ verb: "list", kind: "ServiceCIDR" });
+    await using answer = await this.#transport.get(
+      request,
+      { path: resourcePath("ServiceCIDR"), accept: ACCEPT_JSON },
+      signal,
+    );
     try {
       return readServiceCIDRs(await answer.body());
     } catch (error) {
@@ -186,152 +150,21 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient {
   }
 
   async createEvent(event: KubeEvent, signal: AbortSignal): Promise<boolean> {
-    const request = this.#describe("create", "Event");
+    const request = this.#transport.describe({ verb: "create", kind: "Event" });
     const body = JSON.stringify(event);
-    const path = eventsPath(event.metadata.namespace);
-    await using answer = await this.#exchange(request, { path, body }, signal);
+    const path = namespacePath("Event", event.metadata.namespace);
+    await using answer = await this.#transport.send(request, {
+      path,
+      method: "POST",
+      body: { type: "application/json", text: body },
+    }, signal);
     if (answer.status === 201) return true;
     if (answer.status === 409) return false;
-    throw await this.#refusal(request, answer, signal);
+    throw await this.#transport.refusal(request, answer, signal);
   }
 
-  #describe(verb: KubeVerb, kind: KubeResource): KubeRequestContext {
-    return { verb, kind, server: this.server, identity: this.#access.identity };
+  /** Both are needed of a kind, so one grant names both. */
+  #reads(verb: "list" | "watch", kind: KubeObject["kind"]): KubeRequestContext {
+    return this.#transport.describe({ verb, kind, needed: ["list", "watch"] });
   }
-
-  /** Sends a GET and returns its answer, which has status 200. */
-  async #get(
-    request: KubeRequestContext,
-    what: { readonly path: string; readonly accept?: string },
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    const answer = await this.#exchange(request, what, signal);
-    if (answer.status === 200) return answer;
-    await using refused = answer;
-    throw await this.#refusal(request, refused, signal);
-  }
-
-  /** The error of an answer that is not what was asked for. */
-  async #refusal(request: KubeRequestContext, refused: Answer, signal: AbortSignal): Promise<KubeApiError> {
-    if (refused.status === 401) this.#access.reload();
-    const body = await refused.body().catch((error) => {
-      throw normalize(request, error, signal);
-    });
-    const { status, retryAfterMs } = refused;
-    return errorFromStatus(request, { ...refused.format.readStatus(body), status, retryAfterMs });
-  }
-
-  /** Sends a GET, or a POST where there is a body. */
-  async #exchange(
-    request: KubeRequestContext,
-    { path, body, accept = ACCEPT }: {
-      readonly path: string;
-      readonly body?: string;
-      readonly accept?: string;
-    },
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    signal.throwIfAborted();
-    const url = new URL(this.server);
-    const limit = { timeoutMs: this.#responseTimeoutMs, signal };
-    let outgoing: http.ClientRequest | undefined;
-    try {
-      // This may run a credential plugin, so it is under the deadline too.
-      const options = await withDeadline(this.#access.requestOptions(), limit);
-      outgoing = (url.protocol === "http:" ? http : https).request({
-        ...options,
-        hostname: url.hostname.replace(/^\[|\]$/g, ""),
-        port: url.port || (url.protocol === "http:" ? 80 : 443),
-        path: `${url.pathname.replace(/\/$/, "")}${path}`,
-        method: body === undefined ? "GET" : "POST",
-        headers: {
-          ...options.headers,
-          Accept: accept,
-          "User-Agent": "lightpath",
-          ...(body === undefined ? {} : {
-            "Content-Type": "application/json",
-            "Content-Length": Buffer.byteLength(body),
-          }),
-        },
-      });
-      const { promise: responded, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
-      outgoing.on("response", resolve);
-      // Stays attached: destroying a request that is under way makes it emit a late error.
-      outgoing.on("error", reject);
-      outgoing.end(body);
-      const response = await withDeadline(responded, limit);
-      return new Answer(response, { timeoutMs: this.#silenceTimeoutMs, signal });
-    } catch (error) {
-      outgoing?.destroy();
-      throw normalize(request, error, signal);
-    }
-  }
-}
-
-/** How long to wait for one thing, and who may end the wait. */
-interface Limit {
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal;
-}
-
-/** A response whose body is read under the silence deadline. Disposal drops the connection. */
-class Answer implements AsyncDisposable {
-  readonly status: number;
-  readonly retryAfterMs: number;
-  readonly format: AnswerFormat;
-  readonly #response: http.IncomingMessage;
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  readonly #limit: Limit;
-
-  constructor(response: http.IncomingMessage, limit: Limit) {
-    this.#response = response;
-    this.#chunks = response[Symbol.asyncIterator]();
-    this.#limit = limit;
-    this.status = response.statusCode ?? 0;
-    this.format = formatOf(response.headers["content-type"] ?? "");
-    const seconds = Number(response.headers["retry-after"] ?? 0);
-    this.retryAfterMs = seconds > 0 ? seconds * 1000 : 0;
-  }
-
-  /** The next chunk; undefined at the end. */
-  async next(): Promise<Uint8Array | undefined> {
-    const result = await withDeadline(this.#chunks.next(), this.#limit);
-    return result.done ? undefined : result.value;
-  }
-
-  /** The rest of the body. */
-  async body(): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
-    for (let chunk = await this.next(); chunk !== undefined; chunk = await this.next()) chunks.push(chunk);
-    return Buffer.concat(chunks);
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#response.destroy();
-    return Promise.resolve();
-  }
-}
-
-async function withDeadline<T>(work: Promise<T>, limit: Limit): Promise<T> {
-  const { signal, timeoutMs } = limit;
-  const { promise: ended, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  const timer = setTimeout(
-    () => reject(new SilentConnectionError(`nothing came from the API server for ${timeoutMs} ms`)),
-    timeoutMs,
-  );
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    return await Promise.race([work, ended]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
-  }
-}
-
-function normalize(request: KubeRequestContext, error: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted) return signal.reason;
-  if (error instanceof KubeApiError || error instanceof SilentConnectionError) return error;
-  return errorFromCause(request, error);
 }

@@ -15,15 +15,26 @@ export const EVENTS_API_VERSION = "events.k8s.io/v1";
 export const SERVICE_CIDRS_API_VERSION = "networking.k8s.io/v1";
 
 /** What is asked of the API server; also the verbs of an RBAC rule. */
-export type KubeVerb = "list" | "watch" | "create";
+export type KubeVerb = "get" | "list" | "watch" | "create" | "update" | "patch";
 
-/** What it is asked about: what is watched, ServiceCIDRs, which are read now and then, and Events, which are written. */
-export type KubeResource = KubeObject["kind"] | "ServiceCIDR" | "Event";
+/** What it is asked about: what nodes read, all the time or (ServiceCIDRs) now and then, Events, which they write, and what the webhook keeps. */
+export type KubeResource =
+  | KubeObject["kind"]
+  | "ServiceCIDR"
+  | "Event"
+  | "Secret"
+  | "MutatingWebhookConfiguration";
 
 /** Who asked for what, for sentences. */
 export interface KubeRequestContext {
   readonly verb: KubeVerb;
   readonly kind: KubeResource;
+  /** Where a Role suffices; otherwise it takes a ClusterRole. */
+  readonly namespace?: string;
+  /** The one object it is about, where there is only one. */
+  readonly name?: string;
+  /** All verbs the asker needs there, so that one grant is enough. @default the verb */
+  readonly needed?: readonly KubeVerb[];
   /** The API server's URL. */
   readonly server: string;
   /** Where the credentials come from, e.g. `user "lab" of kubeconfig /root/.kube/config`. */
@@ -78,26 +89,31 @@ export function resourceName(kind: KubeResource): string {
   return group === "" ? plural : `${plural}.${group}`;
 }
 
-/** The path of a kind's collection over all namespaces. */
-export function resourcePath(kind: KubeObject["kind"]): string {
-  const { group, plural } = resourceOf(kind);
-  return `${group === "" ? "/api" : "/apis"}/${API_VERSIONS[kind]}/${plural}`;
+/** The `apiVersion` in which a kind is asked for. */
+export function apiVersionOf(kind: KubeResource): string {
+  switch (kind) {
+    case "Event":
+      return EVENTS_API_VERSION;
+    case "Secret":
+      return "v1";
+    case "ServiceCIDR":
+      return SERVICE_CIDRS_API_VERSION;
+    case "MutatingWebhookConfiguration":
+      return "admissionregistration.k8s.io/v1";
+    default:
+      return API_VERSIONS[kind];
+  }
+}
+
+/** The path of a kind's collection over all namespaces, or of one that has no namespaces. */
+export function resourcePath(kind: KubeResource): string {
+  return `${rootOf(kind)}/${resourceOf(kind).plural}`;
 }
 
 /** The path of a kind's collection in one namespace. */
-export function namespacePath(kind: KubeObject["kind"], namespace: string): string {
-  const { group, plural } = resourceOf(kind);
-  const root = `${group === "" ? "/api" : "/apis"}/${API_VERSIONS[kind]}`;
-  return `${root}/namespaces/${encodeURIComponent(namespace)}/${plural}`;
+export function namespacePath(kind: KubeResource, namespace: string): string {
+  return `${rootOf(kind)}/namespaces/${encodeURIComponent(namespace)}/${resourceOf(kind).plural}`;
 }
-
-/** The path of the Events of a namespace. */
-export function eventsPath(namespace: string): string {
-  return `/apis/${EVENTS_API_VERSION}/namespaces/${encodeURIComponent(namespace)}/events`;
-}
-
-/** The path of all ServiceCIDRs. */
-export const SERVICE_CIDRS_PATH = `/apis/${SERVICE_CIDRS_API_VERSION}/servicecidrs`;
 
 /** An answer with a status other than 200; `reason` and `message` are those of its Status object. */
 export function errorFromStatus(
@@ -125,6 +141,10 @@ export function errorFromCause(request: KubeRequestContext, cause: unknown): Kub
   return new KubeApiError(message, { status: 0, reason: "", request, cause });
 }
 
+function rootOf(kind: KubeResource): string {
+  return `${resourceOf(kind).group === "" ? "/api" : "/apis"}/${apiVersionOf(kind)}`;
+}
+
 function describeStatus(
   request: KubeRequestContext,
   answer: { readonly status: number; readonly reason: string; readonly said: string },
@@ -133,28 +153,37 @@ function describeStatus(
   const said = answer.said === "" ? "" : `; the API server says: ${answer.said}`;
   switch (answer.status) {
     case 401:
-      return `the API server ${request.server} does not accept the agent's credentials (${request.identity}) ` +
+      return `the API server ${request.server} does not accept the credentials (${request.identity}) ` +
         `to ${request.verb} ${resource}: renew the token or client certificate${said}`;
-    case 403: {
-      const { group, plural } = resourceOf(request.kind);
-      const verbs = VERBS[request.kind].map((verb) => `"${verb}"`).join(", ");
-      return `the agent (${request.identity}) may not ${request.verb} ${resource} at cluster scope: grant it by a ` +
-        `ClusterRole with the rule {apiGroups: ["${group}"], resources: ["${plural}"], verbs: [${verbs}]}` +
-        `${said}`;
-    }
+    case 403:
+      return `Lightpath (${request.identity}) may not ${request.verb} ${resource} ${
+        describeScope(request)
+      }: grant it by a ` +
+        `${renderGrant(request)}${said}`;
     default:
       return `the API server ${request.server} answered ${`${answer.status} ${answer.reason}`.trim()} ` +
         `to ${request.verb} ${resource}${said}`;
   }
 }
 
-/** What the agent wants to do with each. */
-const VERBS: Readonly<Record<KubeResource, readonly KubeVerb[]>> = {
-  Service: ["list", "watch"],
-  EndpointSlice: ["list", "watch"],
-  ServiceCIDR: ["list"],
-  Event: ["create"],
-};
+function describeScope({ namespace, name }: KubeRequestContext): string {
+  const scope = namespace === undefined ? "at cluster scope" : `in namespace ${namespace}`;
+  return name === undefined ? scope : `${JSON.stringify(name)} ${scope}`;
+}
+
+/** The rule to write. A right to create cannot be limited to a name (Kubernetes, "Using RBAC": Referring to resources). */
+function renderGrant({ verb, kind, namespace, name, needed = [verb] }: KubeRequestContext): string {
+  const { group, plural } = resourceOf(kind);
+  const fields = [
+    ["apiGroups", [group]],
+    ["resources", [plural]],
+    ...(name === undefined || needed.includes("create") ? [] : [["resourceNames", [name]]] as const),
+    ["verbs", needed],
+  ] as const;
+  const rule = fields.map(([field, values]) => `${field}: [${values.map((one) => `"${one}"`).join(", ")}]`);
+  const role = namespace === undefined ? "ClusterRole" : `Role in namespace ${namespace}`;
+  return `${role} with the rule {${rule.join(", ")}}`;
+}
 
 function resourceOf(kind: KubeResource): { group: string; plural: string } {
   switch (kind) {
@@ -166,6 +195,10 @@ function resourceOf(kind: KubeResource): { group: string; plural: string } {
       return { group: "networking.k8s.io", plural: "servicecidrs" };
     case "Event":
       return { group: "events.k8s.io", plural: "events" };
+    case "Secret":
+      return { group: "", plural: "secrets" };
+    case "MutatingWebhookConfiguration":
+      return { group: "admissionregistration.k8s.io", plural: "mutatingwebhookconfigurations" };
     default: {
       const unreachable: never = kind;
       throw new TypeError(`Unexpected kind ${String(unreachable)}`);

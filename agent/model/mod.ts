@@ -41,12 +41,15 @@ export {
 } from "./path.ts";
 export { endpointTiers } from "./nearness.ts";
 export { type ModelOptions, ServiceModel } from "./reduce.ts";
+export { isPortNumber, parseProtocol } from "./port.ts";
 export {
+  optsOut,
   PATH_ANNOTATION,
   PROXY_ANNOTATION,
   PROXY_DISABLED,
   type ServiceSelection,
   whyNotServed,
+  whyNoVIP,
 } from "./selection.ts";
 export { servicePortKey, servicePortLabel } from "./service_port_name.ts";
 export type { TrafficRules } from "./traffic_rules.ts";

@@ -38,10 +38,8 @@ export function isServed(service: Service, selection: ServiceSelection): boolean
 /** Why the Service is not served: the end of a sentence that begins with its name. Undefined when it is. */
 export function whyNotServed(service: Service, { serviceProxyName }: ServiceSelection): string | undefined {
   const { proxyName } = service;
-  if (service.type === "ExternalName") return "is of type ExternalName, a name in DNS and no address";
-  if (service.headlessLabel) {
-    return `is headless by its label ${HEADLESS_LABEL}: clients connect to its pods themselves`;
-  }
+  const nowhere = whyNoVIP(service);
+  if (nowhere !== undefined) return nowhere;
   if (proxyName !== serviceProxyName) {
     if (proxyName === "") {
       return `has no label ${SERVICE_PROXY_NAME_LABEL}, and this agent serves only those labelled "${serviceProxyName}"`;
@@ -51,11 +49,27 @@ export function whyNotServed(service: Service, { serviceProxyName }: ServiceSele
       : `those labelled "${serviceProxyName}"`;
     return `is another proxy's by its label ${SERVICE_PROXY_NAME_LABEL}: ${proxyName}; this agent serves ${served}`;
   }
-  if (service.annotations[PROXY_ANNOTATION] === PROXY_DISABLED) {
-    return `opts out by its annotation ${PROXY_ANNOTATION}: ${PROXY_DISABLED}`;
-  }
-  if (service.clusterIPs[0] === "None") {
-    return "is headless (its clusterIP is None): clients connect to its pods themselves";
-  }
+  if (optsOut(service)) return `opts out by its annotation ${PROXY_ANNOTATION}: ${PROXY_DISABLED}`;
   return service.clusterIPs.length === 0 ? "has no ClusterIP yet" : undefined;
+}
+
+/**
+ * Why the Service has no VIP, and as it is written will never have one: the end of a sentence that begins with its name.
+ * Undefined when it has one, or is about to be given one.
+ */
+export function whyNoVIP(
+  service: Pick<Service, "type" | "headlessLabel" | "clusterIPs">,
+): string | undefined {
+  if (service.type === "ExternalName") return "is of type ExternalName, a name in DNS and no address";
+  if (service.headlessLabel) {
+    return `is headless by its label ${HEADLESS_LABEL}: clients connect to its pods themselves`;
+  }
+  return service.clusterIPs[0] === "None"
+    ? "is headless (its clusterIP is None): clients connect to its pods themselves"
+    : undefined;
+}
+
+/** Whether the Service wants to be left alone. */
+export function optsOut({ annotations }: Pick<Service, "annotations">): boolean {
+  return annotations[PROXY_ANNOTATION] === PROXY_DISABLED;
 }

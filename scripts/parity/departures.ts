@@ -112,10 +112,3 @@ function proxyingNode({ from, to }: Row): NodeName {
   if (to.kind === "NodePort") return to.node;
   return from === "pod-b" || from === "node-b" ? "node-b" : "node-a";
 }
-
-/** What is expected; through Envoy, the servers are asked from the node's own address. */
-function seenFromNode(row: Row, carrier: RowCarrier): Expectation {
-  const { expect } = row;
-  if (expect.kind !== "answered" || carrier === "kernel") return expect;
-  return { ...expect, source: proxyingNode(row) };
-}
