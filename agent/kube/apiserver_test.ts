@@ -358,7 +358,7 @@ async function explainsRefusals(plane: ControlPlane, dir: string): Promise<void>
     const messages = source.failures.map((failure) => failure.message).sort();
     assertMatch(
       messages[0]!,
-      /^the agent \(user "nobody" of kubeconfig .*\) may not list endpointslices\.discovery\.k8s\.io at cluster scope: grant it by a ClusterRole with the rule \{apiGroups: \["discovery\.k8s\.io"\], resources: \["endpointslices"\], verbs: \["list", "watch"\]\}; the API server says: .*cannot list resource "endpointslices"/,
+      /^Lightpath \(user "nobody" of kubeconfig .*\) may not list endpointslices\.discovery\.k8s\.io at cluster scope: grant it by a ClusterRole with the rule \{apiGroups: \["discovery\.k8s\.io"\], resources: \["endpointslices"\], verbs: \["list", "watch"\]\}; the API server says: .*cannot list resource "endpointslices"/,
     );
     assertEquals(source.batches, []);
   }
