@@ -16,7 +16,7 @@ import {
   type ObjectName,
   SERVICE_PROXY_NAME_LABEL,
 } from "../agent/kube/mod.ts";
-import { type AdoptionRules, judgeService, readCandidate } from "./judge_service.ts";
+import { type AdoptionRules, judgeAdoption, readCandidate } from "./judge_adoption.ts";
 
 /** What is asked for. */
 export interface AdoptOptions {
@@ -72,7 +72,7 @@ export function actionFor(
   if ("unreadable" in candidate) {
     return { kind: "leave", because: `cannot be read: ${candidate.unreadable}` };
   }
-  const { kind, because } = judgeService(candidate, rules);
+  const { kind, because } = judgeAdoption(candidate, rules);
   if (!release) return { kind, because };
   if (!candidate.labelled) return { kind: "leave", because: `has no label ${SERVICE_PROXY_NAME_LABEL}` };
   if (candidate.proxyName !== rules.proxyName) return { kind: "leave", because };

@@ -7,7 +7,7 @@
  * Source: Kubernetes "Dynamic Admission Control": POST, `Content-Type: application/json`.
  * @module
  */
-import type { AdoptionRules } from "./judge_service.ts";
+import type { AdoptionRules } from "./judge_adoption.ts";
 import { type AnsweredReview, answerReview } from "./review.ts";
 
 /** The path of the webhook, as `clientConfig` names it. */

@@ -27,6 +27,8 @@ export interface AdmissionServerOptions {
   /** Answers a request; must not throw. */
   answer(request: AdmissionHttpRequest): AdmissionHttpAnswer;
   readonly logger: Logger;
+  /** How long a body may take. An API server gives up after the webhook's timeoutSeconds, which is less. @default 10000 */
+  readonly bodyDeadlineMs?: number;
 }
 
 /** A server that listens. */
@@ -39,8 +41,8 @@ export interface AdmissionServer extends AsyncDisposable {
   drain(): void;
 }
 
-/** An API server gives up after the webhook's timeoutSeconds, which is less. */
-const BODY_DEADLINE_MS = 10_000;
+/** As long as a body: for what comes before it. */
+const HANDSHAKE_DEADLINE_MS = 10_000;
 
 /**
  * Longer than any client keeps a connection it does not use (Go's default is 90 s). If both gave up at the same moment, a review
@@ -59,11 +61,11 @@ const MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES;
 
 /** Listens. @throws {BindError} when the address cannot be listened on */
 export async function startAdmissionServer(options: AdmissionServerOptions): Promise<AdmissionServer> {
-  const { address, certificate, answer, logger } = options;
+  const { address, certificate, answer, logger, bodyDeadlineMs = 10_000 } = options;
   let draining = false;
 
   async function respond(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const body = await readBody(request);
+    const body = await readBody(request, bodyDeadlineMs);
     if (body === "gone") return;
     const answered = answer({
       method: request.method ?? "",
@@ -92,7 +94,7 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
     });
   });
   server.keepAliveTimeout = KEEP_ALIVE_MS;
-  server.headersTimeout = BODY_DEADLINE_MS;
+  server.headersTimeout = HANDSHAKE_DEADLINE_MS;
   // An API server that does not trust the certificate shows here, and so does a port scan.
   server.on("tlsClientError", (error: Error) => logger.debug("no TLS", { reason: error.message }));
   await listenOn(server, options);
@@ -121,7 +123,7 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
 }
 
 function secure({ certificate, key }: KeyPair): https.ServerOptions {
-  return { cert: certificate, key, minVersion: "TLSv1.2" };
+  return { cert: certificate, key, minVersion: "TLSv1.2", handshakeTimeout: HANDSHAKE_DEADLINE_MS };
 }
 
 async function listenOn(
@@ -141,11 +143,14 @@ async function listenOn(
 }
 
 /** The whole body; `gone`: the client is, and nobody waits for an answer. */
-function readBody(request: http.IncomingMessage): Promise<AdmissionHttpRequest["body"] | "gone"> {
+function readBody(
+  request: http.IncomingMessage,
+  deadlineMs: number,
+): Promise<AdmissionHttpRequest["body"] | "gone"> {
   const { promise, resolve } = Promise.withResolvers<AdmissionHttpRequest["body"] | "gone">();
   const chunks: Uint8Array[] = [];
   let length = 0;
-  const timer = setTimeout(() => resolve("too-slow"), BODY_DEADLINE_MS);
+  const timer = setTimeout(() => resolve("too-slow"), deadlineMs);
   request.on("data", (chunk: Uint8Array) => {
     length += chunk.length;
     if (length <= MAX_BODY_BYTES) chunks.push(chunk);

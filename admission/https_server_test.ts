@@ -20,8 +20,12 @@ function issue(): Promise<IssuedCertificate> {
   return issueCertificate({ names, lifetimeMs: 3600_000, nowMs: Date.now(), commonName: "test" });
 }
 
-function start(certificate: IssuedCertificate, port = 0): Promise<AdmissionServer> {
+function start(
+  certificate: IssuedCertificate,
+  { port = 0, ...options }: { readonly port?: number; readonly bodyDeadlineMs?: number } = {},
+): Promise<AdmissionServer> {
   return startAdmissionServer({
+    ...options,
     address: { hostname: "127.0.0.1", port },
     usedFor: "--webhook-bind-address",
     certificate,
@@ -53,6 +57,8 @@ async function connect({ address }: AdmissionServer, { ca }: IssuedCertificate):
   ask(): Promise<string>;
   /** Sends the beginning of one; the function returned sends the rest and gives the head of the answer. */
   begin(): () => Promise<string>;
+  /** Sends the beginning only; returns the head of the answer. */
+  beginOnly(): Promise<string>;
   close(): void;
 }> {
   const socket = tls.connect({ host: "127.0.0.1", port: address.port, ca, servername: "localhost" });
@@ -82,6 +88,7 @@ async function connect({ address }: AdmissionServer, { ca }: IssuedCertificate):
       socket.write(head + REVIEW.slice(0, 10));
       return () => send(REVIEW.slice(10));
     },
+    beginOnly: () => send(head + REVIEW.slice(0, 10)),
     close: () => socket.destroy(),
   };
 }
@@ -107,6 +114,17 @@ Deno.test("a body that is too long is refused in words, of whatever size, and th
   assertEquals(await post(server, certificate, new Uint8Array(MAX_BODY_BYTES + 1)), [413, sentence]);
   assertEquals(await post(server, certificate, new Uint8Array(2 * MAX_BODY_BYTES)), [413, sentence]);
   assertEquals((await post(server, certificate))[0], 200);
+});
+
+Deno.test("a body that does not come is not waited for", async () => {
+  const certificate = await issue();
+  await using server = await start(certificate, { bodyDeadlineMs: 300 });
+  const slow = await connect(server, certificate);
+  const answer = await slow.beginOnly();
+  assertEquals(answer.split("\r\n")[0], "HTTP/1.1 408 Request Timeout");
+  assertEquals(/connection: close/i.test(answer), true);
+  assertEquals((await post(server, certificate))[0], 200);
+  slow.close();
 });
 
 Deno.test("a new certificate is shown to who comes next, and connections go on", async () => {
@@ -145,7 +163,7 @@ Deno.test("an address that is in use is named", async () => {
   await using server = await start(certificate);
   const { port } = server.address;
   await assertRejects(
-    () => start(certificate, port),
+    () => start(certificate, { port }),
     BindError,
     `cannot listen on 127.0.0.1:${port} (--webhook-bind-address): the port is in use`,
   );

@@ -8,7 +8,7 @@
  * @module
  */
 import { type Fields, isFields, SERVICE_PROXY_NAME_LABEL } from "../agent/kube/mod.ts";
-import { type AdoptionRules, judgeService, type LeftBecause, readCandidate } from "./judge_service.ts";
+import { type AdoptionRules, judgeAdoption, type LeftBecause, readCandidate } from "./judge_adoption.ts";
 
 /** The only version there is besides the removed v1beta1. */
 export const REVIEW_VERSION = "admission.k8s.io/v1";
@@ -98,7 +98,7 @@ export function answerReview(body: unknown, rules: AdoptionRules): AnsweredRevie
   }
   const service = readCandidate(request["object"], asked.namespace);
   if ("unreadable" in service) return letThrough(`cannot read the Service: ${service.unreadable}`);
-  const verdict = judgeService(service, rules);
+  const verdict = judgeAdoption(service, rules);
   if (verdict.kind === "leave") return answer(verdict.left, verdict.because);
   const patch = labelPatch(rules.proxyName, service.hasLabels);
   return answer("labelled", verdict.because, {

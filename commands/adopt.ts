@@ -4,7 +4,7 @@
  * @module
  */
 import { type AdoptAction, type AdoptedService, adoptServices } from "../admission/adopt.ts";
-import { DEFAULT_PROXY_NAME } from "../admission/judge_service.ts";
+import { DEFAULT_PROXY_NAME } from "../admission/judge_adoption.ts";
 import { createObjectClient } from "../agent/kube/mod.ts";
 import { AdoptError } from "./adopt_error.ts";
 import type { CommandContext } from "./context.ts";

@@ -13,7 +13,7 @@ import type { KeyPair } from "../admission/certificates/inspect.ts";
 import { followCertificateFiles } from "../admission/certificates/from_files.ts";
 import { keepCertificate } from "../admission/certificates/self_managed.ts";
 import { type AdmissionServer, startAdmissionServer } from "../admission/https_server.ts";
-import { type AdoptionRules, DEFAULT_PROXY_NAME } from "../admission/judge_service.ts";
+import { type AdoptionRules, DEFAULT_PROXY_NAME } from "../admission/judge_adoption.ts";
 import { type AdmissionMetrics, createAdmissionMetrics } from "../admission/metrics.ts";
 import { startAdmissionMetricsServer, startProbeServer } from "../admission/probes.ts";
 import { createObjectClient } from "../agent/kube/mod.ts";

@@ -180,7 +180,7 @@ Deno.test("an expired or damaged certificate is replaced with a line in the log,
   const first = await keepUntilSettled(objects.client());
   assertMatch(
     first.log,
-    /WARN {2}stored certificates cannot be used, and are replaced .*has expired at 1970-01-01T01:00:00/,
+    /WARN +stored certificates cannot be used, and are replaced .*has expired at 1970-01-01T01:00:00/,
   );
   assertEquals(dataOf(objects.read(SECRET))["theirs"], btoa("x"));
 

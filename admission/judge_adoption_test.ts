@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { SERVICE_CASES, toService } from "./testing/service_cases.ts";
-import { type AdoptionRules, judgeService, readCandidate } from "./judge_service.ts";
+import { type AdoptionRules, judgeAdoption, readCandidate } from "./judge_adoption.ts";
 
 const LABEL = "service.kubernetes.io/service-proxy-name";
 const RULES: AdoptionRules = {
@@ -20,11 +20,11 @@ function judge({ metadata = {}, spec = {}, namespace }: {
   };
   const service = readCandidate(raw, namespace);
   if ("unreadable" in service) return `unreadable: ${service.unreadable}`;
-  const verdict = judgeService(service, RULES);
+  const verdict = judgeAdoption(service, RULES);
   return `${verdict.kind === "label" ? "label" : verdict.left}: ${verdict.because}`;
 }
 
-Deno.test("judgeService(): a Service with a port that Lightpath serves is labelled", () => {
+Deno.test("judgeAdoption(): a Service with a port that Lightpath serves is labelled", () => {
   assertEquals(judge({}), "label: has 80/TCP");
   const ports = [{ port: 53, protocol: "UDP" }, { port: 53, protocol: "TCP" }, { port: 9, protocol: "SCTP" }];
   assertEquals(judge({ spec: { ports } }), "label: has 53/UDP, 53/TCP, 9/SCTP");
@@ -38,14 +38,14 @@ Deno.test("judgeService(): a Service with a port that Lightpath serves is labell
   assertEquals(judge({ metadata: { annotations } }), "label: has 80/TCP");
 });
 
-Deno.test("judgeService(): a label that is there stays, whatever it says", () => {
+Deno.test("judgeAdoption(): a label that is there stays, whatever it says", () => {
   const labelled = (value: string): string => judge({ metadata: { labels: { [LABEL]: value } } });
   assertEquals(labelled("lightpath.cloud"), `ours: has the label ${LABEL}: lightpath.cloud already`);
   assertEquals(labelled("cilium"), `foreign: is another proxy's by its label ${LABEL}: cilium`);
   assertEquals(labelled(""), `foreign: is another proxy's by its label ${LABEL}: ""`);
 });
 
-Deno.test("judgeService(): who opts out and who is excluded", () => {
+Deno.test("judgeAdoption(): who opts out and who is excluded", () => {
   assertEquals(
     judge({ metadata: { annotations: { "lightpath.cloud/proxy": "disabled" } } }),
     "opted-out: opts out by its annotation lightpath.cloud/proxy: disabled",
@@ -63,7 +63,7 @@ Deno.test("judgeService(): who opts out and who is excluded", () => {
   assertEquals(judge({ metadata: { name: "kubernetes", namespace: "team" } }), "label: has 80/TCP");
 });
 
-Deno.test("judgeService(): nothing to serve", () => {
+Deno.test("judgeAdoption(): nothing to serve", () => {
   const headless =
     "nothing-to-serve: is headless (its clusterIP is None): clients connect to its pods themselves";
   assertEquals(judge({ spec: { clusterIP: "None" } }), headless);
@@ -84,7 +84,7 @@ Deno.test("judgeService(): nothing to serve", () => {
   assertEquals(judge({ spec: { ports: [{ port: 1, protocol: "QUIC" }, { port: 2 }] } }), "label: has 2/TCP");
 });
 
-Deno.test("judgeService(): the cases that API servers are asked too", () => {
+Deno.test("judgeAdoption(): the cases that API servers are asked too", () => {
   for (const one of SERVICE_CASES) {
     const verdict = judge(toService(one) as never);
     const labelled = one.proxyName === "lightpath.cloud";

@@ -66,7 +66,7 @@ export type Verdict =
   | { readonly kind: "leave"; readonly left: LeftBecause; readonly because: string };
 
 /** Judges one Service. The first reason to leave it is given. */
-export function judgeService(service: CandidateService, rules: AdoptionRules): Verdict {
+export function judgeAdoption(service: CandidateService, rules: AdoptionRules): Verdict {
   const { namespace, name, proxyName, labelled, ports } = service;
   const leave = (left: LeftBecause, because: string): Verdict => ({ kind: "leave", left, because });
   if (labelled) {
