@@ -78,7 +78,7 @@ import { EnvoyPresence } from "./envoy_presence.ts";
 import { EnvoyReadiness } from "./envoy_readiness.ts";
 import { explainLive, type LiveSources } from "./explain/live.ts";
 import { serveExplanations } from "./explain/local_socket.ts";
-import { LeavingServices } from "./leaving_services.ts";
+import { MovingServices } from "./moving_services.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
 import { SourceAddressChoice } from "./source_address.ts";
 
@@ -289,9 +289,9 @@ export async function runAgent(context: CommandContext): Promise<void> {
     if (left > 0) logger.info("Envoy ends with connections that are still open", { connections: left });
   }
 
-  using leaving = serviceProxyName === "" ? undefined : new LeavingServices({ sink: path, serviceProxyName });
+  using moving = serviceProxyName === "" ? undefined : new MovingServices({ sink: path, serviceProxyName });
   await runTogether([
-    (signal) => source.run(leaving ?? path, signal),
+    (signal) => source.run(moving ?? path, signal),
     ...(events === undefined ? [] : [(signal: AbortSignal) => events.run(signal)]),
     (signal) => {
       const onChange = (addresses: NodeAddresses): void => path.setNodeAddresses(addresses);

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import type { ObjectEvent, Service } from "../agent/kube/mod.ts";
 import { service, slice } from "../agent/model/testing/objects.ts";
 import { ManualTimers } from "../redirect/testing/manual_timers.ts";
-import { LeavingServices } from "./leaving_services.ts";
+import { MovingServices } from "./moving_services.ts";
 
 const OURS = "lightpath.cloud";
 
@@ -30,9 +30,9 @@ function words(event: ObjectEvent): string {
 class Bench implements Disposable {
   readonly timers = new ManualTimers();
   readonly said: string[] = [];
-  readonly leaving = new LeavingServices({
+  readonly leaving = new MovingServices({
     sink: {
-      take: (events) => void this.said.push(...events.map(words)),
+      take: (events) => void this.said.push(...events.map(words), "."),
       synced: () => void this.said.push("synced"),
     },
     serviceProxyName: OURS,
@@ -75,13 +75,13 @@ Deno.test("a Service that leaves is the kernel's for a while, whichever way that
     ] as const
   ) {
     using bench = synced(apply(own()));
-    assertEquals(bench.take(event), [BY_THE_KERNEL]);
+    assertEquals(bench.take(event), [BY_THE_KERNEL, "."]);
     assertEquals(bench.take(apply(service({ proxyName: "example.com" }))), []);
     assertEquals(bench.take(event), []);
     assertEquals(await bench.after(9_999), []);
-    assertEquals(await bench.after(1), [end]);
+    assertEquals(await bench.after(1), [end, "."]);
     assertEquals(bench.timers.nextMs, undefined);
-    assertEquals(bench.take(event), [end], "nobody's any more");
+    assertEquals(bench.take(event), [end, "."], "nobody's any more");
   }
 });
 
@@ -90,9 +90,24 @@ Deno.test("one that comes back stays, and what else is said passes", async () =>
   assertEquals(bench.take(gone("echo"), { type: "apply", object: slice() }), [
     BY_THE_KERNEL,
     `EndpointSlice ${slice().namespacedName}`,
+    ".",
   ]);
-  assertEquals(bench.take(apply(own())), [SERVED]);
+  assertEquals(bench.take(apply(own())), [SERVED, "."]);
   assertEquals(await bench.after(60_000), []);
+});
+
+Deno.test("a Service that comes is the kernel's first, as a change of its own", () => {
+  using bench = synced();
+  const foreign = apply(service({ name: "other", namespacedName: "default/other", proxyName: "" }));
+  assertEquals(bench.take(foreign, apply(own()), { type: "apply", object: slice() }), [
+    "apply default/other of nobody ",
+    BY_THE_KERNEL,
+    ".",
+    SERVED,
+    `EndpointSlice ${slice().namespacedName}`,
+    ".",
+  ]);
+  assertEquals(bench.take(apply(own())), [SERVED, "."], "it is here already");
 });
 
 Deno.test("one whose address or NodePort is another's now goes at once", async () => {
@@ -105,15 +120,15 @@ Deno.test("one whose address or NodePort is another's now goes at once", async (
   ) {
     using bench = synced(apply(own({ ports })));
     bench.take(gone("echo"));
-    const [first, second] = bench.take(apply(heir));
-    assertEquals([first, second?.split(" of ")[0]], ["delete default/echo", "apply default/heir"]);
+    const said = bench.take(apply(heir)).map((word) => word.split(" of ")[0]);
+    assertEquals(said, ["delete default/echo", "apply default/heir", ".", "apply default/heir", "."]);
     assertEquals(await bench.after(60_000), []);
   }
 });
 
 Deno.test("nothing waits before the first state is complete, nor at the end", async () => {
   const bench = new Bench();
-  assertEquals(bench.take(apply(own()), gone("echo")), [SERVED, "delete default/echo"]);
+  assertEquals(bench.take(apply(own()), gone("echo")), [SERVED, "delete default/echo", "."]);
   bench.leaving.synced();
   bench.take(apply(own()), gone("echo"));
   bench[Symbol.dispose]();
