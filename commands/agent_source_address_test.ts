@@ -104,6 +104,13 @@ testUnless("endpoints see their clients through Envoy", { unavailable: fixtureUn
     await writeServices(fixture);
   });
 
+  await t.step("a client may have many connections at once", async () => {
+    const script = "import socket\n" +
+      `held = [socket.create_connection(("${VIP}", 9000), 10) for _ in range(400)]\n` +
+      "print(sum(b'Hostname' in one.recv(200) for one in held))";
+    assertEquals((await client.namespace.run(["python3", "-c", script])).trim(), "400");
+  });
+
   await t.step("rp_filter and src_valid_mark may be on", async () => {
     await lab.node.sysctl({ "net/ipv4/conf/all/rp_filter": "1", "net/ipv4/conf/all/src_valid_mark": "1" });
     assertEquals(await seen(fixture), both(client.ipv4));

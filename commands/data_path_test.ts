@@ -98,7 +98,7 @@ function apply(...objects: readonly KubeObject[]): ObjectEvent[] {
 
 /** A node of a cluster of so many Services, of which one Envoy uses the first few. */
 class CountedNode implements AsyncDisposable {
-  readonly #model = new CountingModel({ serviceProxyName: "", families: ["IPv4"] });
+  readonly #model = new CountingModel({ serviceProxyName: "", families: ["IPv4"] }, { nodeName: "node-1" });
   readonly #nft = new FakeNft();
   readonly #conntrack = new FakeConntrack();
   readonly #cleaning = new ManualTimers();
