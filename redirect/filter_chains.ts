@@ -92,6 +92,13 @@ function tidying(): LayoutChain[] {
 /** How long nobody is sent to Envoy's ports after somebody found nobody there; then the next one tries. */
 const GONE_SECONDS = 30;
 
+/**
+ * The first packet of a connection. Not `ct state new`: a client may use a port again of which conntrack still knows a connection
+ * that the client had closed (for two minutes; the client's own kernel for one). Such a packet is sent where that one went, and
+ * would be refused by the kernel itself. It is tried again instead, until Envoy is back or conntrack has forgotten.
+ */
+const CONNECTS = "tcp flags & (fin | syn | rst | ack) == syn";
+
 function guards(ports: EnvoyPorts): LayoutChain[] {
   const envoyPorts = `{ ${ports.tcp}, ${ports.http} }`;
   const toNobody = { text: "ct state new jump nobody", purpose: "the cluster's, and not translated" };
@@ -121,11 +128,11 @@ function guards(ports: EnvoyPorts): LayoutChain[] {
       {
         // Both values there are: any socket. Not `socket wildcard`, which finds none where the client's port is that of a
         // connection that Envoy closed a moment ago (TIME_WAIT).
-        text: `tcp dport ${envoyPorts} ct direction original ct state new socket transparent { 0, 1 } return`,
+        text: `tcp dport ${envoyPorts} ct direction original ${CONNECTS} socket transparent { 0, 1 } return`,
         purpose: "Envoy listens",
       },
       {
-        text: `tcp dport ${envoyPorts} ct direction original ct state new ` +
+        text: `tcp dport ${envoyPorts} ct direction original ${CONNECTS} ` +
           `add @envoy-gone { meta l4proto timeout ${GONE_SECONDS}s } drop`,
         purpose: "Envoy has just gone",
       },

@@ -278,6 +278,22 @@ Deno.test("who was sent to an Envoy that has just gone is dropped; who is connec
   assertEquals(walk({ ...toVIP, destination: "192.168.0.2", port: 1667, local: true }), "reset");
 });
 
+Deno.test("a port of which conntrack still knows a connection is not refused where Envoy has gone", async () => {
+  const walk = await walker(NODE);
+  const reused: Packet = {
+    from: "pod",
+    destination: "192.168.0.2",
+    port: 1667,
+    local: true,
+    state: "established",
+    translated: true,
+  };
+  assertEquals(walk({ ...reused, connects: true, envoyListens: false }), "drop");
+  assertEquals(walk({ ...reused, connects: true, envoyListens: true }), "accept");
+  // What was under way the kernel resets.
+  assertEquals(walk({ ...reused, envoyListens: false }), "accept");
+});
+
 Deno.test("a client keeps its endpoint, as long as there is that endpoint", async () => {
   const sticky = servicePort({
     name: "sticky",

@@ -24,6 +24,10 @@ export interface Packet {
   readonly local?: boolean;
   /** @default "new" */
   readonly state?: "new" | "established" | "invalid" | "untracked";
+  /** It is one that begins a connection. @default unless the state is "established" */
+  readonly connects?: boolean;
+  /** It was translated as conntrack remembers, without being looked up. @default false */
+  readonly translated?: boolean;
   /** SO_PRIORITY of the sender's socket, on the node. @default 0 */
   readonly socketPriority?: number;
   /** Its SO_MARK. @default 0 */
@@ -187,6 +191,11 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
   ],
   [/^tcp sport \{ \d+, \d+ \}/, () => MISMATCH],
   [/^ct state (\S+)/, ({ packet }, states = "") => holds(states.split(",").includes(packet.state ?? "new"))],
+  [
+    /^tcp flags & \(fin \| syn \| rst \| ack\) == syn/,
+    (walk) =>
+      holds(protocolOf(walk) === "tcp" && (walk.packet.connects ?? walk.packet.state !== "established")),
+  ],
   [/^ct direction original/, (walk) => holds(tracked(walk))],
   // It is always the first packet of a connection.
   [/^ct direction reply/, () => MISMATCH],
@@ -230,7 +239,10 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
     return { kind: "end", outcome: "masquerade" };
   }],
   [/^ct status & dnat != 0/, (walk) => holds(walk.translation !== undefined)],
-  [/^ct status & dnat == 0/, (walk) => holds(tracked(walk) && walk.translation === undefined)],
+  [
+    /^ct status & dnat == 0/,
+    (walk) => holds(tracked(walk) && walk.translation === undefined && !walk.packet.translated),
+  ],
   [/^jump (\S+)/, (_walk, to = "") => ({ kind: "go", to, back: true })],
   [/^goto (\S+)/, (_walk, to = "") => ({ kind: "go", to, back: false })],
   [/^dnat (ip6?) to meta l4proto map @(\S+) : (\d+)/, (walk, family = "", map = "", port = "") => {
