@@ -50,6 +50,9 @@ export function writeElement(
   element: PlanElement,
   { withValue }: { withValue: boolean },
 ): void {
+  if (!isEncodable(element.container)) {
+    throw new TypeError(`Elements of ${element.container} are nft's to write`);
+  }
   const { keyTypes, valueTypes, interval } = containerOf(element.container);
   const start = beginNested(bytes, NFTA_LIST_ELEM);
   if (interval) writeRange(bytes, keyTypes, element.key);

@@ -20,7 +20,7 @@ const PANELS: readonly Panel[] = [
     lines: [{ figure: "cold_start_ms", name: "", color: lightpath }],
   },
   {
-    title: "One change, API write to Envoy's ACK and nft's commit",
+    title: "One change, API write to Envoy's ACK and the kernel's commit",
     unit: "ms",
     lines: [
       { figure: "change_p99_ms", name: "p99", color: lightpath },

@@ -43,7 +43,7 @@ export const SCALE_FIGURES: Readonly<Record<ScaleFigure, FigureDefinition>> = {
   cold_start_ready_ms: { label: "  of that, until /readyz says ready", unit: "ms", summarize: "median" },
   cold_start_vips_ms: { label: "  of that, until they all have answered", unit: "ms", summarize: "median" },
   change_p50_ms: {
-    label: "one change, API write to Envoy's ACK and nft's commit, p50",
+    label: "one change, API write to Envoy's ACK and the kernel's commit, p50",
     unit: "ms",
     summarize: "median",
   },
