@@ -71,6 +71,15 @@ for (const mode of ["on-demand", "eager"] as const) {
       assertEquals(await redis(pod, VIP, ...set), KEYS.map(() => "OK"));
     });
 
+    await t.step("its connections are all clients' at once, and so come from the node", async () => {
+      // The question's own connection is among them, and comes from the pod that asks.
+      const clients = (await redis(pod, addresses[0] ?? "", "CLIENT LIST")).join("\n");
+      assertEquals(
+        new Set([...clients.matchAll(/ addr=([\d.]+):/g)].map(([, address]) => address)),
+        new Set(["10.244.0.1", fixture.client.ipv4]),
+      );
+    });
+
     await t.step("keys are spread over both, and each is found again from everywhere", async () => {
       const [one = 0, other = 0] = await sizes();
       assertEquals(one + other, KEYS.length);
