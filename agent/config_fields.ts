@@ -84,6 +84,8 @@ export interface Config {
   readonly ipBin: string;
   /** The `conntrack` program: a path, or a name to be found on the PATH. */
   readonly conntrackBin: string;
+  /** Where kernel settings of the node can be written: a folder that is as /proc/sys. */
+  readonly sysctlDir: string;
   /** Where a fetched Envoy is kept. */
   readonly cacheDir: string;
   /** Where /healthz, /livez and /readyz are served; undefined: nowhere. */

@@ -348,6 +348,13 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     default: "ip",
     help: "the ip program of iproute2, which makes the policy routes for --source-address=preserve",
   },
+  sysctlDir: {
+    flag: "sysctl-dir",
+    kind: text("PATH"),
+    commands: AGENT,
+    default: "/proc/sys",
+    help: "where the node's kernel settings can be written; in a container mostly somewhere else",
+  },
   conntrackBin: {
     flag: "conntrack-bin",
     kind: text("PATH"),

@@ -46,6 +46,7 @@ import {
   createNftablesBackend,
   createNftSession,
   createRedirector,
+  ensureNoEarlyDemux,
   ensurePolicyRoutes,
   FlowCleaner,
   holdTable,
@@ -168,6 +169,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     wanted: config.sourceAddress === "preserve" && redirector !== undefined
       ? { kind: "preserve", mark: marks.envoy }
       : { kind: "node" },
+    whyNotKernel: () => ensureNoEarlyDemux(config.sysctlDir),
     ensureRoutes: () =>
       ensurePolicyRoutes(createIp({ ipPath: config.ipBin }), { marks, table: config.routeTable, families }),
     whyNotEnvoy: async () => {

@@ -21,6 +21,8 @@ import { ABSENT, type SourceAddress } from "../xds/mod.ts";
 export interface SourceAddressOptions {
   /** `--source-address`, and SO_MARK of what Envoy sends in a client's name. */
   readonly wanted: SourceAddress;
+  /** Why the kernel cannot bear connections in clients' names; undefined when it can. */
+  readonly whyNotKernel: () => Promise<string | undefined>;
   /** Makes the policy routes, or looks whether they are there. Rejects with the reason when they cannot be had. */
   readonly ensureRoutes: () => Promise<unknown>;
   /** Why Envoy may not use clients' addresses; undefined when it may, `ABSENT` when there is none yet. */
@@ -78,8 +80,10 @@ export class SourceAddressChoice {
   }
 
   async #whyNot(): Promise<string | undefined | typeof ABSENT> {
-    const { ensureRoutes, whyNotEnvoy } = this.#options;
+    const { whyNotKernel, ensureRoutes, whyNotEnvoy } = this.#options;
     try {
+      const kernel = await whyNotKernel();
+      if (kernel !== undefined) return kernel;
       await ensureRoutes();
       return await whyNotEnvoy();
     } catch (error) {

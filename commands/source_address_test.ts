@@ -7,7 +7,12 @@ const PRESERVE: SourceAddress = { kind: "preserve", mark: 0x40 };
 
 interface Chosen {
   readonly choice: SourceAddressChoice;
-  readonly node: { routes: string | undefined; envoy: string | undefined | typeof ABSENT; asked: number };
+  readonly node: {
+    kernel: string | undefined;
+    routes: string | undefined;
+    envoy: string | undefined | typeof ABSENT;
+    asked: number;
+  };
   readonly said: readonly string[];
   readonly decided: readonly string[];
 }
@@ -16,13 +21,14 @@ interface Chosen {
 function choose(wanted: SourceAddress): Chosen {
   const said: string[] = [];
   const decided: string[] = [];
-  const node: Chosen["node"] = { routes: undefined, envoy: undefined, asked: 0 };
+  const node: Chosen["node"] = { kernel: undefined, routes: undefined, envoy: undefined, asked: 0 };
   function note(level: string): Logger["info"] {
     return (_message, fields = {}) => void said.push([level, ...Object.values(fields).slice(0, 1)].join(" "));
   }
   const logger = { info: note("info"), warn: note("warn") } as unknown as Logger;
   const choice = new SourceAddressChoice({
     wanted,
+    whyNotKernel: () => Promise.resolve(node.kernel),
     ensureRoutes: () => {
       node.asked++;
       return node.routes === undefined ? Promise.resolve() : Promise.reject(new Error(node.routes));
@@ -50,10 +56,12 @@ Deno.test("SourceAddressChoice: the node's where something lacks, said once for 
   node.routes = "no ip";
   await choice.look();
   assertEquals(choice.lacking, "no ip");
-  node.envoy = node.routes = undefined;
+  node.kernel = "an old kernel";
   await choice.look();
-  assertEquals(decided, ["node no capability", "node no ip", "preserve"]);
-  assertEquals(said, ["warn no capability", "warn no ip", "info"]);
+  node.kernel = node.envoy = node.routes = undefined;
+  await choice.look();
+  assertEquals(decided, ["node no capability", "node no ip", "node an old kernel", "preserve"]);
+  assertEquals(said, ["warn no capability", "warn no ip", "warn an old kernel", "info"]);
 });
 
 Deno.test("SourceAddressChoice: before there is an Envoy nothing is decided; the last look holds", async () => {

@@ -13,6 +13,7 @@ export { createNftSession, type NftSession, type NftSessionOptions } from "./nft
 export type { Applied, ApplyKind, RedirectObserver } from "./observer.ts";
 export { Pause, systemTimers, type Timers } from "./pause.ts";
 export type { Socket } from "./plan.ts";
+export { ensureNoEarlyDemux } from "./early_demux.ts";
 export { ensurePolicyRoutes, type Ip, type PolicyRouteOptions, removePolicyRoutes } from "./policy_routes.ts";
 export { createRedirector, type Redirector, type RedirectorOptions } from "./redirector.ts";
 export { type ConntrackOptions, createConntrack } from "./run_conntrack.ts";
