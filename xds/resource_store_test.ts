@@ -182,6 +182,32 @@ Deno.test("ResourceStore: the routes name the destinations of Services with sett
   assertEquals(fixture.store.get("RouteConfiguration", "another", "explicit"), undefined);
 });
 
+Deno.test("ResourceStore: where many destinations have settings the routes name none, and stay as they are", () => {
+  const annotations = { "config.lightpath.cloud/request-timeout": "1m" };
+  const withPorts = (count: number): Service =>
+    service({
+      annotations,
+      ports: Array.from({ length: count }, (_, index) =>
+        portSpec({ name: `http-${index}`, port: 1_000 + index })),
+    });
+  const fixture = new Fixture(withPorts(500));
+  const routes = (): { readonly domains: readonly string[]; readonly version: string | undefined } => {
+    const resource = fixture.store.get("RouteConfiguration", ROUTE_CONFIGURATION_NAME, "explicit");
+    const { virtualHosts } = RouteConfiguration.decode(resource?.bytes ?? fail("no routes"));
+    return { domains: virtualHosts.flatMap(({ domains }) => domains), version: resource?.version };
+  };
+  assertEquals(routes().domains.length, 501);
+  fixture.apply(withPorts(501));
+  const { domains, version } = routes();
+  assertEquals(domains, ["*"]);
+  for (const count of [502, 600, 251]) {
+    fixture.apply(withPorts(count));
+    assertEquals(routes().version, version, `${count}`);
+  }
+  fixture.apply(withPorts(250));
+  assertEquals(routes().domains.length, 251);
+});
+
 Deno.test("ResourceStore: the routes name those that had settings before the store opened", () => {
   const model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { nodeName: "node-1" });
   const store = new ResourceStore({ view: model, nodeAddresses: NODE });
