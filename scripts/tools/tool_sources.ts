@@ -3,7 +3,7 @@
  * @module
  */
 
-import { FORTIO_VERSION } from "./versions.ts";
+import { FORTIO_VERSION, KUSTOMIZE_VERSION } from "./versions.ts";
 
 /** How a missing program is had, without root and without installing anything. */
 export type ToolSource =
@@ -38,6 +38,7 @@ export type ToolName =
   | "kube-apiserver"
   | "kube-controller-manager"
   | "kube-proxy"
+  | "kustomize"
   | "nft"
   | "nft-trixie"
   | "nsenter"
@@ -58,6 +59,7 @@ export const TOOL_SOURCES: Readonly<Record<ToolName, ToolSource>> = {
   "kube-apiserver": { kind: "kubernetes" },
   "kube-controller-manager": { kind: "kubernetes" },
   "kube-proxy": { kind: "kubernetes" },
+  "kustomize": { kind: "go", module: "sigs.k8s.io/kustomize/kustomize/v5", version: KUSTOMIZE_VERSION },
   "nft": { kind: "debian", package: "nftables", path: "usr/sbin/nft" },
   // The nft of newer nodes and images prints other JSON.
   "nft-trixie": { kind: "debian", package: "nftables", path: "usr/sbin/nft", release: "trixie" },
