@@ -32,12 +32,12 @@ import { ServiceHealth } from "../agent/service_health.ts";
 import { VERSION } from "../agent/version.ts";
 import {
   createConntrack,
+  createNftablesBackend,
   createNftSession,
   createRedirector,
   FlowCleaner,
   holdTable,
-  type Nft,
-  probeNft,
+  type RedirectBackend,
   type Redirector,
 } from "../redirect/mod.ts";
 import {
@@ -94,7 +94,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     ? undefined
     : createNftSession({ nftPath: config.nftBin, logger });
   const redirector = nft === undefined ? undefined : await prepareRedirector(context, {
-    nft,
+    backend: createNftablesBackend({ nft, ports: { tcp: config.tcpPort, http: config.httpPort } }),
     metrics,
     readiness,
     onDrift: () => flows?.lookEverywhere(),
@@ -300,18 +300,17 @@ async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise
 /** Asks the kernel once before anything else happens: no nft or no right to use it must end the agent at once. */
 async function prepareRedirector(
   { config, logger }: CommandContext,
-  { nft, metrics, readiness, onDrift }: {
-    readonly nft: Nft;
+  { backend, metrics, readiness, onDrift }: {
+    readonly backend: RedirectBackend;
     readonly metrics: Metrics;
     readonly readiness: Readiness;
     /** Somebody else had changed the table; it is mended. */
     readonly onDrift: () => void;
   },
 ): Promise<Redirector> {
-  await probeNft(nft);
+  await backend.probe();
   return createRedirector({
-    nft,
-    ports: { tcp: config.tcpPort, http: config.httpPort },
+    backend,
     logger,
     resyncIntervalMs: config.resyncIntervalMs,
     observer: {

@@ -3,12 +3,13 @@
  * would put the table back at its next change, and traffic would have been gone in between.
  * @module
  */
-import { cleanup, createNft, holdTable } from "../redirect/mod.ts";
+import { createNft, createNftablesBackend, holdTable } from "../redirect/mod.ts";
 import type { CommandContext } from "./context.ts";
 
-/** Removes the nftables table; it is no error when there is none. @throws {TableInUseError | NftError} */
+/** Removes the nftables table; it is no error when there is none. @throws {TableInUseError | RedirectError} */
 export async function runCleanup({ config, logger }: CommandContext): Promise<void> {
   await using _hold = await holdTable(`lightpath cleanup (pid ${Deno.pid})`);
-  await cleanup(createNft({ nftPath: config.nftBin }));
+  const ports = { tcp: config.tcpPort, http: config.httpPort };
+  await createNftablesBackend({ nft: createNft({ nftPath: config.nftBin }), ports }).cleanup();
   logger.info("the kernel holds nothing of Lightpath any more: table inet lightpath is gone");
 }

@@ -7,7 +7,7 @@ import { ServiceModel, type ServicePort } from "../agent/model/mod.ts";
 import { endpoint, portSpec, service, slice } from "../agent/model/testing/objects.ts";
 import { createProblemReporter } from "../agent/problems.ts";
 import { createProxyHealthTracker } from "../agent/proxy_health.ts";
-import { createRedirector, FlowCleaner, type Redirector } from "../redirect/mod.ts";
+import { createNftablesBackend, createRedirector, FlowCleaner, type Redirector } from "../redirect/mod.ts";
 import { FakeConntrack } from "../redirect/testing/fake_conntrack.ts";
 import { FakeNft } from "../redirect/testing/fake_nft.ts";
 import { ManualTimers } from "../redirect/testing/manual_timers.ts";
@@ -144,8 +144,7 @@ class CountedNode implements AsyncDisposable {
       onTranslate: () => void this.#cost.translated++,
     });
     this.#redirector = createRedirector({
-      nft: this.#nft,
-      ports: { tcp: 1666, http: 1667 },
+      backend: createNftablesBackend({ nft: this.#nft, ports: { tcp: 1666, http: 1667 } }),
       logger: silentLogger,
       observer: {
         onApplied: ({ elementsAdded, elementsDeleted }) => {

@@ -7,7 +7,7 @@
  */
 import { BindError } from "../agent/http_server.ts";
 import { KubeConfigError, ManifestPathError } from "../agent/kube/mod.ts";
-import { NftError, TableInUseError } from "../redirect/mod.ts";
+import { RedirectError, TableInUseError } from "../redirect/mod.ts";
 import { AdsAddressError, EnvoyBinaryError, EnvoyOrphanError, FetchError } from "../xds/mod.ts";
 import { OutputError } from "./context.ts";
 import { ExplainError } from "./explain/local_socket.ts";
@@ -22,7 +22,7 @@ const OPERATOR_ERRORS = [
   FetchError,
   KubeConfigError,
   ManifestPathError,
-  NftError,
+  RedirectError,
   OutputError,
   TableInUseError,
 ] as const;

@@ -5,7 +5,7 @@ import { createLogger } from "../agent/log.ts";
 import type { NodeAddresses, ServicePort, ServicePortKey } from "../agent/model/mod.ts";
 import { Random } from "../agent/model/testing/random.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
-import { createRedirector, NftError, type Redirector } from "../redirect/mod.ts";
+import { createNftablesBackend, createRedirector, RedirectError, type Redirector } from "../redirect/mod.ts";
 import { servedPath } from "../redirect/served_value.ts";
 import { FakeNft } from "../redirect/testing/fake_nft.ts";
 import { ManualTimers, settle } from "../redirect/testing/manual_timers.ts";
@@ -36,8 +36,7 @@ class Bench implements AsyncDisposable {
   constructor(servicePorts: () => Iterable<ServicePort> = () => this.model.values()) {
     const logger = createLogger({ level: "info", format: "text", write: (line) => this.lines.push(line) });
     this.redirector = createRedirector({
-      nft: this.nft,
-      ports: { tcp: 1666, http: 1667 },
+      backend: createNftablesBackend({ nft: this.nft, ports: { tcp: 1666, http: 1667 } }),
       logger,
       timers: this.timers,
       random: () => 0.5,
@@ -248,7 +247,7 @@ Deno.test("OpeningGate: random changes, faults and answers; the kernel ends up a
     const faulty = seed % 2 === 0;
     if (faulty) {
       bench.nft.beforeApply = () =>
-        random.chance(0.1) ? Promise.reject(new NftError("no", { kind: "busy" })) : Promise.resolve();
+        random.chance(0.1) ? Promise.reject(new RedirectError("no", { kind: "busy" })) : Promise.resolve();
     }
     for (let step = 0; step < 80; step++) {
       bench.gate.update(model.step());

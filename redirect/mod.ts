@@ -4,12 +4,14 @@
  */
 export { FlowCleaner, type FlowCleanerOptions } from "./flow_cleaner.ts";
 export type { EnvoyPorts } from "./chains.ts";
-export { type Nft, NftError, type NftErrorKind, type NftErrorOptions } from "./nft.ts";
+export type { BackendName, RedirectBackend } from "./backend.ts";
+export type { Nft } from "./nft.ts";
+export { createNftablesBackend, type NftablesBackendOptions } from "./nftables_backend.ts";
+export { RedirectError, type RedirectErrorKind, type RedirectErrorOptions } from "./redirect_error.ts";
 export { createNftSession, type NftSession, type NftSessionOptions } from "./nft_session.ts";
 export type { Applied, ApplyKind, RedirectObserver } from "./observer.ts";
 export { Pause, systemTimers, type Timers } from "./pause.ts";
 export type { Socket } from "./plan.ts";
-export { cleanup, probeNft } from "./reconcile.ts";
 export { createRedirector, type Redirector, type RedirectorOptions } from "./redirector.ts";
 export { type ConntrackOptions, createConntrack } from "./run_conntrack.ts";
 export { createNft, type NftOptions } from "./run_nft.ts";

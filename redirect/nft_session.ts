@@ -15,7 +15,8 @@
 
 import type { Logger } from "../agent/log.ts";
 import { InteractiveNft, InteractiveNftFault } from "./interactive_nft.ts";
-import { type Nft, NftError } from "./nft.ts";
+import type { Nft } from "./nft.ts";
+import { RedirectError } from "./redirect_error.ts";
 import { createNft, nftErrorKind, nftErrorSentence, type NftOptions, quoteLine } from "./run_nft.ts";
 
 /** What `createNftSession` needs. */
@@ -124,7 +125,7 @@ class RunningNft implements NftSession {
   #refusal(
     script: string,
     { said, column }: { readonly said: readonly string[]; readonly column?: number },
-  ): NftError {
+  ): RedirectError {
     // Nothing of the refused transaction must linger, neither in its cache nor in its socket.
     this.#retire();
     const stderr = said.join("\n");
@@ -135,7 +136,7 @@ class RunningNft implements NftSession {
     }
     const kind = nftErrorKind(stderr);
     const start = column === undefined ? 0 : script.lastIndexOf("\n", column - 1) + 1;
-    return new NftError(nftErrorSentence(kind, this.#nftPath, stderr), {
+    return new RedirectError(nftErrorSentence(kind, this.#nftPath, stderr), {
       kind,
       stderr,
       ...(column === undefined
@@ -167,7 +168,11 @@ class RunningNft implements NftSession {
   }
 }
 
-function unknownFate(message: string, fault: InteractiveNftFault | undefined, stderr = ""): NftError {
+function unknownFate(message: string, fault: InteractiveNftFault | undefined, stderr = ""): RedirectError {
   const kind = fault?.timedOut ? "timeout" : "unknown";
-  return new NftError(`${message}; whether the change was made is unknown`, { kind, stderr, cause: fault });
+  return new RedirectError(`${message}; whether the change was made is unknown`, {
+    kind,
+    stderr,
+    cause: fault,
+  });
 }

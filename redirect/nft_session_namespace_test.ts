@@ -11,9 +11,10 @@ import { silentLogger } from "../agent/log.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import { TABLE } from "./layout.ts";
-import { NftError } from "./nft.ts";
+import { RedirectError } from "./redirect_error.ts";
 import { createNftSession, type NftSession, type NftSessionOptions } from "./nft_session.ts";
 import { parseRuleset } from "./parse_ruleset.ts";
+import { createNftablesBackend } from "./nftables_backend.ts";
 import { createRedirector } from "./redirector.ts";
 import { labUnavailable, NODE, NodeLab } from "./testing/node_lab.ts";
 import { changes } from "./testing/random_ports.ts";
@@ -126,7 +127,7 @@ testInLab("where one statement is refused, by whomever, none happens", async () 
     ] as const
   ) {
     for (const script of [bad + add(2), add(2) + bad, add(2) + bad + remove(1)]) {
-      const error = await assertRejects(() => bench.nft.apply(script), NftError);
+      const error = await assertRejects(() => bench.nft.apply(script), RedirectError);
       assertEquals([error.kind, `${error.line}\n`], [kind, bad], `${script}${error.stderr}`);
       assert(!error.stderr.includes("element"), error.stderr);
       assertEquals(await bench.elements(), ["1a"], script);
@@ -141,20 +142,20 @@ testInLab("it notices at once what others do to the table", async () => {
   const { nft, lab } = bench;
   await nft.apply(BASE + add(1));
   await lab.nftByHand("delete", "table", ...TABLE.split(" "));
-  assertEquals((await assertRejects(() => nft.apply(add(2)), NftError)).kind, "not-found");
+  assertEquals((await assertRejects(() => nft.apply(add(2)), RedirectError)).kind, "not-found");
   await nft.apply(BASE + add(1));
   await nft.apply(add(2));
   await lab.nftByHand(remove(2));
-  assertEquals((await assertRejects(() => nft.apply(remove(2)), NftError)).kind, "not-found");
+  assertEquals((await assertRejects(() => nft.apply(remove(2)), RedirectError)).kind, "not-found");
   await nft.apply(add(2));
   await lab.nftByHand(add(3, "b"));
-  assertEquals((await assertRejects(() => nft.apply(add(3)), NftError)).kind, "exists");
+  assertEquals((await assertRejects(() => nft.apply(add(3)), RedirectError)).kind, "exists");
   await nft.apply(add(4));
   // The same name, another type of key: what was known of the map must not be used.
   await lab.nftByHand(
     `delete table ${TABLE}; ${BASE.replace("ipv4_addr . inet_proto . inet_service", "ipv4_addr")}`,
   );
-  await assertRejects(() => nft.apply(add(5)), NftError);
+  await assertRejects(() => nft.apply(add(5)), RedirectError);
   await nft.apply(`add element ${TABLE} m { 10.9.0.5 : goto a }\n`);
 });
 
@@ -177,7 +178,7 @@ testInLab("a long refusal does not stop it", async () => {
   await bench.nft.apply(BASE);
   // nft repeats the whole script for each of these.
   const many = Array.from({ length: 130 }, (_, index) => remove(index)).join("");
-  const error = await assertRejects(() => bench.nft.apply(many), NftError);
+  const error = await assertRejects(() => bench.nft.apply(many), RedirectError);
   assertEquals(error.kind, "not-found");
   assert(error.line !== undefined && error.line.length < 250);
   await bench.nft.apply(add(1));
@@ -202,8 +203,7 @@ testInLab("whatever happens to it, no change is lost", async () => {
   const kinds: string[] = [];
   let ports = [servicePort({ vips: ["10.96.0.1 80"] })];
   const redirector = createRedirector({
-    nft: bench.nft,
-    ports: { tcp: 1666, http: 1667 },
+    backend: createNftablesBackend({ nft: bench.nft, ports: { tcp: 1666, http: 1667 } }),
     logger: silentLogger,
     observer: { onError: (_kind, error) => kinds.push(error.kind) },
   });

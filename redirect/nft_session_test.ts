@@ -11,7 +11,7 @@ import { assertRejects } from "@std/assert/rejects";
 import { delay } from "@std/async/delay";
 import { join } from "@std/path/join";
 import { createLogger } from "../agent/log.ts";
-import { NftError } from "./nft.ts";
+import { RedirectError } from "./redirect_error.ts";
 import { createNftSession, type NftSession, type NftSessionOptions, scriptAsLine } from "./nft_session.ts";
 
 /** What a test looks at. */
@@ -122,7 +122,7 @@ Deno.test("small scripts go to one program, in their order; the rest to programs
 Deno.test("a refusal carries kind, message and the line blamed, without the echo; a fresh nft goes on", async () => {
   const other = `case "$line" in *two*) refuse 'Could not process rule: File exists' 12 ;; esac`;
   await withProgram(program(other), async ({ nft, noted, logged }) => {
-    const error = await assertRejects(() => nft.apply("add one\nadd two\nadd three\n"), NftError);
+    const error = await assertRejects(() => nft.apply("add one\nadd two\nadd three\n"), RedirectError);
     assertEquals([error.kind, error.line], ["exists", "add two"]);
     assertEquals(error.stderr, "Error: Could not process rule: File exists");
     assertMatch(error.message, /^nft refused: .*File exists$/);
@@ -136,7 +136,7 @@ Deno.test("a message without a place is a refusal too", async () => {
   const other =
     "printf 'Operation not permitted (you must be root)\\nnetlink: Error: cache initialization failed\\n' >&2";
   await withProgram(program(other), async ({ nft }) => {
-    const error = await assertRejects(() => nft.apply("add one\n"), NftError);
+    const error = await assertRejects(() => nft.apply("add one\n"), RedirectError);
     assertEquals([error.kind, error.line], ["permission", undefined]);
   });
 });
@@ -186,7 +186,7 @@ for (
 
 Deno.test("an nft that keeps silent about a transaction is killed, and nothing is done twice", async () => {
   await withProgram(program("exec sleep 600"), async ({ nft, path, noted }) => {
-    const error = await assertRejects(() => nft.apply("add one\n"), NftError);
+    const error = await assertRejects(() => nft.apply("add one\n"), RedirectError);
     assertEquals(error.kind, "timeout");
     assertEquals(await runs(path), false);
     assertEquals(await noted(), ["start -i", "add one"]);
@@ -196,7 +196,7 @@ Deno.test("an nft that keeps silent about a transaction is killed, and nothing i
 Deno.test("an nft that does not read is killed, however long the script", async () => {
   const greeting = 'read -r line; refuse "" 1; exec sleep 600';
   await withProgram(program("", greeting), async ({ nft, path, noted }) => {
-    const error = await assertRejects(() => nft.apply(`add ${"x".repeat(500_000)}\n`), NftError);
+    const error = await assertRejects(() => nft.apply(`add ${"x".repeat(500_000)}\n`), RedirectError);
     assertEquals([error.kind, await runs(path)], ["timeout", false]);
     assertEquals(await noted(), ["start -i"]);
   }, { timeoutMs: 1_000, longestScript: 1_000_000 });
@@ -217,7 +217,7 @@ for (
   Deno.test(`an nft that ${what} in a transaction: its fate is unknown, and nothing is done twice`, async () => {
     await withProgram(program(other), async ({ nft, noted, logged, path }) => {
       for (const name of ["one", "two", "three"]) {
-        const error = await assertRejects(() => nft.apply(`add ${name}\n`), NftError);
+        const error = await assertRejects(() => nft.apply(`add ${name}\n`), RedirectError);
         assertEquals(error.kind, "unknown");
         assertMatch(error.message, reason);
         await ended(path);
@@ -258,9 +258,9 @@ Deno.test("an nft that speaks unasked is not asked again", async () => {
 Deno.test("no nft, or a broken one, is not held against the keeping of one", async () => {
   await withProgram(program("", '[ ! -e "$0.broken" ] || exit 1'), async ({ nft, noted, path, logged }) => {
     await Deno.writeTextFile(`${path}.broken`, "");
-    for (let time = 0; time < 5; time++) await assertRejects(() => nft.apply("add one\n"), NftError);
+    for (let time = 0; time < 5; time++) await assertRejects(() => nft.apply("add one\n"), RedirectError);
     await Deno.rename(path, `${path}.away`);
-    const error = await assertRejects(() => nft.apply("add one\n"), NftError);
+    const error = await assertRejects(() => nft.apply("add one\n"), RedirectError);
     assertEquals(error.kind, "missing-binary");
     await Deno.rename(`${path}.away`, path);
     await Deno.remove(`${path}.broken`);
@@ -273,7 +273,7 @@ Deno.test("no nft, or a broken one, is not held against the keeping of one", asy
 Deno.test("faults far apart do not end the keeping", async () => {
   await withProgram(program('case "$line" in *die*) exit 1 ;; esac'), async ({ nft, noted }) => {
     for (let time = 0; time < 4; time++) {
-      await assertRejects(() => nft.apply("add die\n"), NftError);
+      await assertRejects(() => nft.apply("add die\n"), RedirectError);
       for (let good = 0; good < 100; good++) await nft.apply("add x\n");
     }
     assertEquals((await noted()).filter((line) => line === "start -i").length, 5);

@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { NftError } from "./nft.ts";
+import type { RedirectError } from "./redirect_error.ts";
 
 /** Why the table was written or compared. */
 export type ApplyKind =
@@ -31,7 +31,7 @@ export interface RedirectObserver {
   /** The kernel now holds everything handed in before this step. */
   onApplied?(applied: Applied): void;
   /** A step failed and will be repeated. */
-  onError?(kind: ApplyKind, error: NftError): void;
+  onError?(kind: ApplyKind, error: RedirectError): void;
   /** Someone else had changed our table; it is mended. */
   onDrift?(differences: number): void;
 }

@@ -12,7 +12,7 @@ import { parseIPAddress } from "../agent/model/mod.ts";
 import type { LayoutHook } from "./chains.ts";
 import { CONTAINERS, type LayoutContainer } from "./containers.ts";
 import { fingerprintLine } from "./layout.ts";
-import { NftError } from "./nft.ts";
+import { RedirectError } from "./redirect_error.ts";
 import type { PlanElement } from "./plan.ts";
 
 /** The table as the kernel holds it. */
@@ -128,12 +128,12 @@ function parseChain(found: JsonObject): string {
 
 /**
  * Reads the table.
- * @throws {NftError} of kind `unreadable` when the JSON is not a listing at all.
+ * @throws {RedirectError} of kind `unreadable` when the JSON is not a listing at all.
  */
 export function parseRuleset(listing: unknown): KernelTable {
   const objects = isObject(listing) ? listing["nftables"] : undefined;
   if (!Array.isArray(objects)) {
-    throw new NftError(`nft -j printed something else than a list of objects`, { kind: "unreadable" });
+    throw new RedirectError(`nft -j printed something else than a list of objects`, { kind: "unreadable" });
   }
   const layout: string[] = [];
   const elements: PlanElement[] = [];

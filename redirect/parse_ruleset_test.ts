@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { diffPlans } from "./diff.ts";
 import { createLayout, layoutFingerprint } from "./layout.ts";
-import { NftError } from "./nft.ts";
+import { RedirectError } from "./redirect_error.ts";
 import { parseRuleset } from "./parse_ruleset.ts";
 import { GOLDEN_PLAN } from "./testing/golden_plan.ts";
 
@@ -55,6 +55,6 @@ Deno.test("other listener ports make another layout", () => {
 
 Deno.test("parseRuleset() says so when it is given no listing", () => {
   for (const listing of [null, [], {}, { nftables: {} }, "text"]) {
-    assertEquals(assertThrows(() => parseRuleset(listing), NftError).kind, "unreadable");
+    assertEquals(assertThrows(() => parseRuleset(listing), RedirectError).kind, "unreadable");
   }
 });

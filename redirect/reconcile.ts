@@ -3,17 +3,19 @@
  * kernel takes it as one; and removes the table.
  *
  * In: an `Nft`, the layout, and the plan as a callback that is asked after the table was read (so that nothing that
- * changed meanwhile is missed). Out: what was different. Throws `NftError`.
+ * changed meanwhile is missed). Out: what was different. Throws `RedirectError`.
  * Invariants: equal table, no write; equal layout, element differences only; otherwise the table is replaced as a whole
  * in one transaction, without a moment between. One element that the kernel refuses does not keep out the others.
  * Cost: that of the table's size; never on the way of a single change.
  * @module
  */
 
-import { diffPlans, elementId, isEmptyDelta, type PlanDelta } from "./diff.ts";
+import type { Reconciliation, RefusedElement } from "./backend.ts";
+import { diffPlans, elementId, isEmptyDelta } from "./diff.ts";
 import { type Layout, layoutFingerprint, TABLE } from "./layout.ts";
 import { halveScript, renderCleanup, renderDelta, renderReplacement } from "./nft_script.ts";
-import { type Nft, NftError } from "./nft.ts";
+import type { Nft } from "./nft.ts";
+import { RedirectError } from "./redirect_error.ts";
 import { type KernelTable, parseRuleset } from "./parse_ruleset.ts";
 import type { PlanElement } from "./plan.ts";
 
@@ -25,22 +27,6 @@ export interface ReconcileOptions {
   readonly read?: () => Promise<KernelTable | undefined>;
   /** The elements wanted now. Called once, after the table was read. */
   readonly plan: () => Iterable<PlanElement>;
-}
-
-/** What a reconciliation found and did: the element differences, all as `add` when the table was replaced. */
-export interface Reconciliation extends PlanDelta {
-  /** Elements the kernel does not take; they are not in `add`. */
-  readonly refused: readonly RefusedElement[];
-  /** 0 when nothing differed, else 1, or more where the kernel does not take everything at once. */
-  readonly transactions: number;
-  /** Why the table was replaced, one line per difference; empty when it was not. */
-  readonly layoutDifferences: readonly string[];
-}
-
-/** An element the kernel does not take, and why. */
-export interface RefusedElement {
-  readonly element: PlanElement;
-  readonly error: NftError;
 }
 
 /** What differs between the layout wanted and the one found, for people. */
@@ -61,12 +47,12 @@ async function findRefused(
   elements: readonly PlanElement[],
   check: (part: readonly PlanElement[]) => Promise<void>,
 ): Promise<RefusedElement[] | undefined> {
-  async function refusal(part: readonly PlanElement[]): Promise<NftError | undefined> {
+  async function refusal(part: readonly PlanElement[]): Promise<RedirectError | undefined> {
     try {
       await check(part);
       return undefined;
     } catch (error) {
-      if (error instanceof NftError) return error;
+      if (error instanceof RedirectError) return error;
       throw error;
     }
   }
@@ -98,7 +84,7 @@ async function applyInParts(nft: Nft, script: string): Promise<number> {
     await nft.apply(script);
     return 1;
   } catch (error) {
-    if (!(error instanceof NftError) || error.kind !== "too-large") throw error;
+    if (!(error instanceof RedirectError) || error.kind !== "too-large") throw error;
     const halves = halveScript(script);
     if (halves === undefined) throw error;
     return await applyInParts(nft, halves[0]) + await applyInParts(nft, halves[1]);
@@ -115,7 +101,7 @@ async function applyTolerant(
     return { add: elements, refused: [], transactions: await applyInParts(nft, render(elements)) };
   } catch (error) {
     // Any other kind has its cause outside of the elements.
-    if (!(error instanceof NftError) || error.kind !== "other") throw error;
+    if (!(error instanceof RedirectError) || error.kind !== "other") throw error;
     const refused = await findRefused(elements, (part) => nft.check(render(part)));
     if (refused === undefined || refused.length === 0) throw error;
     const ids = new Set(refused.map(({ element }) => elementId(element)));
@@ -127,7 +113,7 @@ async function applyTolerant(
   }
 }
 
-/** The table as the kernel holds it; undefined when there is none. Throws `NftError`. */
+/** The table as the kernel holds it; undefined when there is none. Throws `RedirectError`. */
 export async function readTable(nft: Nft): Promise<KernelTable | undefined> {
   const listing = await nft.list();
   return listing === undefined ? undefined : parseRuleset(listing);
@@ -152,28 +138,15 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
 }
 
 /**
- * The differences a comparison found that Lightpath does not account for: neither its own change that was still
- * `pending`, nor an element the kernel refuses (which was not added). One line each; empty means that nobody touched the table.
- */
-export function foreignDifferences(found: Reconciliation, pending: PlanDelta): readonly string[] {
-  if (found.layoutDifferences.length > 0) return found.layoutDifferences;
-  const expected = new Set([...pending.add, ...pending.delete].map(elementId));
-  function lines(verb: string, elements: readonly PlanElement[]): string[] {
-    return elements.map(elementId).filter((id) => !expected.has(id)).map((id) => `${verb}: ${id}`);
-  }
-  return [...lines("unexpected", found.delete), ...lines("missing", found.add)];
-}
-
-/**
  * Finds out whether the kernel can be programmed at all, without changing or reading anything (a full table takes
  * 0.4 s to read at 10,000 Services).
- * @throws {NftError}
+ * @throws {RedirectError}
  */
 export async function probeNft(nft: Nft): Promise<void> {
   await nft.check(`add table ${TABLE}\n`);
 }
 
-/** Removes our table and nothing else; no error when it is absent. Throws `NftError`. */
+/** Removes our table and nothing else; no error when it is absent. Throws `RedirectError`. */
 export async function cleanup(nft: Nft): Promise<void> {
   await nft.apply(renderCleanup());
 }

@@ -3,10 +3,11 @@ import { assertEquals } from "@std/assert/equals";
 import { assertRejects } from "@std/assert/rejects";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
+import type { Reconciliation } from "./backend.ts";
 import { createLayout } from "./layout.ts";
-import { NftError } from "./nft.ts";
+import { RedirectError } from "./redirect_error.ts";
 import { type PlanElement, planNode, planServicePort } from "./plan.ts";
-import { cleanup, reconcile, type Reconciliation } from "./reconcile.ts";
+import { cleanup, reconcile } from "./reconcile.ts";
 import { FakeNft } from "./testing/fake_nft.ts";
 
 const LAYOUT = createLayout({ tcp: 1666, http: 1667 });
@@ -99,16 +100,16 @@ Deno.test("a kernel that takes only small messages gets the plan in parts, refus
 
 Deno.test("reconcile() passes on a fault that no element is to blame for", async () => {
   const nft = new FakeNft();
-  const fault = new NftError("no", { kind: "other" });
+  const fault = new RedirectError("no", { kind: "other" });
   nft.beforeApply = () => Promise.reject(fault);
   assertEquals(await assertRejects(() => bring(nft)), fault);
-  nft.beforeApply = () => Promise.reject(new NftError("no", { kind: "permission" }));
-  assertEquals((await assertRejects(() => bring(nft), NftError)).kind, "permission");
+  nft.beforeApply = () => Promise.reject(new RedirectError("no", { kind: "permission" }));
+  assertEquals((await assertRejects(() => bring(nft), RedirectError)).kind, "permission");
 });
 
 Deno.test("where the table itself is refused no element is searched for", async () => {
   const nft = new FakeNft();
-  const fault = new NftError("no", { kind: "other" });
+  const fault = new RedirectError("no", { kind: "other" });
   let checks = 0;
   nft.beforeApply = () => Promise.reject(fault);
   nft.check = () => {

@@ -1,7 +1,7 @@
 /**
  * Keeps the kernel's table equal to the plan while the model changes: merges, writes, retries, checks for drift.
  *
- * In: the model once it is complete, its changes, this node's addresses, whether Envoy is ready. Out: nft transactions, one at a time, and calls
+ * In: the model once it is complete, its changes, this node's addresses, whether Envoy is ready. Out: calls of a backend, one at a time, and calls
  * of an observer. Owns no decision about what the plan is.
  * Invariants:
  * - A change that finds no transaction running goes out at once; those that come meanwhile merge into the next one.
@@ -19,23 +19,18 @@
 
 import type { Logger } from "../agent/log.ts";
 import type { ModelView, NodeAddresses, ServicePortChange, ServicePortKey } from "../agent/model/mod.ts";
-import type { EnvoyPorts } from "./chains.ts";
+import { foreignDifferences, type Reconciliation, type RedirectBackend } from "./backend.ts";
 import { diffChanges, diffPlans, isEmptyDelta, mergeChanges, type PlanDelta } from "./diff.ts";
-import { createLayout, type Layout } from "./layout.ts";
-import { renderDelta } from "./nft_script.ts";
-import { type Nft, NftError, type NftErrorKind } from "./nft.ts";
+import { RedirectError, type RedirectErrorKind } from "./redirect_error.ts";
 import { type NodeState, planNode, planServicePort, type Socket } from "./plan.ts";
-import { foreignDifferences, readTable, reconcile, type Reconciliation } from "./reconcile.ts";
 import type { ApplyKind, RedirectObserver } from "./observer.ts";
-import type { KernelTable } from "./parse_ruleset.ts";
 import { SharedElements } from "./shared_elements.ts";
 import { Settlement } from "./settlement.ts";
 import { Pause, systemTimers, type Timers } from "./pause.ts";
 
 /** What `createRedirector` needs. */
 export interface RedirectorOptions {
-  readonly nft: Nft;
-  readonly ports: EnvoyPorts;
+  readonly backend: RedirectBackend;
   readonly logger: Logger;
   readonly observer?: RedirectObserver;
   /** Between two comparisons with the whole plan, give or take a tenth. @default 600_000 */
@@ -76,7 +71,7 @@ export interface Redirector {
 /** Delay before the first repetition after a failure; doubles up to the longest. */
 const SHORTEST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
-const MENDED_BY_READING: ReadonlySet<NftErrorKind> = new Set(["not-found", "exists", "unknown"]);
+const MENDED_BY_READING: ReadonlySet<RedirectErrorKind> = new Set(["not-found", "exists", "unknown"]);
 /** How many differences one log line spells out. */
 const LOGGED_DIFFERENCES = 5;
 
@@ -93,17 +88,13 @@ interface StepResult extends PlanDelta {
   readonly sequence: number;
 }
 
-/**
- * Creates a Redirector; nothing happens before `run`.
- * @throws {RangeError} when a port is none.
- */
+/** Creates a Redirector; nothing happens before `run`. */
 export function createRedirector(options: RedirectorOptions): Redirector {
-  return new NftRedirector(options);
+  return new PlanRedirector(options);
 }
 
-class NftRedirector implements Redirector {
-  readonly #nft: Nft;
-  readonly #layout: Layout;
+class PlanRedirector implements Redirector {
+  readonly #backend: RedirectBackend;
   readonly #logger: Logger;
   readonly #observer: RedirectObserver;
   readonly #resyncIntervalMs: number;
@@ -122,12 +113,9 @@ class NftRedirector implements Redirector {
   #resyncAtMs = Infinity;
   #failures = 0;
   readonly #settlement = new Settlement();
-  /** The reading made before there was a model to compare it with; used once. */
-  #firstReading: Promise<KernelTable | undefined> | undefined;
 
   constructor(options: RedirectorOptions) {
-    this.#nft = options.nft;
-    this.#layout = createLayout(options.ports);
+    this.#backend = options.backend;
     this.#logger = options.logger;
     this.#observer = options.observer ?? {};
     this.#resyncIntervalMs = options.resyncIntervalMs ?? 600_000;
@@ -167,9 +155,8 @@ class NftRedirector implements Redirector {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const firstReading = this.#firstReading = readTable(this.#nft);
-    // Whether it failed is asked by who uses it.
-    const firstRead = firstReading.then(() => {}, () => {});
+    // Whether it failed is seen by the comparison.
+    const firstRead = this.#backend.readAhead().catch(() => {});
     try {
       while (!signal.aborted) {
         const kind = this.#nextStep();
@@ -200,7 +187,7 @@ class NftRedirector implements Redirector {
   }
 
   /** One comparison or one transaction. Returns the fault, if any, after which a repair is due. */
-  async #step(kind: ApplyKind): Promise<NftError | undefined> {
+  async #step(kind: ApplyKind): Promise<RedirectError | undefined> {
     const startMs = this.#timers.now();
     try {
       const done = kind === "update" ? await this.#applyPending() : await this.#compare(kind);
@@ -215,7 +202,7 @@ class NftRedirector implements Redirector {
       this.#settlement.settle(done.sequence);
       return undefined;
     } catch (error) {
-      if (!(error instanceof NftError)) throw error;
+      if (!(error instanceof RedirectError)) throw error;
       // A start that fails stays a start: nothing of this plan has been in the kernel yet.
       this.#due = this.#due === "start" ? "start" : "repair";
       this.#failures++;
@@ -246,7 +233,7 @@ class NftRedirector implements Redirector {
   async #applyPending(): Promise<StepResult> {
     const { delta, node, sequence } = this.#take();
     if (isEmptyDelta(delta)) return { ...delta, transactions: 0, sequence };
-    await this.#nft.apply(renderDelta(delta));
+    await this.#backend.apply(delta);
     this.#appliedNode = node;
     return { ...delta, transactions: 1, sequence };
   }
@@ -255,18 +242,13 @@ class NftRedirector implements Redirector {
     const view = this.#view;
     if (view === undefined) throw new TypeError("Cannot compare: the model was not handed over");
     let taken: Taken | undefined;
-    const outcome = await reconcile({
-      nft: this.#nft,
-      layout: this.#layout,
-      read: () => this.#read(),
-      plan: () => {
-        // The model holds everything handed in so far, so nothing of it is pending any more.
-        taken = this.#take();
-        const elements = planNode(taken.node);
-        for (const servicePort of view.servicePorts()) elements.push(...planServicePort(servicePort));
-        this.#shared.recount(elements);
-        return elements;
-      },
+    const outcome = await this.#backend.reconcile(() => {
+      // The model holds everything handed in so far, so nothing of it is pending any more.
+      taken = this.#take();
+      const elements = planNode(taken.node);
+      for (const servicePort of view.servicePorts()) elements.push(...planServicePort(servicePort));
+      this.#shared.recount(elements);
+      return elements;
     });
     if (taken === undefined) throw new TypeError("A comparison must ask for the plan");
     this.#appliedNode = taken.node;
@@ -274,18 +256,6 @@ class NftRedirector implements Redirector {
     this.#resyncAtMs = this.#timers.now() + this.#resyncIntervalMs * (0.9 + 0.2 * this.#random());
     this.#report(kind, outcome, taken.delta);
     return { ...outcome, sequence: taken.sequence };
-  }
-
-  async #read(): Promise<KernelTable | undefined> {
-    const firstReading = this.#firstReading;
-    this.#firstReading = undefined;
-    try {
-      if (firstReading !== undefined) return await firstReading;
-    } catch (error) {
-      // What was in its way then need not be in the way now.
-      if (!(error instanceof NftError)) throw error;
-    }
-    return await readTable(this.#nft);
   }
 
   /** Says what a comparison found: drift only where it is neither our own pending change nor refused by the kernel. */
@@ -320,7 +290,7 @@ class NftRedirector implements Redirector {
     this.#observer.onDrift?.(differences.length);
   }
 
-  #retryDelayMs(error: NftError): number {
+  #retryDelayMs(error: RedirectError): number {
     // What the kernel holds is not what was assumed, or not known: reading it mends that, and waiting would not.
     if (this.#failures === 1 && MENDED_BY_READING.has(error.kind)) return 0;
     const delayMs = Math.min(LONGEST_RETRY_MS, SHORTEST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));

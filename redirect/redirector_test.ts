@@ -8,9 +8,10 @@ import { servicePort } from "../agent/model/testing/service_ports.ts";
 import { diffPlans } from "./diff.ts";
 import { createLayout } from "./layout.ts";
 import { renderReplacement } from "./nft_script.ts";
-import { NftError, type NftErrorKind } from "./nft.ts";
+import { RedirectError, type RedirectErrorKind } from "./redirect_error.ts";
 import type { Applied } from "./observer.ts";
 import { planNode, planServicePort } from "./plan.ts";
+import { createNftablesBackend } from "./nftables_backend.ts";
 import { createRedirector, type Redirector } from "./redirector.ts";
 import { FakeNft } from "./testing/fake_nft.ts";
 import { ManualTimers, settle } from "./testing/manual_timers.ts";
@@ -24,7 +25,7 @@ class Bench implements AsyncDisposable {
   readonly nft = new FakeNft();
   readonly timers = new ManualTimers();
   readonly applied: Applied[] = [];
-  readonly errors: NftErrorKind[] = [];
+  readonly errors: RedirectErrorKind[] = [];
   readonly drifts: number[] = [];
   readonly lines: string[] = [];
   readonly redirector: Redirector;
@@ -35,8 +36,7 @@ class Bench implements AsyncDisposable {
   constructor(prepare: (nft: FakeNft) => void = () => {}) {
     prepare(this.nft);
     this.redirector = createRedirector({
-      nft: this.nft,
-      ports: PORTS,
+      backend: createNftablesBackend({ nft: this.nft, ports: PORTS }),
       logger: createLogger({ level: "info", format: "text", write: (line) => this.lines.push(line) }),
       observer: {
         onApplied: (applied) => this.applied.push(applied),
@@ -56,11 +56,11 @@ class Bench implements AsyncDisposable {
   }
 
   /** Fails the next scripts with these kinds of fault. */
-  failNext(...kinds: readonly NftErrorKind[]): void {
+  failNext(...kinds: readonly RedirectErrorKind[]): void {
     const remaining = [...kinds];
     this.nft.beforeApply = () => {
       const kind = remaining.shift();
-      return kind === undefined ? Promise.resolve() : Promise.reject(new NftError("refused", { kind }));
+      return kind === undefined ? Promise.resolve() : Promise.reject(new RedirectError("refused", { kind }));
     };
   }
 
@@ -91,11 +91,11 @@ Deno.test("before the model is handed over the table is read, and nothing is wri
 });
 
 Deno.test("a first reading that fails is made again when it is needed, and counts as no failure", async () => {
-  const kinds: NftErrorKind[] = ["busy"];
+  const kinds: RedirectErrorKind[] = ["busy"];
   await using bench = new Bench((nft) =>
     nft.beforeList = () => {
       const kind = kinds.shift();
-      return kind === undefined ? Promise.resolve() : Promise.reject(new NftError("refused", { kind }));
+      return kind === undefined ? Promise.resolve() : Promise.reject(new RedirectError("refused", { kind }));
     }
   );
   await settle();
@@ -310,7 +310,7 @@ for (const happened of [true, false]) {
     bench.nft.beforeApply = async (script) => {
       bench.nft.beforeApply = () => Promise.resolve();
       if (happened) await bench.nft.apply(script);
-      throw new NftError("nft died", { kind: "unknown" });
+      throw new RedirectError("nft died", { kind: "unknown" });
     };
     current = servicePort({ appProtocol: "tcp" });
     bench.redirector.update(changes([before, current]));
@@ -331,7 +331,7 @@ for (const happened of [true, false]) {
 Deno.test("failures are repeated with growing delays up to 5 s; changes meanwhile do not hurry them", async () => {
   await using bench = new Bench();
   let ports = [servicePort()];
-  bench.failNext(...Array<NftErrorKind>(9).fill("busy"));
+  bench.failNext(...Array<RedirectErrorKind>(9).fill("busy"));
   bench.redirector.start({ servicePorts: () => ports }, NODE);
   await settle();
   const delays: number[] = [];
@@ -412,7 +412,9 @@ Deno.test("random changes, random faults: the kernel ends up as a rebuild would"
     bench.nft.beforeApply = () =>
       random.chance(0.2)
         ? Promise.reject(
-          new NftError("no", { kind: random.pick(["busy", "timeout", "unknown", "exists", "permission"]) }),
+          new RedirectError("no", {
+            kind: random.pick(["busy", "timeout", "unknown", "exists", "permission"]),
+          }),
         )
         : Promise.resolve();
     bench.redirector.start(model, NODE);

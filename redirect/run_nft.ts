@@ -1,7 +1,7 @@
 /**
  * Runs the `nft` program once for each call. (`interactive_nft.ts` keeps one running; both are behind `Nft`.)
  *
- * In: scripts on standard input. Out: nothing, or decoded JSON. Faults become `NftError`s with a kind and a sentence.
+ * In: scripts on standard input. Out: nothing, or decoded JSON. Faults become `RedirectError`s with a kind and a sentence.
  * Invariants: one process per call, none outlives its timeout; output is read in the C locale, so that messages are
  * recognised whatever the node's language.
  * Source of the messages: nft 1.0.1 to 1.1.x, strerror(3).
@@ -10,7 +10,8 @@
 
 import { killChild } from "./child_process.ts";
 import { TABLE } from "./layout.ts";
-import { type Nft, NftError, type NftErrorKind } from "./nft.ts";
+import type { Nft } from "./nft.ts";
+import { RedirectError, type RedirectErrorKind } from "./redirect_error.ts";
 
 /** What `createNft` needs. */
 export interface NftOptions {
@@ -31,7 +32,7 @@ interface RunResult {
 }
 
 /** First match decides. Order: what makes any attempt futile before what a new attempt may mend. */
-const KIND_BY_MESSAGE: readonly (readonly [RegExp, NftErrorKind])[] = [
+const KIND_BY_MESSAGE: readonly (readonly [RegExp, RedirectErrorKind])[] = [
   [/Operation not permitted|Permission denied/, "permission"],
   [/not supported|Unable to initialize Netlink socket/, "unsupported"],
   [/Message too long/, "too-large"],
@@ -47,12 +48,12 @@ const KILL_GRACE_MS = 1_000;
 const QUOTED_LENGTH = 200;
 
 /** The kind of fault nft's messages tell of. */
-export function nftErrorKind(stderr: string): NftErrorKind {
+export function nftErrorKind(stderr: string): RedirectErrorKind {
   return KIND_BY_MESSAGE.find(([pattern]) => pattern.test(stderr))?.[1] ?? "other";
 }
 
 /** What an operator is told about a refusal. */
-export function nftErrorSentence(kind: NftErrorKind, nftPath: string, stderr: string): string {
+export function nftErrorSentence(kind: RedirectErrorKind, nftPath: string, stderr: string): string {
   const first = stderr.trim().split("\n")[0] ?? "";
   switch (kind) {
     case "permission":
@@ -120,27 +121,27 @@ export function createNft(options: NftOptions = {}): Nft {
       if (result.killed) throw timeout();
       return result;
     } catch (cause) {
-      if (cause instanceof NftError) throw cause;
+      if (cause instanceof RedirectError) throw cause;
       if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.PermissionDenied) {
-        throw new NftError(nftErrorSentence("missing-binary", program, ""), {
+        throw new RedirectError(nftErrorSentence("missing-binary", program, ""), {
           kind: "missing-binary",
           cause,
         });
       }
-      throw new NftError(`nft could not be run: ${String(cause)}`, { kind: "other", cause });
+      throw new RedirectError(`nft could not be run: ${String(cause)}`, { kind: "other", cause });
     } finally {
       clearTimeout(timer);
     }
   }
 
-  function timeout(): NftError {
-    return new NftError(`nft did not end within ${timeoutMs} ms`, { kind: "timeout" });
+  function timeout(): RedirectError {
+    return new RedirectError(`nft did not end within ${timeoutMs} ms`, { kind: "timeout" });
   }
 
-  function failure({ stderr, code }: RunResult, script: string): NftError {
+  function failure({ stderr, code }: RunResult, script: string): RedirectError {
     const kind = nftErrorKind(stderr);
     const line = blamedLine(stderr, script);
-    return new NftError(nftErrorSentence(kind, nftPath, stderr || `exit code ${code}`), {
+    return new RedirectError(nftErrorSentence(kind, nftPath, stderr || `exit code ${code}`), {
       kind,
       stderr,
       ...(line === undefined ? {} : { line }),
@@ -165,7 +166,7 @@ export function createNft(options: NftOptions = {}): Nft {
       try {
         return JSON.parse(result.stdout);
       } catch (cause) {
-        throw new NftError("nft -j printed no JSON; was nft built without it?", {
+        throw new RedirectError("nft -j printed no JSON; was nft built without it?", {
           kind: "unreadable",
           cause,
         });

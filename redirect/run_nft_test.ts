@@ -3,7 +3,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertRejects } from "@std/assert/rejects";
 import { join } from "@std/path/join";
-import { type Nft, NftError } from "./nft.ts";
+import type { Nft } from "./nft.ts";
+import { RedirectError } from "./redirect_error.ts";
 import { createNft, nftErrorKind } from "./run_nft.ts";
 
 /** Calls `use` with an nft that is a shell script. */
@@ -50,7 +51,7 @@ Deno.test("apply() hands the script over in the C locale, check() with -c", asyn
 Deno.test("a refusal carries kind, whole message and the line blamed", async () => {
   const message = "/dev/stdin:2:5-9: Error: Could not process rule: File exists";
   await withScript(`cat >/dev/null; echo '${message}' >&2; exit 1`, async (nft) => {
-    const error = await assertRejects(() => nft.apply("first\nsecond\nthird\n"), NftError);
+    const error = await assertRejects(() => nft.apply("first\nsecond\nthird\n"), RedirectError);
     assertEquals([error.kind, error.line, error.stderr.trim()], ["exists", "second", message]);
     assertMatch(error.message, /^nft refused: .*File exists$/);
   });
@@ -59,14 +60,14 @@ Deno.test("a refusal carries kind, whole message and the line blamed", async () 
 Deno.test("a long blamed line is cut around its column", async () => {
   await withScript(`cat >/dev/null; echo '/dev/stdin:1:3000-3004: Error: bad' >&2; exit 1`, async (nft) => {
     const line = `${"a".repeat(2_995)}CULPRIT${"b".repeat(2_000)}`;
-    const error = await assertRejects(() => nft.apply(line), NftError);
+    const error = await assertRejects(() => nft.apply(line), RedirectError);
     assert(error.line !== undefined && error.line.length < 250 && error.line.includes("CULPRIT"));
   });
 });
 
 Deno.test("an nft that ends without reading its input is judged by its exit code", async () => {
   await withScript("echo 'Operation not permitted (you must be root)' >&2; exit 1", async (nft) => {
-    const error = await assertRejects(() => nft.apply("x".repeat(5_000_000)), NftError);
+    const error = await assertRejects(() => nft.apply("x".repeat(5_000_000)), RedirectError);
     assertEquals(error.kind, "permission");
     assertMatch(error.message, /CAP_NET_ADMIN/);
   });
@@ -81,17 +82,17 @@ Deno.test("list() decodes JSON, knows an absent table, and passes on other fault
     assertEquals(await nft.list(), undefined);
   });
   await withScript("echo 'Operation not permitted' >&2; exit 1", async (nft) => {
-    assertEquals((await assertRejects(() => nft.list(), NftError)).kind, "permission");
+    assertEquals((await assertRejects(() => nft.list(), RedirectError)).kind, "permission");
   });
   await withScript("echo 'table inet lightpath {'", async (nft) => {
-    assertEquals((await assertRejects(() => nft.list(), NftError)).kind, "unreadable");
+    assertEquals((await assertRejects(() => nft.list(), RedirectError)).kind, "unreadable");
   });
 });
 
 Deno.test("an nft that does not end is killed", async () => {
   await withScript('echo $$ >"$0.pid"; exec sleep 600', async (_nft, path) => {
     const hasty = createNft({ nftPath: path, timeoutMs: 200 });
-    const error = await assertRejects(() => hasty.apply("x"), NftError);
+    const error = await assertRejects(() => hasty.apply("x"), RedirectError);
     assertEquals([error.kind, error.message], ["timeout", "nft did not end within 200 ms"]);
     const pid = (await Deno.readTextFile(`${path}.pid`)).trim();
     await assertRejects(() => Deno.stat(`/proc/${pid}`), Deno.errors.NotFound);
@@ -99,7 +100,7 @@ Deno.test("an nft that does not end is killed", async () => {
 });
 
 Deno.test("no nft: one sentence that says what to install", async () => {
-  const error = await assertRejects(() => createNft({ nftPath: "/nonexistent/nft" }).list(), NftError);
+  const error = await assertRejects(() => createNft({ nftPath: "/nonexistent/nft" }).list(), RedirectError);
   assertEquals(error.kind, "missing-binary");
   assertMatch(error.message, /no program "\/nonexistent\/nft"; install nftables/);
 });

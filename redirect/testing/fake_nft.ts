@@ -8,7 +8,8 @@
  * @module
  */
 
-import { type Nft, NftError, type NftErrorKind } from "../nft.ts";
+import type { Nft } from "../nft.ts";
+import { RedirectError, type RedirectErrorKind } from "../redirect_error.ts";
 
 /** A set or map. */
 export interface FakeContainer {
@@ -61,10 +62,10 @@ const TYPE_OF: readonly (readonly [RegExp, string])[] = [
 
 const SET_BLOCK = /^\{ (type|typeof) ([^;]+);( flags interval;)?(?: flags dynamic,timeout; size (\d+);)? \}$/;
 
-function refuse(kind: NftErrorKind, line: string): never {
+function refuse(kind: RedirectErrorKind, line: string): never {
   const text = { "not-found": "No such file or directory", exists: "File exists" }[kind as string] ??
     "syntax error";
-  throw new NftError(`nft refused: ${text}`, { kind, stderr: `Error: ${text}`, line });
+  throw new RedirectError(`nft refused: ${text}`, { kind, stderr: `Error: ${text}`, line });
 }
 
 function copyTable(table: FakeTable): FakeTable {

@@ -13,6 +13,7 @@ import { ensureTool } from "../../scripts/tools/mod.ts";
 import type { Nft } from "../nft.ts";
 import { createNftSession } from "../nft_session.ts";
 import type { Applied } from "../observer.ts";
+import { createNftablesBackend } from "../nftables_backend.ts";
 import { createRedirector, type Redirector } from "../redirector.ts";
 import { createNft } from "../run_nft.ts";
 import { ENDPOINT_SCRIPT } from "./udp_talk.ts";
@@ -265,8 +266,7 @@ export class LabAgent implements AsyncDisposable {
     const drift = Promise.withResolvers<number>();
     this.drift = drift.promise;
     this.redirector = createRedirector({
-      nft,
-      ports: { tcp: 1666, http: options.httpPort ?? 1667 },
+      backend: createNftablesBackend({ nft, ports: { tcp: 1666, http: options.httpPort ?? 1667 } }),
       logger: options.logger ?? silentLogger,
       resyncIntervalMs: options.resyncIntervalMs ?? 600_000,
       observer: { onApplied: (applied) => this.applied.push(applied), onDrift: drift.resolve },

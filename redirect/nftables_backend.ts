@@ -1,0 +1,77 @@
+/**
+ * The table `inet lightpath` as a backend: one transaction of nft for each change.
+ *
+ * In: an `Nft`, Envoy's ports. The table's constant part is `layout.ts`, its comparison `reconcile.ts`.
+ * @module
+ */
+
+import type { Reconciliation, RedirectBackend } from "./backend.ts";
+import type { EnvoyPorts } from "./chains.ts";
+import type { PlanDelta } from "./diff.ts";
+import { createLayout, type Layout } from "./layout.ts";
+import { renderDelta } from "./nft_script.ts";
+import type { Nft } from "./nft.ts";
+import type { KernelTable } from "./parse_ruleset.ts";
+import type { PlanElement } from "./plan.ts";
+import { cleanup, probeNft, readTable, reconcile } from "./reconcile.ts";
+import { RedirectError } from "./redirect_error.ts";
+
+/** What `createNftablesBackend` needs. */
+export interface NftablesBackendOptions {
+  /** Remains the caller's, to be disposed of where it can be. */
+  readonly nft: Nft;
+  readonly ports: EnvoyPorts;
+}
+
+/**
+ * A backend that writes the nftables table.
+ * @throws {RangeError} when a port is none.
+ */
+export function createNftablesBackend(options: NftablesBackendOptions): RedirectBackend {
+  return new NftablesBackend(options);
+}
+
+class NftablesBackend implements RedirectBackend {
+  readonly name = "nftables";
+  readonly #nft: Nft;
+  readonly #layout: Layout;
+  #readAhead: Promise<KernelTable | undefined> | undefined;
+
+  constructor({ nft, ports }: NftablesBackendOptions) {
+    this.#nft = nft;
+    this.#layout = createLayout(ports);
+  }
+
+  probe(): Promise<void> {
+    return probeNft(this.#nft);
+  }
+
+  async readAhead(): Promise<void> {
+    const reading = this.#readAhead = readTable(this.#nft);
+    await reading;
+  }
+
+  apply(delta: PlanDelta): Promise<void> {
+    return this.#nft.apply(renderDelta(delta));
+  }
+
+  reconcile(plan: () => Iterable<PlanElement>): Promise<Reconciliation> {
+    return reconcile({ nft: this.#nft, layout: this.#layout, read: () => this.#read(), plan });
+  }
+
+  cleanup(): Promise<void> {
+    return cleanup(this.#nft);
+  }
+
+  async #read(): Promise<KernelTable | undefined> {
+    const readAhead = this.#readAhead;
+    this.#readAhead = undefined;
+    try {
+      if (readAhead !== undefined) return await readAhead;
+    } catch (error) {
+      // What was in its way then need not be in the way now.
+      if (!(error instanceof RedirectError)) throw error;
+    }
+    return await readTable(this.#nft);
+  }
+}
