@@ -9,7 +9,14 @@ import { fromFileUrl } from "@std/path/from-file-url";
 import type { NodeAddresses, ServicePort, ServicePortChange, ServicePortKey } from "../../agent/model/mod.ts";
 import { type Logger, silentLogger } from "../../agent/log.ts";
 import { connect, type LabProcess, Namespace, namespacesUnavailable } from "../../scripts/lab/mod.ts";
+import { testUnless } from "../../scripts/lab/testing.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
+import type { RedirectBackend } from "../backend.ts";
+import type { EnvoyPorts } from "../chains.ts";
+import type { FamilySuffix } from "../containers.ts";
+import { createIptablesBackend } from "../iptables/iptables_backend.ts";
+import type { Programs } from "../iptables/programs.ts";
+import { createPrograms, type ProgramOptions } from "../iptables/run_programs.ts";
 import type { Nft } from "../nft.ts";
 import { createNftSession } from "../nft_session.ts";
 import type { Applied } from "../observer.ts";
@@ -20,15 +27,39 @@ import { ENDPOINT_SCRIPT } from "./udp_talk.ts";
 
 const SCRIPT = fromFileUrl(new URL("./original_destination.py", import.meta.url));
 
-const nftTool = await ensureTool("nft", {
-  onProgress: (line) => Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`)),
-});
+const nftTool = await ensureTool("nft", { onProgress: progress });
+const ipsetTool = await ensureTool("ipset", { onProgress: progress });
+const iptablesTools = {
+  "iptables-nft": await ensureTool("iptables-nft", { onProgress: progress }),
+  "iptables-legacy": await ensureTool("iptables-legacy", { onProgress: progress }),
+};
 
 /** Why these tests cannot run here; all undefined when they can. */
 export const labUnavailable: readonly (string | undefined)[] = [
   await namespacesUnavailable(),
   nftTool.unavailable,
+  ipsetTool.unavailable,
+  iptablesTools["iptables-nft"].unavailable,
+  iptablesTools["iptables-legacy"].unavailable,
 ];
+
+/**
+ * Registers a test of what clients meet for some of the backends. It is given what builds the lab, with a stand-in for Envoy that
+ * listens on these ports.
+ */
+export function testOverBackends(
+  name: string,
+  fn: (create: (...ports: readonly number[]) => Promise<NodeLab>) => Promise<void>,
+  backends: readonly LabBackend[] = ["nft started", "iptables-nft", "iptables-legacy"],
+): void {
+  for (const backend of backends) {
+    testUnless(
+      `${backend}: ${name}`,
+      { unavailable: labUnavailable },
+      () => fn((...ports) => NodeLab.createWith(backend, ...ports)),
+    );
+  }
+}
 
 /** Addresses of the node: one on the way out, one towards the pod. */
 export const NODE: NodeAddresses = {
@@ -36,8 +67,18 @@ export const NODE: NodeAddresses = {
   IPv6: ["2001:db8:77::2", "fd00:244::1"],
 };
 
-/** How the lab's `Nft` works: a program for each call, or one that is kept running. */
-export type LabNft = "started" | "kept";
+/** What the kernel is programmed with: nft as a program for each call, or one that is kept running; iptables of either kind. */
+export type LabBackend = "nft started" | "nft kept" | IptablesVariant;
+/** The two programs there are. */
+export type IptablesVariant = "iptables-nft" | "iptables-legacy";
+
+/** All of them, for tests of what clients meet: it is to be the same with each. */
+export const LAB_BACKENDS: readonly LabBackend[] = [
+  "nft started",
+  "nft kept",
+  "iptables-nft",
+  "iptables-legacy",
+];
 
 /** What endpoints speak. */
 export type LabProtocol = "tcp" | "udp" | "sctp";
@@ -63,6 +104,8 @@ export class NodeLab implements AsyncDisposable {
   /** A machine on the node's network. */
   readonly outside: Namespace;
   readonly nft: CountingNft;
+  /** Where the backend is iptables. */
+  readonly programs: CountingPrograms | undefined;
   /** The program itself. */
   readonly nftPath = nftTool.path ?? "nft";
 
@@ -70,7 +113,7 @@ export class NodeLab implements AsyncDisposable {
 
   private constructor(
     namespaces: Record<"node" | "pod" | "barePod" | "outside", Namespace>,
-    labNft: LabNft,
+    backend: LabBackend,
   ) {
     this.node = namespaces.node;
     this.pod = namespaces.pod;
@@ -79,19 +122,43 @@ export class NodeLab implements AsyncDisposable {
     this.#made.use(this.node);
     const options = { nftPath: this.nftPath, argvPrefix: this.node.enter([]) };
     this.nft = new CountingNft(
-      labNft === "started"
-        ? createNft(options)
-        : this.#made.use(createNftSession({ ...options, logger: silentLogger })),
+      backend === "nft kept"
+        ? this.#made.use(createNftSession({ ...options, logger: silentLogger }))
+        : createNft(options),
     );
+    this.programs = isIptables(backend)
+      ? new CountingPrograms(createPrograms(this.programOptions(backend)))
+      : undefined;
+  }
+
+  /** How programs of iptables are run on the node. */
+  programOptions(variant: IptablesVariant): ProgramOptions {
+    return {
+      iptablesPath: iptablesTools[variant].path ?? variant,
+      ipsetPath: ipsetTool.path ?? "ipset",
+      argvPrefix: this.node.enter([]),
+    };
+  }
+
+  /** Writes so far. */
+  get written(): number {
+    return this.programs?.written ?? this.nft.applied;
+  }
+
+  /** What programs the kernel, with these ports of Envoy. */
+  backend(ports: EnvoyPorts = { tcp: 1666, http: 1667 }): RedirectBackend {
+    return this.programs === undefined
+      ? createNftablesBackend({ nft: this.nft, ports })
+      : createIptablesBackend({ programs: this.programs, families: ["4", "6"], ports, markBit: 12 });
   }
 
   /** Builds it, with the stand-in listening on these ports of the node. */
   static create(...ports: readonly number[]): Promise<NodeLab> {
-    return NodeLab.createWith("started", ...ports);
+    return NodeLab.createWith("nft started", ...ports);
   }
 
-  /** The same, with a choice of how nft is run. */
-  static async createWith(labNft: LabNft, ...ports: readonly number[]): Promise<NodeLab> {
+  /** The same, with a choice of what the kernel is programmed with. */
+  static async createWith(backend: LabBackend, ...ports: readonly number[]): Promise<NodeLab> {
     const node = await Namespace.create({ name: "node" });
     try {
       const pod = await node.child({ name: "pod" });
@@ -122,7 +189,7 @@ export class NodeLab implements AsyncDisposable {
       await outside.ip(["route add 10.244.0.0/16 via 192.168.77.2"]);
       await pod.ip(["route add default via 10.244.0.1", "route add ::/0 via fd00:244::1"]);
       await barePod.ip(["route add default dev node", "route add ::/0 via fe80::1 dev node"]);
-      const lab = new NodeLab({ node, pod, barePod, outside }, labNft);
+      const lab = new NodeLab({ node, pod, barePod, outside }, backend);
       if (ports.length > 0) await lab.listen(node, ports);
       return lab;
     } catch (error) {
@@ -194,7 +261,8 @@ export class NodeLab implements AsyncDisposable {
 
   /** Starts a redirector on the node and waits until these ports are in the kernel. */
   async agent(ports: readonly ServicePort[], options: LabAgentOptions = {}): Promise<LabAgent> {
-    const agent = new LabAgent(this.nft, ports, options);
+    const envoyPorts = { tcp: 1666, http: options.httpPort ?? 1667 };
+    const agent = new LabAgent(this.backend(envoyPorts), ports, options);
     await agent.redirector.flushed();
     return agent;
   }
@@ -243,6 +311,48 @@ export class CountingNft implements Nft {
   }
 }
 
+/** `Programs` that count what is written. */
+export class CountingPrograms implements Programs {
+  written = 0;
+  readonly name: string;
+  readonly #programs: Programs;
+
+  constructor(programs: Programs) {
+    this.name = programs.name;
+    this.#programs = programs;
+  }
+
+  saveTables(family: FamilySuffix): Promise<string> {
+    return this.#programs.saveTables(family);
+  }
+
+  async restoreTables(family: FamilySuffix, text: string): Promise<void> {
+    this.written++;
+    await this.#programs.restoreTables(family, text);
+  }
+
+  checkTables(family: FamilySuffix, text: string): Promise<void> {
+    return this.#programs.checkTables(family, text);
+  }
+
+  saveSets(): Promise<string> {
+    return this.#programs.saveSets();
+  }
+
+  async restoreSets(text: string): Promise<void> {
+    this.written++;
+    await this.#programs.restoreSets(text);
+  }
+}
+
+function isIptables(backend: LabBackend): backend is IptablesVariant {
+  return backend.startsWith("iptables-");
+}
+
+function progress(line: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
 /** What differs from the defaults. */
 export interface LabAgentOptions {
   readonly nodeAddresses?: NodeAddresses;
@@ -261,12 +371,12 @@ export class LabAgent implements AsyncDisposable {
   readonly #end = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor(nft: Nft, ports: readonly ServicePort[], options: LabAgentOptions) {
+  constructor(backend: RedirectBackend, ports: readonly ServicePort[], options: LabAgentOptions) {
     this.#ports = ports;
     const drift = Promise.withResolvers<number>();
     this.drift = drift.promise;
     this.redirector = createRedirector({
-      backend: createNftablesBackend({ nft, ports: { tcp: 1666, http: options.httpPort ?? 1667 } }),
+      backend,
       logger: options.logger ?? silentLogger,
       resyncIntervalMs: options.resyncIntervalMs ?? 600_000,
       observer: { onApplied: (applied) => this.applied.push(applied), onDrift: drift.resolve },
