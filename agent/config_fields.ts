@@ -30,7 +30,7 @@ export interface Config {
   /** What carries TCP where a Service does not say. */
   readonly tcpPath: "envoy" | "kernel";
   /** How traffic reaches Envoy. */
-  readonly redirect: "nftables" | "none";
+  readonly redirect: "auto" | "nftables" | "iptables" | "none";
   /** Who starts Envoy: the agent, or somebody else (another container). */
   readonly envoy: "run" | "external";
   /** Envoy's binary; empty: on the PATH, else fetched once into `cacheDir`. */
@@ -65,6 +65,12 @@ export interface Config {
   readonly resyncIntervalMs: number;
   /** The `nft` program: a path, or a name to be found on the PATH. */
   readonly nftBin: string;
+  /** The iptables program, whose companions stand beside it; empty: the kind that the node uses. */
+  readonly iptablesBin: string;
+  /** The ipset program. */
+  readonly ipsetBin: string;
+  /** The bit of the packet mark, from 0, that says "masquerade", where iptables does. */
+  readonly iptablesMasqueradeBit: number;
   /** The `conntrack` program: a path, or a name to be found on the PATH. */
   readonly conntrackBin: string;
   /** Where a fetched Envoy is kept. */

@@ -137,10 +137,12 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   },
   redirect: {
     flag: "redirect",
-    kind: choice("nftables", "none"),
+    kind: choice("auto", "nftables", "iptables", "none"),
     commands: AGENT,
-    default: "nftables",
-    help: "how Service traffic is brought to Envoy; none leaves the kernel untouched",
+    default: "auto",
+    help:
+      "how the kernel brings Service traffic to Envoy and endpoints; auto means nftables, or where that cannot be iptables with " +
+      "ipset; none leaves the kernel untouched",
   },
   envoy: {
     flag: "envoy",
@@ -269,6 +271,31 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: ["agent", "cleanup"],
     default: "nft",
     help: "the nft program",
+  },
+  iptablesBin: {
+    flag: "iptables-bin",
+    kind: text("PATH"),
+    commands: ["agent", "cleanup"],
+    default: "",
+    defaultHelp: "iptables-nft or iptables-legacy, whichever the node uses",
+    help:
+      "the iptables program; iptables-restore, iptables-save and those of ip6tables are expected beside it",
+  },
+  ipsetBin: {
+    flag: "ipset-bin",
+    kind: text("PATH"),
+    commands: ["agent", "cleanup"],
+    default: "ipset",
+    help: "the ipset program",
+  },
+  iptablesMasqueradeBit: {
+    flag: "iptables-masquerade-bit",
+    kind: integer({ min: 0, max: 31 }),
+    commands: AGENT,
+    default: "12",
+    help:
+      "bit of the packet mark (from 0) that nobody else uses, for connections that will be masqueraded; only where iptables " +
+      "redirects",
   },
   conntrackBin: {
     flag: "conntrack-bin",

@@ -32,12 +32,9 @@ import { ServiceHealth } from "../agent/service_health.ts";
 import { VERSION } from "../agent/version.ts";
 import {
   createConntrack,
-  createNftablesBackend,
-  createNftSession,
   createRedirector,
   FlowCleaner,
   holdTable,
-  type RedirectBackend,
   type Redirector,
 } from "../redirect/mod.ts";
 import {
@@ -63,6 +60,7 @@ import { EnvoyReadiness } from "./envoy_readiness.ts";
 import { explainLive, type LiveSources } from "./explain/live.ts";
 import { serveExplanations } from "./explain/local_socket.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
+import { type ChosenBackend, openBackend } from "./redirect_backend.ts";
 
 /** The kubelet waits for 30 s before it kills; nft's own limit is as long. */
 const LONGEST_HAND_OVER_MS = 2_000;
@@ -90,11 +88,11 @@ export async function runAgent(context: CommandContext): Promise<void> {
   await using _hold = config.redirect === "none"
     ? undefined
     : await holdTable(`lightpath agent (pid ${Deno.pid}, --run-dir ${config.runDir})`);
-  await using nft = config.redirect === "none"
+  await using chosen = config.redirect === "none"
     ? undefined
-    : createNftSession({ nftPath: config.nftBin, logger });
-  const redirector = nft === undefined ? undefined : await prepareRedirector(context, {
-    backend: createNftablesBackend({ nft, ports: { tcp: config.tcpPort, http: config.httpPort } }),
+    : await openBackend(config, { families, logger });
+  const redirector = chosen && prepareRedirector(context, {
+    chosen,
     metrics,
     readiness,
     onDrift: () => flows?.lookEverywhere(),
@@ -220,7 +218,11 @@ export async function runAgent(context: CommandContext): Promise<void> {
       const onChange = (addresses: NodeAddresses): void => path.setNodeAddresses(addresses);
       return watchNodeAddresses({ ...addressSelection, onChange, logger }, signal);
     },
-    ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal)]),
+    ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal), async () => {
+      // What somebody else would still send elsewhere is ours from now on.
+      await redirector.flushed();
+      await chosen?.removeLeftovers();
+    }]),
     ...(flows === undefined ? [] : [(signal: AbortSignal) => flows.run(signal)]),
     ...(config.mode === "eager" ? [] : [(signal: AbortSignal) => {
       const onUsed = (statisticsNames: ReadonlySet<string>): void =>
@@ -297,20 +299,18 @@ async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise
   return envoy;
 }
 
-/** Asks the kernel once before anything else happens: no nft or no right to use it must end the agent at once. */
-async function prepareRedirector(
+function prepareRedirector(
   { config, logger }: CommandContext,
-  { backend, metrics, readiness, onDrift }: {
-    readonly backend: RedirectBackend;
+  { chosen, metrics, readiness, onDrift }: {
+    readonly chosen: ChosenBackend;
     readonly metrics: Metrics;
     readonly readiness: Readiness;
     /** Somebody else had changed the table; it is mended. */
     readonly onDrift: () => void;
   },
-): Promise<Redirector> {
-  await backend.probe();
+): Redirector {
   return createRedirector({
-    backend,
+    backend: chosen.backend,
     logger,
     resyncIntervalMs: config.resyncIntervalMs,
     observer: {

@@ -21,6 +21,11 @@ import { ManifestFolder } from "./manifests.ts";
 import { VantagePoint } from "./vantage_point.ts";
 
 const nftTool = await ensureTool("nft", { onProgress: progress });
+const ipsetTool = await ensureTool("ipset", { onProgress: progress });
+const iptablesTools = {
+  "iptables-nft": await ensureTool("iptables-nft", { onProgress: progress }),
+  "iptables-legacy": await ensureTool("iptables-legacy", { onProgress: progress }),
+};
 const conntrackTool = await ensureTool("conntrack", { onProgress: progress });
 const envoyTool = await ensureTool("envoy", { onProgress: progress });
 
@@ -28,6 +33,9 @@ const envoyTool = await ensureTool("envoy", { onProgress: progress });
 export const fixtureUnavailable: readonly (string | undefined)[] = [
   await namespacesUnavailable(),
   nftTool.unavailable,
+  ipsetTool.unavailable,
+  iptablesTools["iptables-nft"].unavailable,
+  iptablesTools["iptables-legacy"].unavailable,
   conntrackTool.unavailable,
   envoyTool.unavailable,
   await Deno.stat("/proc/net/if_inet6").then(() => undefined, () => "this kernel has no IPv6"),
@@ -37,6 +45,17 @@ export const fixtureUnavailable: readonly (string | undefined)[] = [
 export const NFT: string = nftTool.path ?? "nft";
 export const CONNTRACK: string = conntrackTool.path ?? "conntrack";
 export const ENVOY: string = envoyTool.path ?? "envoy";
+
+export const IPSET: string = ipsetTool.path ?? "ipset";
+export const IPTABLES: Readonly<Record<keyof typeof iptablesTools, string>> = {
+  "iptables-nft": iptablesTools["iptables-nft"].path ?? "iptables-nft",
+  "iptables-legacy": iptablesTools["iptables-legacy"].path ?? "iptables-legacy",
+};
+
+/** Flags of an agent that redirects by iptables of a kind. */
+export function iptablesFlags(variant: keyof typeof iptablesTools): string[] {
+  return ["--redirect=iptables", `--iptables-bin=${IPTABLES[variant]}`, `--ipset-bin=${IPSET}`];
+}
 
 /** In the lab's own /run, so that tests leave the machine's /var/lib alone. */
 export const STATE_DIR = "/run/lightpath-state";

@@ -102,29 +102,9 @@ class IptablesBackend implements RedirectBackend {
 
   async cleanup(): Promise<void> {
     this.#chains = undefined;
-    for (const family of ["4", "6"] as const) {
-      const tables = parseTables(await this.#saveTablesIfAny(family));
-      const text = TABLES.map((table) =>
-        renderTable(table, {
-          write: new Map(),
-          remove: [...tables[table].chains.keys()],
-          statements: tables[table].hooks.map(({ chain, rule }) => `-D ${chain} ${rule}`),
-        })
-      ).join("");
-      if (text !== "") await this.#programs.restoreTables(family, text);
-    }
+    await removeRules(this.#programs);
     const sets = parseSets(await this.#programs.saveSets());
     await this.#restoreSets([...sets.keys()].map((name) => `destroy ${name}\n`).join(""));
-  }
-
-  async #saveTablesIfAny(family: FamilySuffix): Promise<string> {
-    try {
-      return await this.#programs.saveTables(family);
-    } catch (error) {
-      // A kernel without this family has nothing of ours in it.
-      if (error instanceof RedirectError && error.kind === "unsupported") return "";
-      throw error;
-    }
   }
 
   /** A line that `ipset restore` refuses, where it does not say which, by halves; empty if there is none. */
@@ -334,4 +314,29 @@ class IptablesBackend implements RedirectBackend {
 
 function entryText({ set, entry }: SetEntry): string {
   return `${set} ${entry}`;
+}
+
+/** Takes our chains, and the rules that lead there, out of both families. The sets stay: another kind of iptables may use them. */
+export async function removeRules(programs: Programs): Promise<void> {
+  for (const family of ["4", "6"] as const) {
+    const tables = parseTables(await saveTablesIfAny(programs, family));
+    const text = TABLES.map((table) =>
+      renderTable(table, {
+        write: new Map(),
+        remove: [...tables[table].chains.keys()],
+        statements: tables[table].hooks.map(({ chain, rule }) => `-D ${chain} ${rule}`),
+      })
+    ).join("");
+    if (text !== "") await programs.restoreTables(family, text);
+  }
+}
+
+async function saveTablesIfAny(programs: Programs, family: FamilySuffix): Promise<string> {
+  try {
+    return await programs.saveTables(family);
+  } catch (error) {
+    // A kernel without this family has nothing of ours in it.
+    if (error instanceof RedirectError && error.kind === "unsupported") return "";
+    throw error;
+  }
 }

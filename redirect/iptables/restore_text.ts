@@ -21,8 +21,9 @@ export interface TableChanges {
 export function renderTable(table: Table, { write, remove, statements = [] }: TableChanges): string {
   if (write.size === 0 && remove.length === 0 && statements.length === 0) return "";
   const lines = [`*${table}`];
-  // To declare a chain makes it, or empties it: what is removed must be empty.
-  for (const name of [...write.keys(), ...remove]) lines.push(`:${name} - [0:0]`);
+  // To declare a chain makes it, or empties it: what is removed must be empty. In order, because iptables-nft looks for the place
+  // of each from the end of a list: 10,000 in any order took six times as long.
+  for (const name of [...write.keys(), ...remove].sort()) lines.push(`:${name} - [0:0]`);
   for (const [name, rules] of write) for (const rule of rules) lines.push(`-A ${name} ${rule}`);
   lines.push(...statements);
   for (const name of remove) lines.push(`-X ${name}`);

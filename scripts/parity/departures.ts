@@ -72,7 +72,7 @@ export const DEPARTURES: readonly DepartureRule[] = [
     scenarios: ["affinity-forgotten"],
     expect: () => ({ kind: "answered", by: ["a1", "a2", "b1", "b2"], source: "client", spread: "affine" }),
     reason: "the timeout of sessionAffinity is rounded up, to no less than 5 s (redirect/affinity.ts): " +
-      "a rule of nftables can name constants only",
+      "a rule of nftables can name constants only, and iptables is given the same plan",
   },
   {
     kind: "different",
@@ -144,7 +144,7 @@ export function carrierOf(
   proxy: Exclude<ProxyName, "kube-proxy">,
   { speech }: Pick<Row, "speech">,
 ): RowCarrier {
-  return proxy === "lightpath" && (speech === "tcp" || speech === "http") ? "envoy" : "kernel";
+  return proxy !== "lightpath-kernel" && (speech === "tcp" || speech === "http") ? "envoy" : "kernel";
 }
 
 /** The node whose proxy a row's connections meet first. */

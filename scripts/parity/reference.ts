@@ -21,10 +21,11 @@ export function renderParity(scenarios: readonly Scenario[]): string {
 What kube-proxy does with a Service, Lightpath does too, except for what stands below. This is held by a table of ${rows.length} rows, each a Service, a
 client and a destination, over TCP, HTTP, UDP or SCTP, IPv4 or IPv6. \`deno task parity\` lays two nodes with pods in network namespaces, lets a proxy
 program all Services at once, asks every row with real connections, and looks at who answered, how evenly, from which address they were asked, and how
-failures look. Every row holds for a real kube-proxy (nftables mode, with a real kube-apiserver); Lightpath is asked the same twice, with TCP carried by
-Envoy (\`--proxy lightpath\`) and by the kernel (\`--proxy lightpath-kernel\`).
+failures look. Every row holds for a real kube-proxy (nftables mode, with a real kube-apiserver); Lightpath is asked the same three times, with TCP carried by
+Envoy (\`--proxy lightpath\`) and by the kernel (\`--proxy lightpath-kernel\`), and with iptables in the place of nftables (\`--proxy lightpath-iptables\`), which
+differs in nothing from the first.
 
-UDP and SCTP are carried by the kernel in both. Of SCTP, the first two packets of an association are looked at (INIT, INIT ACK), made by hand: that is
+UDP and SCTP are carried by the kernel in all. Of SCTP, the first two packets of an association are looked at (INIT, INIT ACK), made by hand: that is
 where a proxy decides, and many kernels have no SCTP sockets.
 
 ## Differences

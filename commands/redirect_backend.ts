@@ -1,0 +1,132 @@
+/**
+ * Makes the backend that the settings ask for, out of the programs that are there.
+ *
+ * In: the settings. Out: a backend, and how to remove what others left. The choice is `redirect/choose_backend.ts`.
+ * @module
+ */
+import { dirname } from "@std/path/dirname";
+import type { Config } from "../agent/config.ts";
+import type { Logger } from "../agent/log.ts";
+import type { IPFamily } from "../agent/model/mod.ts";
+import {
+  chooseBackend,
+  createIptablesBackend,
+  createNft,
+  createNftablesBackend,
+  createNftSession,
+  createPrograms,
+  findIptables,
+  IPTABLES_NAMES,
+  type Programs,
+  type RedirectBackend,
+  RedirectError,
+  removeLeftovers,
+  removeRules,
+} from "../redirect/mod.ts";
+
+/** What programs the kernel. Disposed of, it ends what it kept running; what is in the kernel stays. */
+export interface ChosenBackend extends AsyncDisposable {
+  readonly backend: RedirectBackend;
+  /** How it is called for people: `nftables`, `iptables-legacy`. */
+  readonly name: string;
+  /** Removes what other ways of programming the kernel left. To be called when this one has everything. */
+  removeLeftovers(): Promise<void>;
+}
+
+/** Chooses. Changes nothing. @throws {RedirectError} */
+export async function openBackend(
+  config: Config,
+  { families, logger }: { readonly families: readonly IPFamily[]; readonly logger: Logger },
+): Promise<ChosenBackend> {
+  const ports = { tcp: config.tcpPort, http: config.httpPort };
+  const nft = createNftSession({ nftPath: config.nftBin, logger });
+  const nftables = createNftablesBackend({ nft, ports });
+  let used: Programs | undefined;
+  const iptables = async (): Promise<RedirectBackend> => {
+    used = (await foundPrograms(config))[0] ?? programsNamed(config, "iptables");
+    return createIptablesBackend({
+      programs: used,
+      families: families.map((family) => family === "IPv4" ? "4" : "6"),
+      ports,
+      markBit: config.iptablesMasqueradeBit,
+    });
+  };
+  const wanted = config.redirect === "none" ? "auto" : config.redirect;
+  const backend = await chooseBackend(wanted, { candidates: { nftables, iptables }, logger });
+  const name = backend === nftables ? "nftables" : used?.name ?? "iptables";
+  logger.info("the kernel is programmed with", { backend: name });
+  return {
+    backend,
+    name,
+    removeLeftovers: () =>
+      removeLeftovers(
+        backend === nftables ? [() => removeIptables(config)] : [
+          () => nftables.cleanup(),
+          async () => {
+            for (const programs of await possiblePrograms(config)) {
+              if (programs.name !== used?.name) await removeRules(programs);
+            }
+          },
+        ],
+        logger,
+      ),
+    [Symbol.asyncDispose]: () => nft[Symbol.asyncDispose](),
+  };
+}
+
+/**
+ * Takes everything of ours out of the kernel, however it came there.
+ * @throws {RedirectError} where something is in the way; that nothing is there by which it could have come is
+ */
+export async function removeEverything(config: Config): Promise<void> {
+  const ports = { tcp: config.tcpPort, http: config.httpPort };
+  const removals = [
+    () => createNftablesBackend({ nft: createNft({ nftPath: config.nftBin }), ports }).cleanup(),
+    () => removeIptables(config),
+  ];
+  const missing: RedirectError[] = [];
+  for (const remove of removals) {
+    try {
+      await remove();
+    } catch (error) {
+      if (!(error instanceof RedirectError) || error.kind !== "missing-binary") throw error;
+      missing.push(error);
+    }
+  }
+  const [first] = missing;
+  if (first !== undefined && missing.length === removals.length) throw first;
+}
+
+/** Rules of both kinds, then the sets that they asked. */
+async function removeIptables(config: Config): Promise<void> {
+  const found = await possiblePrograms(config);
+  const [first = programsNamed(config, "iptables"), ...others] = found;
+  for (const programs of others) await removeRules(programs);
+  const ports = { tcp: config.tcpPort, http: config.httpPort };
+  const { iptablesMasqueradeBit: markBit } = config;
+  await createIptablesBackend({ programs: first, families: [], ports, markBit }).cleanup();
+}
+
+/** Those that are there, the one to use first. */
+async function foundPrograms(config: Config): Promise<readonly Programs[]> {
+  const find = (...names: readonly string[]): Promise<readonly Programs[]> =>
+    findIptables(names.map((name) => programsNamed(config, name)));
+  if (config.iptablesBin !== "") return await find(config.iptablesBin);
+  const found = await find(...IPTABLES_NAMES);
+  // Where both kinds are named, `iptables` is one of them.
+  return found.length > 0 ? found : await find("iptables");
+}
+
+/** Those by which something may have come, the one named by the operator included. */
+async function possiblePrograms(config: Config): Promise<readonly Programs[]> {
+  const { iptablesBin } = config;
+  if (iptablesBin === "") return await foundPrograms(config);
+  const beside = iptablesBin.includes("/") ? `${dirname(iptablesBin)}/` : "";
+  const names = new Set([iptablesBin, ...IPTABLES_NAMES.map((name) => `${beside}${name}`)]);
+  return await findIptables([...names].map((name) => programsNamed(config, name)));
+}
+
+function programsNamed(config: Config, name: string): Programs {
+  const iptablesPath = name === "iptables" && config.iptablesBin !== "" ? config.iptablesBin : name;
+  return createPrograms({ iptablesPath, ipsetPath: config.ipsetBin });
+}
