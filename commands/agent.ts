@@ -91,6 +91,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   await using chosen = config.redirect === "none"
     ? undefined
     : await openBackend(config, { families, logger });
+  if (chosen !== undefined) metrics.redirectsBy(chosen.name);
   const redirector = chosen && prepareRedirector(context, {
     chosen,
     metrics,

@@ -59,6 +59,8 @@ testUnless("the agent with iptables", { unavailable: fixtureUnavailable }, async
     await until("what is in the kernel", () => inKernel(fixture), {
       wanted: (now) => now.join() === found.join(),
     });
+    const [backend = ""] = found;
+    assertEquals(await agent.metric("lightpath_redirect_backend", { backend }), 1);
     const [line] = agent.lines(/nftables cannot be used/);
     assertEquals(await agent.stop(), 0);
     return `${line?.level} ${line?.fields["reason"]}`;

@@ -10,7 +10,8 @@ import { createLogger } from "../agent/log.ts";
 import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 import { withEndpoints } from "./testing/endpoints.ts";
-import { LAB_BACKENDS, testOverBackends } from "./testing/node_lab.ts";
+import { testUnless } from "../scripts/lab/testing.ts";
+import { LAB_BACKENDS, labUnavailable, NodeLab, testOverBackends } from "./testing/node_lab.ts";
 import { changes } from "./testing/random_ports.ts";
 
 const WEB = servicePort({
@@ -219,3 +220,47 @@ testInLab("an element the kernel refuses keeps out no other", async (create) => 
   await agent.update([bad, worse, WEB, DATABASE], changes([undefined, worse], [undefined, DATABASE]));
   assertEquals(await lab.dial(lab.pod, "10.96.0.20", 5432), "1666 10.96.0.20:5432");
 });
+
+for (const variant of ["iptables-nft", "iptables-legacy"] as const) {
+  testUnless(`${variant}: drift is mended; cleanup leaves everything as it was`, {
+    unavailable: labUnavailable,
+  }, async () => {
+    await using lab = await NodeLab.createWith(variant, 1666, 1667);
+    const { iptablesPath, ipsetPath = "ipset" } = lab.programOptions(variant);
+    const everything = async (): Promise<string> => {
+      const [four, six] = [await lab.programs?.saveTables("4"), await lab.programs?.saveTables("6")];
+      return `${four}${six}${await lab.programs?.saveSets()}`.replaceAll(/^#.*\n/gm, "");
+    };
+    // Both tables there, and somebody else in them.
+    for (const table of ["nat", "filter"]) {
+      await lab.node.run([iptablesPath, "-t", table, "-A", "OUTPUT", "-d", "192.0.2.1", "-j", "ACCEPT"]);
+    }
+    const before = await everything();
+    for (
+      const tampering of [
+        [ipsetPath, "flush", "lightpath-envoy-http-4"],
+        [iptablesPath, "-t", "nat", "-I", "LIGHTPATH", "-j", "RETURN"],
+        [iptablesPath, "-t", "nat", "-F", "OUTPUT"],
+        [iptablesPath, "-t", "nat", "-F", "LIGHTPATH-VIPS-HTTP"],
+      ]
+    ) {
+      await using agent = await lab.agent([WEB], { resyncIntervalMs: 150 });
+      await lab.node.run(tampering);
+      assert(await agent.drift > 0, tampering.join(" "));
+      await agent.redirector.flushed();
+      assertEquals(await lab.dial(lab.node, "10.96.0.10", 80), "1667 10.96.0.10:80", tampering.join(" "));
+    }
+    await lab.node.run([iptablesPath, "-t", "nat", "-A", "OUTPUT", "-d", "192.0.2.1", "-j", "ACCEPT"]);
+    await lab.backend().cleanup();
+    const after = await everything();
+    assertEquals(after.includes("LIGHTPATH") || after.includes("lightpath"), false);
+    assertEquals(
+      withoutCounts(after).filter((line) => !withoutCounts(before).includes(line) && line.startsWith("-A")),
+      [],
+    );
+  });
+}
+
+function withoutCounts(saved: string): string[] {
+  return saved.replaceAll(/\[\d+:\d+\]/g, "").split("\n");
+}

@@ -180,6 +180,7 @@ class IptablesBackend implements RedirectBackend {
     const layoutDifferences = [...found].flatMap(([suffix, { differences }]) =>
       differences.map((line) => `IPv${suffix} ${line}`)
     );
+    layoutDifferences.push(...ofSomeFamiliesOnly([...found.values()]));
     if (layoutDifferences.length > 0) {
       const transactions = await this.#replace(reading, wanted);
       return { delete: [], add: wanted, transactions, layoutDifferences };
@@ -310,6 +311,16 @@ class IptablesBackend implements RedirectBackend {
   get #mark(): number {
     return 2 ** this.#options.markBit;
   }
+}
+
+/** What is said of all families or none, and was found of some. */
+function ofSomeFamiliesOnly(found: readonly FoundFamily[]): string[] {
+  return (["envoy-ready", "envoy-alone"] as const).filter((container) => {
+    const having = found.filter(({ elements }) =>
+      elements.some((element) => element.container === container)
+    );
+    return having.length > 0 && having.length < found.length;
+  }).map((container) => `missing: ${container} of a family`);
 }
 
 function entryText({ set, entry }: SetEntry): string {

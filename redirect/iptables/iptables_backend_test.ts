@@ -14,6 +14,7 @@ import type { RedirectBackend } from "../backend.ts";
 const PORTS = { tcp: 1666, http: 1667 };
 const NODE = planNode({ addresses: { IPv4: ["192.168.0.2"], IPv6: ["2001:db8::2"] }, envoyReady: true });
 const DNS = servicePort({ name: "dns", protocol: "UDP", vips: ["10.96.0.53 53"], carrier: "kernel" });
+const PUBLIC_DNS = servicePort({ name: "public", protocol: "UDP", nodePort: 30053, families: ["IPv4"] });
 
 function backendOf(programs: FakePrograms, options = {}): RedirectBackend {
   return createIptablesBackend({ programs, families: ["4", "6"], ports: PORTS, markBit: 12, ...options });
@@ -93,7 +94,12 @@ Deno.test("whatever changed in between, what is in the kernel is what the last p
       await backend.apply(diffChanges(ports.step(), shared));
       const plan = [...NODE, ...[...ports.servicePorts()].flatMap(planServicePort)];
       const found = await backendOf(programs).reconcile(() => plan);
-      assertEquals([found.transactions, found.layoutDifferences], [0, []], `round ${round}, step ${step}`);
+      const { transactions, add, delete: unexpected, layoutDifferences } = found;
+      assertEquals(
+        { transactions, add, unexpected, layoutDifferences },
+        { transactions: 0, add: [], unexpected: [], layoutDifferences: [] },
+        `round ${round}, step ${step}`,
+      );
     }
   }
 });
@@ -105,6 +111,12 @@ for (
     }],
     ["half of everybody is deleted", (programs: FakePrograms): void => {
       programs.sets.get("lightpath-ready-6")?.entries.delete("8000::/1");
+    }],
+    ["everybody of a family is deleted", (programs: FakePrograms): void => {
+      programs.sets.get("lightpath-ready-6")?.entries.clear();
+    }],
+    ["half of a NodePort is deleted", (programs: FakePrograms): void => {
+      programs.sets.get("lightpath-np-kernel-4")?.entries.delete("128.0.0.0/1,udp:30053");
     }],
     ["a rule of a destination is deleted", (programs: FakePrograms): void => {
       for (const [name, rules] of programs.tables["4"].get("nat") ?? []) {
@@ -137,7 +149,7 @@ for (
 ) {
   Deno.test(`a comparison mends it when ${what}`, async () => {
     const programs = new FakePrograms();
-    const plan = planOf(["10.244.0.1 53", "10.244.0.2 53"]);
+    const plan = [...planOf(["10.244.0.1 53", "10.244.0.2 53"]), ...planServicePort(PUBLIC_DNS)];
     await backendOf(programs).reconcile(() => plan);
     const whole = [await programs.saveTables("4"), await programs.saveTables("6")];
     tamper(programs);
@@ -148,6 +160,7 @@ for (
       whole.map(sorted),
     );
     assertEquals((await backendOf(programs).reconcile(() => plan)).transactions, 0);
+    assertEquals(programs.sets.get("lightpath-ready-6")?.entries.size, 2);
   });
 }
 
