@@ -251,7 +251,11 @@ async function applyRbac(plane: ControlPlane): Promise<void> {
   const text = await Deno.readTextFile(new URL("../deploy/base/rbac.yaml", import.meta.url));
   for (const document of parseAllDocuments(text)) {
     const object = document.toJS() as { readonly kind: string };
-    await plane.call("POST", PATHS[object.kind] ?? fail(`deploy/base/rbac.yaml has a ${object.kind}`), object);
+    await plane.call(
+      "POST",
+      PATHS[object.kind] ?? fail(`deploy/base/rbac.yaml has a ${object.kind}`),
+      object,
+    );
   }
 }
 

@@ -17,6 +17,8 @@ export type ToolSource =
     readonly release?: string;
     /** The program inside the package. */
     readonly path: string;
+    /** Other programs in the same folder, by which the program is used too: wherever it is, they are beside it. */
+    readonly companions?: readonly string[];
     /** Environment variables that hold directories inside the package. */
     readonly directories?: Readonly<Record<string, string>>;
   }
@@ -79,6 +81,11 @@ function iptables(name: string): ToolSource {
     kind: "debian",
     package: "iptables",
     path: `usr/sbin/${name}`,
+    companions: [name, name.replace("iptables", "ip6tables")].flatMap((program) => [
+      program,
+      `${program}-restore`,
+      `${program}-save`,
+    ]).slice(1),
     // Its matches and targets are plug-ins, looked for at a path compiled in.
     directories: { XTABLES_LIBDIR: "xtables" },
   };
