@@ -27,6 +27,12 @@ async function inKernel({ lab: { node } }: NodeFixture): Promise<string[]> {
   return [...new Set(found)];
 }
 
+/** How many policy rules of ours there are. */
+async function policyRules({ lab: { node } }: NodeFixture): Promise<number> {
+  const rules = await node.run(["ip", "rule", "list"]);
+  return rules.split("\n").filter((line) => /^7[678]:/.test(line)).length;
+}
+
 testUnless("the agent with iptables", { unavailable: iptablesUnavailable }, async (t) => {
   await using fixture = await NodeFixture.create();
   const { node } = fixture.lab;
@@ -61,6 +67,12 @@ testUnless("the agent with iptables", { unavailable: iptablesUnavailable }, asyn
     });
     const [backend = ""] = found;
     assertEquals(await agent.metric("lightpath_redirect_backend", { backend }), 1);
+    // Envoy's connections are in its clients' names with nftables only, and so is what brings the answers.
+    const isNftables = backend === "nftables";
+    assertEquals(await agent.metric("lightpath_client_address_preserved"), isNftables ? 1 : 0);
+    await until("policy routes", () => policyRules(fixture), {
+      wanted: (count) => (count > 0) === isNftables,
+    });
     const [line] = agent.lines(/nftables cannot be used/);
     assertEquals(await agent.stop(), 0);
     return `${line?.level} ${line?.fields["reason"]}`;
@@ -77,6 +89,10 @@ testUnless("the agent with iptables", { unavailable: iptablesUnavailable }, asyn
 
   await t.step("iptables is used where it is asked for, and what others had is removed", async () => {
     for (const variant of VARIANTS) await serves(iptablesFlags(variant), [variant, "ipset"]);
+    const agent = await fixture.startAgent(...iptablesFlags("iptables-nft")).ready();
+    const [told] = agent.lines(/endpoints see this node's address instead of their clients'/);
+    assertMatch(String(told?.fields["because"]), /^iptables cannot tell/);
+    await agent.stop();
     await serves(programs("iptables-legacy"), ["nftables"]);
   });
 

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { servicePort } from "../../agent/model/testing/service_ports.ts";
 import { diffPlans } from "../diff.ts";
 import { type PlanElement, planServicePort } from "../plan.ts";
-import { withEndpoints } from "../testing/endpoints.ts";
+import { withEndpoints, withKind } from "../testing/endpoints.ts";
 import { ChainPlan } from "./chain_plan.ts";
 import { destinationChainName } from "./chains.ts";
 import { heldPlan } from "./elements.ts";
@@ -75,4 +75,35 @@ Deno.test("a VIP that is somebody's endpoint is known as long as it is both", ()
   assertEquals(plan.apply({ delete: [], add: outer }).vipEndpoints, { come: [], gone: [] });
   assertEquals(plan.apply({ delete: [], add: inner }).vipEndpoints.come, ["10.96.0.2 . tcp . 80"]);
   assertEquals(plan.apply({ delete: outer, add: [] }).vipEndpoints.gone, ["10.96.0.2 . tcp . 80"]);
+});
+
+Deno.test("what is served otherwise to the inside has a chain and a tree of its own; clients keep their endpoint in both", () => {
+  const plan = new ChainPlan("4");
+  const local = withKind(
+    servicePort({
+      protocol: "UDP",
+      vips: ["10.96.0.10 53"],
+      externalTrafficPolicy: "Local",
+      affinityTimeoutSeconds: 60,
+    }),
+    "ExternalIP",
+  );
+  const elements = heldPlan(
+    planServicePort(withEndpoints(local, ["10.244.0.1 53", "10.244.0.2 53"], ["10.244.0.1 53"])),
+  );
+  const { write } = change(plan, [], elements);
+  const inside = destinationChainName("10.96.0.10 . udp . 53", "inside");
+  assertEquals(write.get("LIGHTPATH-IV-10-0"), [`-d 10.96.0.10/32 -p udp -m udp --dport 53 -g ${inside}`]);
+  assertEquals([write.get(NAME)?.length, write.get(inside)?.length], [2, 4]);
+  const lists = (chain: string): string[] =>
+    (write.get(chain) ?? []).flatMap((rule) => /--update .*--name (\S+)/.exec(rule)?.[1] ?? []);
+  // A client's endpoint is the same from either side.
+  assertEquals(lists(inside).filter((list) => lists(NAME).includes(list)).length, 1);
+  // Without one for the outside its chain goes, and the other stays.
+  const elsewhere = heldPlan(
+    planServicePort(withEndpoints(local, ["10.244.0.1 53", "10.244.0.2 53"], [])),
+  );
+  change(plan, elements, elsewhere);
+  assertEquals(plan.removeGone().remove, [NAME, "LIGHTPATH-V-10-0", "LIGHTPATH-V-10"]);
+  assertEquals(new Map(plan.chains()).get(inside)?.length, 4);
 });

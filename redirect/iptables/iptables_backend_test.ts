@@ -188,3 +188,20 @@ Deno.test("of a family that is not served nothing is written", async () => {
   await backend.reconcile(() => planOf(["10.244.0.1 53", "fd00::1 53"]));
   assertEquals(programs.written.filter((text) => text.startsWith("iptables-6") || /-6 /.test(text)), []);
 });
+
+Deno.test("who is a pod stands in constant rules: other ranges write them anew, ranges within others are left out", async () => {
+  const programs = new FakePrograms();
+  const reconcile = async (IPv4: readonly string[]): Promise<number> =>
+    (await backendOf(programs, { clusterCIDRs: { IPv4, IPv6: [] } }).reconcile(() => NODE)).transactions;
+  assert(await reconcile(["10.244.0.0/16", "10.244.7.0/24", "10.10.0.0/16"]) > 0);
+  const rules = programs.tables["4"].get("nat")?.get("LIGHTPATH-CLUSTERIP") ?? [];
+  assertEquals(rules.map((rule) => rule.replace(/-m comment --comment "[^"]*" /, "")), [
+    "-s 10.244.0.0/16 -j RETURN",
+    "-s 10.10.0.0/16 -j RETURN",
+    "-j MARK --set-xmark 0x40/0x40",
+  ]);
+  assertEquals(programs.tables["6"].get("nat")?.has("LIGHTPATH-CLUSTERIP"), false);
+  assertEquals(await reconcile(["10.244.0.0/16", "10.10.0.0/16"]), 0);
+  assert(await reconcile([]) > 0);
+  assertEquals(programs.tables["4"].get("nat")?.has("LIGHTPATH-CLUSTERIP"), false);
+});
