@@ -90,9 +90,9 @@ export const DEPARTURES: readonly DepartureRule[] = [
   {
     kind: "different",
     carrier: "envoy-as-node",
-    matches: ({ expect, from, scenario }) =>
-      expect.kind === "answered" && expect.source === "client" && !from.startsWith("node-") &&
-      scenario !== "load-balancer-proxy",
+    matches: (row) =>
+      row.expect.kind === "answered" && row.expect.source === "client" && row.from !== proxyingNode(row) &&
+      row.scenario !== "load-balancer-proxy",
     expect: seenBy,
     reason:
       "servers see the node's address where they should see the client's: what Envoy's connections are for stands in " +
