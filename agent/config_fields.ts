@@ -30,10 +30,10 @@ export interface Config {
   /** What carries TCP where a Service does not say. */
   readonly tcpPath: "envoy" | "kernel";
   /** How traffic reaches Envoy. */
-  readonly redirect: "nftables" | "none";
+  readonly redirect: "auto" | "nftables" | "iptables" | "none";
   /** Whose address endpoints see where a connection goes through Envoy: its client's, or this node's. */
   readonly sourceAddress: "preserve" | "node";
-  /** Two bits of packet and connection marks that nobody else uses. */
+  /** Two bits of packet and connection marks that nobody else uses. With iptables the lower one says "masquerade". */
   readonly markMask: number;
   /** Number of a routing table that nobody else uses. */
   readonly routeTable: number;
@@ -82,6 +82,10 @@ export interface Config {
   readonly nftBin: string;
   /** The `ip` program: a path, or a name to be found on the PATH. */
   readonly ipBin: string;
+  /** The iptables program, whose companions stand beside it; empty: the kind that the node uses. */
+  readonly iptablesBin: string;
+  /** The ipset program. */
+  readonly ipsetBin: string;
   /** The `conntrack` program: a path, or a name to be found on the PATH. */
   readonly conntrackBin: string;
   /** Where kernel settings of the node can be written: a folder that is as /proc/sys. */

@@ -232,6 +232,11 @@ export class MetricDefinitions {
     "Events by which problems are told on their Service, by what became of them",
     "result",
   );
+  readonly backend: Gauge<"backend"> = this.#gauge(
+    "lightpath_redirect_backend",
+    "What programs the kernel: nftables, or a kind of iptables; always 1",
+    "backend",
+  );
   readonly transactions: Counter<"kind" | "result"> = this.#counter(
     "lightpath_nft_transactions_total",
     "Transactions with the kernel, by occasion and result",

@@ -51,6 +51,8 @@ export interface Metrics {
   probed(path: "healthz" | "livez", code: 200 | 503): void;
   /** A change that waited for Envoy has gone to the kernel, or was overtaken by another. */
   openingReleased(released: { readonly result: string; readonly waitedMs: number }): void;
+  /** The kernel is programmed by this. */
+  redirectsBy(backend: string): void;
   /** New TCP connections go to Envoy, or do not any more. Called when it changes, and once at the start. */
   envoyServing(serving: boolean): void;
   /** Endpoints see their clients' addresses through Envoy, or this node's. */
@@ -158,6 +160,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     problemResolved: (kind) => metrics.problems.dec({ kind }),
     probed: (path, code) => metrics[path].inc({ code: String(code) }),
     openingReleased: ({ result, waitedMs }) => metrics.openings.observe({ result }, waitedMs / 1000),
+    redirectsBy: (backend) => metrics.backend.set({ backend }, 1),
     envoyServing: (serving) => {
       if (!serving && everServed) metrics.envoyFailovers.inc();
       everServed ||= serving;

@@ -155,10 +155,12 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
   },
   redirect: {
     flag: "redirect",
-    kind: choice("nftables", "none"),
+    kind: choice("auto", "nftables", "iptables", "none"),
     commands: AGENT,
-    default: "nftables",
-    help: "how Service traffic is brought to Envoy; none leaves the kernel untouched",
+    default: "auto",
+    help:
+      "how the kernel brings Service traffic to Envoy and endpoints; auto means nftables, or where that cannot be iptables with " +
+      "ipset; none leaves the kernel untouched",
   },
   sourceAddress: {
     flag: "source-address",
@@ -175,7 +177,8 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: AGENT,
     default: renderMark(DEFAULT_MARK_MASK),
     help:
-      "two bits of packet and connection marks that nothing else on the node uses; for --source-address=preserve",
+      "two bits of packet and connection marks that nothing else on the node uses; for --source-address=preserve, and where " +
+      "iptables redirects",
   },
   routeTable: {
     flag: "route-table",
@@ -347,6 +350,22 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: ["agent", "cleanup"],
     default: "ip",
     help: "the ip program of iproute2, which makes the policy routes for --source-address=preserve",
+  },
+  iptablesBin: {
+    flag: "iptables-bin",
+    kind: text("PATH"),
+    commands: ["agent", "cleanup"],
+    default: "",
+    defaultHelp: "iptables-nft or iptables-legacy, whichever the node uses",
+    help:
+      "the iptables program; iptables-restore, iptables-save and those of ip6tables are expected beside it",
+  },
+  ipsetBin: {
+    flag: "ipset-bin",
+    kind: text("PATH"),
+    commands: ["agent", "cleanup"],
+    default: "ipset",
+    help: "the ipset program",
   },
   sysctlDir: {
     flag: "sysctl-dir",

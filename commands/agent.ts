@@ -26,13 +26,7 @@ import {
 import type { Logger } from "../agent/log.ts";
 import { refuseIPVSAddresses } from "../agent/ipvs.ts";
 import { createMetrics, type Metrics } from "../agent/metrics.ts";
-import {
-  type IPFamily,
-  marksOf,
-  type NodeAddresses,
-  rangesByFamily,
-  ServiceModel,
-} from "../agent/model/mod.ts";
+import { type IPFamily, marksOf, type NodeAddresses, ServiceModel } from "../agent/model/mod.ts";
 import { selectNodeAddresses, watchNodeAddresses } from "../agent/node_addresses.ts";
 import { readNodeNetwork } from "../agent/node_network.ts";
 import { createProblemReporter } from "../agent/problems.ts";
@@ -43,15 +37,11 @@ import { VERSION } from "../agent/version.ts";
 import {
   createConntrack,
   createIp,
-  createNftablesBackend,
-  createNftSession,
   createRedirector,
   ensureNoEarlyDemux,
   ensurePolicyRoutes,
   FlowCleaner,
   holdTable,
-  openNetlinkElements,
-  type RedirectBackend,
   type Redirector,
 } from "../redirect/mod.ts";
 import {
@@ -72,7 +62,7 @@ import {
   watchClusterUse,
   whyNotInClientsName,
 } from "../xds/mod.ts";
-import { adsAddressOf, bootstrapFor, servedFamilies } from "./bootstrap.ts";
+import { adsAddressOf, bootstrapFor, servedFamilies, servedRanges } from "./bootstrap.ts";
 import { abortAfter, type CommandContext, runTogether } from "./context.ts";
 import { DataPath } from "./data_path.ts";
 import { EnvoyPresence } from "./envoy_presence.ts";
@@ -81,6 +71,7 @@ import { explainLive, type LiveSources } from "./explain/live.ts";
 import { serveExplanations } from "./explain/local_socket.ts";
 import { MovingServices } from "./moving_services.ts";
 import { observeEnvoys } from "./observe_envoys.ts";
+import { type ChosenBackend, openBackend } from "./redirect_backend.ts";
 import { SourceAddressChoice } from "./source_address.ts";
 
 /** The kubelet waits for 30 s before it kills; nft's own limit is as long. */
@@ -118,19 +109,13 @@ export async function runAgent(context: CommandContext): Promise<void> {
     : await holdTable(`lightpath agent (pid ${Deno.pid}, --run-dir ${config.runDir})`);
   const network = readNodeNetwork();
   if (config.redirect !== "none") refuseIPVSAddresses(network);
-  await using nft = config.redirect === "none"
-    ? undefined
-    : createNftSession({ nftPath: config.nftBin, logger });
-  using netlink = nft && await openNetlinkElements(logger);
   const marks = marksOf(config.markMask);
-  const redirector = nft === undefined ? undefined : await prepareRedirector(context, {
-    backend: createNftablesBackend({
-      nft,
-      elements: netlink && { writer: netlink, logger },
-      ports: { tcp: config.tcpPort, http: config.httpPort },
-      clusterCIDRs: servedRanges(config.clusterCIDRs, families),
-      marks,
-    }),
+  await using chosen = config.redirect === "none"
+    ? undefined
+    : await openBackend(config, { families, logger });
+  if (chosen !== undefined) metrics.redirectsBy(chosen.name);
+  const redirector = chosen && prepareRedirector(context, {
+    chosen,
     families,
     metrics,
     readiness,
@@ -169,7 +154,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
     wanted: config.sourceAddress === "preserve" && redirector !== undefined
       ? { kind: "preserve", mark: marks.envoy }
       : { kind: "node" },
-    whyNotKernel: () => ensureNoEarlyDemux(config.sysctlDir),
+    whyNotKernel: async () => chosen?.whyNotInClientsName ?? await ensureNoEarlyDemux(config.sysctlDir),
     ensureRoutes: () =>
       ensurePolicyRoutes(createIp({ ipPath: config.ipBin }), { marks, table: config.routeTable, families }),
     whyNotEnvoy: async () => {
@@ -299,7 +284,11 @@ export async function runAgent(context: CommandContext): Promise<void> {
       const onChange = (addresses: NodeAddresses): void => path.setNodeAddresses(addresses);
       return watchNodeAddresses({ ...addressSelection, onChange, logger }, signal);
     },
-    ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal)]),
+    ...(redirector === undefined ? [] : [(signal: AbortSignal) => redirector.run(signal), async () => {
+      // What somebody else would still send elsewhere is ours from now on.
+      await redirector.flushed();
+      await chosen?.removeLeftovers();
+    }]),
     ...(redirector === undefined || serviceCIDRs === undefined ? [] : [(signal: AbortSignal) => {
       const onChange = (cidrs: readonly string[]): void =>
         redirector.setServiceCIDRs(servedRanges(cidrs, families));
@@ -393,21 +382,19 @@ async function prepareEnvoy({ config, logger, signal }: CommandContext): Promise
   return envoy;
 }
 
-/** Asks the kernel once before anything else happens: no nft or no right to use it must end the agent at once. */
-async function prepareRedirector(
+function prepareRedirector(
   { config, logger }: CommandContext,
-  { backend, families, metrics, readiness, onDrift }: {
-    readonly backend: RedirectBackend;
+  { chosen, families, metrics, readiness, onDrift }: {
+    readonly chosen: ChosenBackend;
     readonly families: readonly IPFamily[];
     readonly metrics: Metrics;
     readonly readiness: Readiness;
     /** Somebody else had changed the table; it is mended. */
     readonly onDrift: () => void;
   },
-): Promise<Redirector> {
-  await backend.probe();
+): Redirector {
   const redirector = createRedirector({
-    backend,
+    backend: chosen.backend,
     logger,
     resyncIntervalMs: config.resyncIntervalMs,
     observer: {
@@ -429,15 +416,6 @@ async function prepareRedirector(
     redirector.setServiceCIDRs(servedRanges(config.serviceCIDRs, families));
   }
   return redirector;
-}
-
-/** Ranges by family; those of a family that is not served are left alone. */
-function servedRanges(
-  cidrs: readonly string[],
-  families: readonly IPFamily[],
-): Readonly<Record<IPFamily, readonly string[]>> {
-  const { IPv4, IPv6 } = rangesByFamily(cidrs);
-  return { IPv4: families.includes("IPv4") ? IPv4 : [], IPv6: families.includes("IPv6") ? IPv6 : [] };
 }
 
 /** An agent before this one may have drained the Envoy of their pod, and then only its own container was started anew. */

@@ -1,5 +1,5 @@
 /**
- * The program against a real kube-apiserver, with the rights of deploy/rbac.yaml and no more: what is written to the
+ * The program against a real kube-apiserver, with the rights of deploy/base/rbac.yaml and no more: what is written to the
  * API arrives at an xDS client.
  * @module
  */
@@ -22,7 +22,7 @@ const NAME = "the agent against a real kube-apiserver";
 const etcd = await ensureTool("etcd", { onProgress: progress });
 const kubeApiserver = await ensureTool("kube-apiserver", { onProgress: progress });
 
-/** Where each kind of deploy/rbac.yaml is created. */
+/** Where each kind of deploy/base/rbac.yaml is created. */
 const PATHS: Readonly<Record<string, string>> = {
   Namespace: "/api/v1/namespaces",
   ServiceAccount: "/api/v1/namespaces/lightpath-system/serviceaccounts",
@@ -248,10 +248,14 @@ async function nextAddresses(envoy: DeltaClient): Promise<readonly string[]> {
 }
 
 async function applyRbac(plane: ControlPlane): Promise<void> {
-  const text = await Deno.readTextFile(new URL("../deploy/rbac.yaml", import.meta.url));
+  const text = await Deno.readTextFile(new URL("../deploy/base/rbac.yaml", import.meta.url));
   for (const document of parseAllDocuments(text)) {
     const object = document.toJS() as { readonly kind: string };
-    await plane.call("POST", PATHS[object.kind] ?? fail(`deploy/rbac.yaml has a ${object.kind}`), object);
+    await plane.call(
+      "POST",
+      PATHS[object.kind] ?? fail(`deploy/base/rbac.yaml has a ${object.kind}`),
+      object,
+    );
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { stringify } from "yaml";
 import type { Config } from "../agent/config.ts";
-import { IP_FAMILIES, type IPFamily } from "../agent/model/mod.ts";
+import { IP_FAMILIES, type IPFamily, rangesByFamily } from "../agent/model/mod.ts";
 import { availableFamilies } from "../agent/node_addresses.ts";
 import { type AdsAddress, bootstrap, type Json } from "../xds/mod.ts";
 import { type CommandContext, OutputError } from "./context.ts";
@@ -60,4 +60,13 @@ export function servedFamilies({ ipFamilies }: Config): readonly IPFamily[] {
     default:
       return ipFamilies satisfies never;
   }
+}
+
+/** Ranges by family; those of a family that is not served are left alone. */
+export function servedRanges(
+  cidrs: readonly string[],
+  families: readonly IPFamily[],
+): Readonly<Record<IPFamily, readonly string[]>> {
+  const { IPv4, IPv6 } = rangesByFamily(cidrs);
+  return { IPv4: families.includes("IPv4") ? IPv4 : [], IPv6: families.includes("IPv6") ? IPv6 : [] };
 }

@@ -1,7 +1,7 @@
 /**
  * What puts a plan into the kernel, as an interface: the Redirector decides when, a backend knows how.
  *
- * Implementations: `nftables_backend.ts`.
+ * Implementations: `nftables_backend.ts`, `iptables/iptables_backend.ts`.
  * @module
  */
 
@@ -10,7 +10,7 @@ import type { PlanElement } from "./plan.ts";
 import type { RedirectError } from "./redirect_error.ts";
 
 /** What there is to program the kernel with, as the setting `--redirect` spells it. */
-export type BackendName = "nftables";
+export type BackendName = "nftables" | "iptables";
 
 /**
  * Puts plans into the kernel. Calls are made one after the other; each throws `RedirectError` and nothing else that an operator

@@ -9,11 +9,13 @@ import type { Protocol, ServicePort } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import { withEndpoints } from "./testing/endpoints.ts";
-import { type LabProtocol, labUnavailable, NodeLab } from "./testing/node_lab.ts";
+import { type LabProtocol, labUnavailable, NodeLab, testOverBackends } from "./testing/node_lab.ts";
 import { changes } from "./testing/random_ports.ts";
 
-function testInLab(name: string, fn: () => Promise<void>): void {
-  testUnless(`kernel path: ${name}`, { unavailable: labUnavailable }, fn);
+type CreateLab = Parameters<Parameters<typeof testOverBackends>[1]>[0];
+
+function testInLab(name: string, fn: (create: CreateLab) => Promise<void>): void {
+  testOverBackends(`kernel path: ${name}`, fn);
 }
 
 const FAMILIES = ["IPv4", "IPv6"] as const;
@@ -34,8 +36,12 @@ function port(protocol: Protocol, endpoints: readonly string[], sketch = {}): Se
 }
 
 /** A lab whose pod has so many addresses, with an endpoint on each. */
-async function labWith(count: number, ...protocols: readonly LabProtocol[]): Promise<NodeLab> {
-  const lab = await NodeLab.create();
+async function labWith(
+  create: CreateLab,
+  count: number,
+  ...protocols: readonly LabProtocol[]
+): Promise<NodeLab> {
+  const lab = await create();
   const addresses = podAddresses(count);
   await lab.pod.ip(
     addresses.map((address) => `addr add ${address} dev node${address.includes(":") ? " nodad" : ""}`),
@@ -44,8 +50,8 @@ async function labWith(count: number, ...protocols: readonly LabProtocol[]): Pro
   return lab;
 }
 
-testInLab("UDP, TCP and SCTP reach an endpoint, by VIP and NodePort, from everywhere", async () => {
-  await using lab = await labWith(1, "tcp", "udp", "sctp");
+testInLab("UDP, TCP and SCTP reach an endpoint, by VIP and NodePort, from everywhere", async (create) => {
+  await using lab = await labWith(create, 1, "tcp", "udp", "sctp");
   await using _agent = await lab.agent(
     (["TCP", "UDP", "SCTP"] as const).map((protocol) => port(protocol, podAddresses(1))),
   );
@@ -73,8 +79,8 @@ testInLab("UDP, TCP and SCTP reach an endpoint, by VIP and NodePort, from everyw
 });
 
 for (const protocol of ["udp", "tcp"] as const) {
-  testInLab(`${protocol}: endpoints of any number are asked equally often`, async () => {
-    await using lab = await labWith(13, protocol);
+  testInLab(`${protocol}: endpoints of any number are asked equally often`, async (create) => {
+    await using lab = await labWith(create, 13, protocol);
     const kind = protocol === "udp" ? "UDP" : "TCP";
     const ports = [1, 2, 3, 5, 7, 13].map((count) =>
       port(kind, podAddresses(count), {
@@ -98,8 +104,8 @@ for (const protocol of ["udp", "tcp"] as const) {
   });
 }
 
-testInLab("an endpoint that comes is asked, one that goes is not; each is a few elements", async () => {
-  await using lab = await labWith(6, "udp");
+testInLab("an endpoint that comes is asked, one that goes is not; each is a few elements", async (create) => {
+  await using lab = await labWith(create, 6, "udp");
   const sizes = [4, 5, 6, 5, 4, 1];
   const [first = 0] = sizes;
   let now = port("UDP", podAddresses(first));
@@ -119,50 +125,55 @@ testInLab("an endpoint that comes is asked, one that goes is not; each is a few 
   }
 });
 
-testInLab("while Envoy is not ready its destinations are the kernel's: one element, and back", async () => {
-  await using lab = await labWith(2, "tcp");
-  await lab.listen(lab.node, [1666, 1667]);
-  const web = port("TCP", podAddresses(2), { carrier: "envoy" });
-  const cache = port("TCP", podAddresses(2), {
-    name: "cache",
-    carrier: "envoy",
-    appProtocol: "redis",
-    vips: ["10.96.0.41 80"],
-    nodePort: 0,
-  });
-  await using agent = await lab.agent([web, cache]);
-  const destinations = [
-    ["10.96.0.40", 80, "1667 10.96.0.40:80"],
-    ["fd00:96::40", 80, "1667 [fd00:96::40]:80"],
-    ["192.168.77.2", 30040, "1667 192.168.77.2:30040"],
-    ["10.96.0.41", 80, "1666 10.96.0.41:80"],
-  ] as const;
-  const conversation = lab.talk(lab.barePod, "10.96.0.40", 80);
-  await conversation.goesOn();
-  for (const ready of [true, false, true]) {
-    agent.redirector.setEnvoyReady(ready);
-    await agent.redirector.flushed();
-    for (const [host, number, answer] of destinations) {
-      for (const from of [lab.barePod, lab.node]) {
-        const answered = await lab.dial(from, host, number);
-        if (ready) assertEquals(answered, answer, from.name);
-        else assert(/^\S+:?24[4:]\S* asked by /.test(answered), `${from.name} to ${host}: ${answered}`);
-      }
-    }
-    // What Envoy carries already it goes on to carry.
+testInLab(
+  "while Envoy is not ready its destinations are the kernel's: one element, and back",
+  async (create) => {
+    await using lab = await labWith(create, 2, "tcp");
+    await lab.listen(lab.node, [1666, 1667]);
+    const web = port("TCP", podAddresses(2), { carrier: "envoy" });
+    const cache = port("TCP", podAddresses(2), {
+      name: "cache",
+      carrier: "envoy",
+      appProtocol: "redis",
+      vips: ["10.96.0.41 80"],
+      nodePort: 0,
+    });
+    await using agent = await lab.agent([web, cache]);
+    const destinations = [
+      ["10.96.0.40", 80, "1667 10.96.0.40:80"],
+      ["fd00:96::40", 80, "1667 [fd00:96::40]:80"],
+      ["192.168.77.2", 30040, "1667 192.168.77.2:30040"],
+      ["10.96.0.41", 80, "1666 10.96.0.41:80"],
+    ] as const;
+    const conversation = lab.talk(lab.barePod, "10.96.0.40", 80);
     await conversation.goesOn();
-  }
-  assertEquals(
-    agent.applied.slice(-2).map(({ elementsAdded, elementsDeleted }) => [elementsAdded, elementsDeleted]),
-    [
-      [0, 1],
-      [1, 0],
-    ],
-  );
-});
+    for (const ready of [true, false, true]) {
+      agent.redirector.setEnvoyReady(ready);
+      await agent.redirector.flushed();
+      for (const [host, number, answer] of destinations) {
+        for (const from of [lab.barePod, lab.node]) {
+          const answered = await lab.dial(from, host, number);
+          if (ready) assertEquals(answered, answer, from.name);
+          else assert(/^\S+:?24[4:]\S* asked by /.test(answered), `${from.name} to ${host}: ${answered}`);
+        }
+      }
+      // What Envoy carries already it goes on to carry.
+      await conversation.goesOn();
+    }
+    assertEquals(
+      agent.applied.slice(-2).map(({ elementsAdded, elementsDeleted }) => [elementsAdded, elementsDeleted]),
+      [
+        [0, 1],
+        [1, 0],
+      ],
+    );
+  },
+);
 
-testInLab("what a packet's priority was used for does not leave with it", async () => {
-  await using lab = await labWith(1, "udp");
+testUnless("kernel path: what a packet's priority was used for does not leave with it", {
+  unavailable: labUnavailable,
+}, async () => {
+  await using lab = await labWith(() => NodeLab.create(), 1, "udp");
   await using _agent = await lab.agent([port("UDP", podAddresses(1))]);
   await lab.nftByHand(`table inet watch {
     counter before { }

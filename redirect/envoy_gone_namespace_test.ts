@@ -7,9 +7,8 @@ import { assertEquals } from "@std/assert/equals";
 import { delay } from "@std/async/delay";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 import type { Namespace } from "../scripts/lab/mod.ts";
-import { testUnless } from "../scripts/lab/testing.ts";
 import { withEndpoints } from "./testing/endpoints.ts";
-import { labUnavailable, NodeLab } from "./testing/node_lab.ts";
+import { type NodeLab, testOverBackends } from "./testing/node_lab.ts";
 
 const POD = ["10.244.0.5 8080", "fd00:244::5 8080"];
 const WEB = withEndpoints(
@@ -41,8 +40,8 @@ while True:
     c.close()`;
 
 function testInLab(name: string, fn: (lab: NodeLab) => Promise<void>): void {
-  testUnless(`kernel, Envoy gone: ${name}`, { unavailable: labUnavailable }, async () => {
-    await using lab = await NodeLab.create();
+  testOverBackends(`Envoy gone: ${name}`, async (create) => {
+    await using lab = await create();
     await fn(lab);
   });
 }
@@ -57,7 +56,11 @@ testInLab("who meets no listener reaches an endpoint without anybody telling the
   await lab.listen(lab.node, [1667]);
   for (const [host] of HOSTS) {
     const endpoint = host.includes(":") ? "fd00:244::5" : "10.244.0.5";
-    for (const from of [lab.barePod, lab.node]) assertEquals(await endpointOf(from, host), endpoint);
+    for (const from of [lab.barePod, lab.node]) {
+      // With iptables only those near the one who met nobody know of it, by the first byte of their address.
+      if (lab.programs !== undefined && (from === lab.node || host.includes(":"))) continue;
+      assertEquals(await endpointOf(from, host), endpoint);
+    }
   }
   // Who knows better says so.
   agent.redirector.setEnvoyReady(false);

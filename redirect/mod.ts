@@ -1,5 +1,5 @@
 /**
- * The redirect side: ServicePorts in, the nftables table `inet lightpath` out.
+ * The redirect side: ServicePorts in; out the nftables table `inet lightpath`, or ipsets and rules of iptables.
  * @module
  */
 export { FlowCleaner, type FlowCleanerOptions } from "./flow_cleaner.ts";
@@ -9,6 +9,11 @@ export type { Nft } from "./nft.ts";
 export { createNftablesBackend, type NftablesBackendOptions } from "./nftables_backend.ts";
 export { RedirectError, type RedirectErrorKind, type RedirectErrorOptions } from "./redirect_error.ts";
 export { type NetlinkElements, openNetlinkElements } from "./netlink/netlink_elements.ts";
+export { chooseBackend, removeLeftovers } from "./choose_backend.ts";
+export { findIptables, IPTABLES_NAMES } from "./iptables/find_iptables.ts";
+export { createIptablesBackend, removeRules } from "./iptables/iptables_backend.ts";
+export type { Programs } from "./iptables/programs.ts";
+export { createPrograms } from "./iptables/run_programs.ts";
 export { createNftSession, type NftSession, type NftSessionOptions } from "./nft_session.ts";
 export type { Applied, ApplyKind, RedirectObserver } from "./observer.ts";
 export { Pause, systemTimers, type Timers } from "./pause.ts";

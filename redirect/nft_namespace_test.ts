@@ -5,7 +5,6 @@
 
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { createLogger } from "../agent/log.ts";
 import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
@@ -15,7 +14,7 @@ import { parseRuleset } from "./parse_ruleset.ts";
 import { cleanup } from "./reconcile.ts";
 import { createNft } from "./run_nft.ts";
 import { withKind } from "./testing/endpoints.ts";
-import { labUnavailable, type LabWriter, NodeLab } from "./testing/node_lab.ts";
+import { type LabBackend, labUnavailable, NodeLab } from "./testing/node_lab.ts";
 import { changes } from "./testing/random_ports.ts";
 
 const WEB = servicePort({
@@ -36,30 +35,10 @@ const EMPTY = servicePort({
   nodePort: 30090,
 });
 
-/** Prints the source port of the first TCP packet from the sender below. */
-const SNIFF = `import socket, struct
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
-print("listening")
-while True:
-    packet = s.recv(99)
-    port = struct.unpack("!H", packet[20:22])[0]
-    if port in (1667, 1668):
-        print("source port", port)
-        break`;
-
-/** Sends TCP packets without any flag, which conntrack calls invalid: from Envoy's port, then from another. */
-const SEND_INVALID = `import socket, struct
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
-for port in (1667, 1668):
-    try:
-        s.sendto(struct.pack("!HHIIBBHHH", port, 9, 1, 0, 5 << 4, 0, 1000, 0, 0), ("192.168.77.1", 0))
-    except PermissionError:
-        pass`;
-
 /** Registers a test for each way of writing. */
 function testInLab(
   name: string,
-  fn: (create: (...ports: readonly number[]) => Promise<NodeLab>, how: LabWriter) => Promise<void>,
+  fn: (create: (...ports: readonly number[]) => Promise<NodeLab>, how: LabBackend) => Promise<void>,
 ): void {
   for (const how of ["netlink", "nft started", "nft kept", "newer nft"] as const) {
     testUnless(
@@ -78,17 +57,6 @@ testInLab("the table is taken as written, and read back as the same", async (cre
   assertEquals(kernel.elements.length, 30);
 });
 
-testInLab("connections to VIPs from pods and the host reach Envoy, which learns the VIP", async (create) => {
-  await using lab = await create(1666, 1667);
-  await using _agent = await lab.agent([WEB, DATABASE, EMPTY]);
-  for (const from of [lab.pod, lab.barePod, lab.node]) {
-    assertEquals(await lab.dial(from, "10.96.0.10", 80), "1667 10.96.0.10:80", from.name);
-    assertEquals(await lab.dial(from, "fd00:96::10", 80), "1667 [fd00:96::10]:80", from.name);
-    assertEquals(await lab.dial(from, "10.96.0.20", 5432), "1666 10.96.0.20:5432", from.name);
-    assertEquals(await lab.dial(from, "fd00:96::20", 5432), "1666 [fd00:96::20]:5432", from.name);
-  }
-});
-
 testInLab("Envoy's own connections go to the endpoint itself, even where that is a VIP", async (create) => {
   await using lab = await create(1666, 1667, 80);
   // As with an external IP that is a node's address, and a host-network endpoint on that very port.
@@ -102,96 +70,6 @@ testInLab("Envoy's own connections go to the endpoint itself, even where that is
   assertEquals(await lab.dial(lab.node, "2001:db8:77::2", 80, ENVOY_SOCKET_PRIORITY), "80 itself");
 });
 
-testInLab("without known node addresses the interface's own address leads to Envoy", async (create) => {
-  await using lab = await create(1666, 1667);
-  await using _agent = await lab.agent([WEB], { nodeAddresses: { IPv4: [], IPv6: [] } });
-  for (const from of [lab.pod, lab.node]) {
-    assertEquals(await lab.dial(from, "10.96.0.10", 80), "1667 10.96.0.10:80", from.name);
-    assertEquals(await lab.dial(from, "fd00:96::10", 80), "1667 [fd00:96::10]:80", from.name);
-  }
-});
-
-testInLab("what has no endpoint is refused at once; what is not served is left alone", async (create) => {
-  await using lab = await create(1666, 1667);
-  await lab.listen(lab.outside, [8081]);
-  await lab.outside.ip(["addr add 10.96.0.50/32 dev node"]);
-  const external = withKind(servicePort({ name: "external", vips: ["10.96.0.50 80"] }), "ExternalIP");
-  await using agent = await lab.agent([WEB, EMPTY, external]);
-  for (const from of [lab.pod, lab.barePod, lab.node]) {
-    assertEquals(await lab.dial(from, "10.96.0.30", 80), "refused", from.name);
-    assertEquals(await lab.dial(from, "fd00:96::30", 80), "refused", from.name);
-    assertEquals(await lab.dial(from, "192.168.77.2", 30090), "refused", from.name);
-    // Another port of an address that is not the cluster's goes its way, here to a machine that has that address.
-    assertEquals(await lab.dial(from, "10.96.0.50", 8081), "8081 itself", from.name);
-    // A ClusterIP is nobody's own address.
-    assertEquals(await lab.dial(from, "10.96.0.10", 8081), "refused", from.name);
-    assertEquals(await lab.dial(from, "fd00:96::10", 8081), "refused", from.name);
-  }
-  const filled = { ...EMPTY, endpoints: WEB.endpoints };
-  await agent.update([WEB, filled], changes([EMPTY, filled]));
-  assertEquals(await lab.dial(lab.pod, "10.96.0.30", 80), "1667 10.96.0.30:80");
-  // A changed verdict: the same key deleted and added in one transaction.
-  const retyped = { ...filled, appProtocol: "tcp" as const };
-  await agent.update([WEB, retyped], changes([filled, retyped]));
-  assertEquals(await lab.dial(lab.pod, "10.96.0.30", 80), "1666 10.96.0.30:80");
-  await agent.update([WEB, EMPTY], changes([retyped, EMPTY]));
-  assertEquals(await lab.dial(lab.pod, "10.96.0.30", 80), "refused");
-  assertEquals(agent.applied.map(({ kind }) => kind), ["start", "update", "update", "update"]);
-});
-
-testInLab("NodePorts answer on this node's addresses, to everyone, and not on loopback", async (create) => {
-  await using lab = await create(1666, 1667, 30080);
-  await using _agent = await lab.agent([WEB]);
-  for (const from of [lab.outside, lab.pod, lab.barePod, lab.node]) {
-    assertEquals(await lab.dial(from, "192.168.77.2", 30080), "1667 192.168.77.2:30080", from.name);
-    assertEquals(await lab.dial(from, "2001:db8:77::2", 30080), "1667 [2001:db8:77::2]:30080", from.name);
-  }
-  assertEquals(await lab.dial(lab.node, "10.244.0.1", 30080), "1667 10.244.0.1:30080");
-  // A program that listens there itself goes on answering on loopback.
-  assertEquals(await lab.dial(lab.node, "127.0.0.1", 30080), "30080 itself");
-  assertEquals(await lab.dial(lab.node, "::1", 30080), "30080 itself");
-});
-
-testInLab("Envoy's ports are no open proxy: who connects to them directly is reset", async (create) => {
-  await using lab = await create(1666, 1667);
-  assertEquals(await lab.dial(lab.pod, "192.168.77.2", 1667), "1667 itself", "reachable without the table");
-  await using _agent = await lab.agent([WEB]);
-  for (const port of [1666, 1667]) {
-    for (
-      const [from, address] of [
-        [lab.outside, "192.168.77.2"],
-        [lab.pod, "10.244.0.1"],
-        [lab.pod, "fd00:244::1"],
-        [lab.node, "127.0.0.1"],
-        [lab.node, "192.168.77.2"],
-        [lab.node, "::1"],
-      ] as const
-    ) {
-      assertEquals(await lab.dial(from, address, port), "refused", `${from.name} to ${address}:${port}`);
-    }
-  }
-});
-
-testInLab("a program of the host may use one of Envoy's ports as its source", async (create) => {
-  await using lab = await create();
-  await lab.listen(lab.outside, [9000]);
-  await using _agent = await lab.agent([WEB]);
-  const script =
-    `import socket; c = socket.create_connection(("192.168.77.1", 9000), 5, ("192.168.77.2", 1666))
-print(c.recv(99).decode().strip())`;
-  assertEquals((await lab.node.run(["python3", "-c", script])).trim(), "9000 itself");
-});
-
-testInLab("a packet of Envoy's that conntrack gave up on does not leave untranslated", async (create) => {
-  await using lab = await create();
-  await using _agent = await lab.agent([WEB]);
-  const sniffer = lab.outside.spawn(["python3", "-u", "-c", SNIFF]);
-  await sniffer.waitForLine(/listening/);
-  await lab.node.run(["python3", "-c", SEND_INVALID]);
-  // The second packet is the proof that the first would have been seen.
-  assertEquals(await sniffer.waitForLine(/^source port/), "source port 1668");
-});
-
 testInLab("a VIP of ours is ours also where kube-proxy's rules stand beside", async (create) => {
   await using lab = await create(1666, 1667);
   await lab.nftByHand(`
@@ -203,40 +81,6 @@ testInLab("a VIP of ours is ours also where kube-proxy's rules stand beside", as
   for (const from of [lab.pod, lab.node]) {
     assertEquals(await lab.dial(from, "10.96.0.10", 80), "1667 10.96.0.10:80", from.name);
   }
-});
-
-testInLab(
-  "a restart writes nothing; another layout replaces the table; connections go on through both",
-  async (create) => {
-    await using lab = await create(1666, 1667, 1777);
-    const first = await lab.agent([WEB, DATABASE]);
-    const conversations = [lab.talk(lab.pod, "10.96.0.10", 80), lab.talk(lab.node, "fd00:96::10", 80)];
-    for (const conversation of conversations) await conversation.goesOn();
-    await first[Symbol.asyncDispose]();
-    const written = lab.written;
-    {
-      await using second = await lab.agent([WEB, DATABASE]);
-      assertEquals(second.applied.map(({ kind, transactions }) => [kind, transactions]), [["start", 0]]);
-      assertEquals(lab.written, written);
-    }
-    await using _third = await lab.agent([WEB, DATABASE], { httpPort: 1777 });
-    assertEquals(lab.written, written + 1);
-    assertEquals(await lab.dial(lab.pod, "10.96.0.10", 80), "1777 10.96.0.10:80");
-    for (const conversation of conversations) await conversation.goesOn();
-  },
-);
-
-testInLab("a running connection goes on when the last endpoint goes, or the Service", async (create) => {
-  await using lab = await create(1666, 1667);
-  await using agent = await lab.agent([WEB]);
-  const conversation = lab.talk(lab.pod, "10.96.0.10", 80);
-  await conversation.goesOn();
-  const without = { ...WEB, endpoints: EMPTY.endpoints };
-  await agent.update([without], changes([WEB, without]));
-  assertEquals(await lab.dial(lab.pod, "10.96.0.10", 80), "refused");
-  await conversation.goesOn();
-  await agent.update([], changes([without, undefined]));
-  await conversation.goesOn();
 });
 
 testInLab("drift is mended: a flushed set, a foreign rule, a deleted table", async (create) => {
@@ -272,19 +116,6 @@ testInLab("a change that meets a tampered table mends it at once", async (create
   await lab.nftByHand("delete", "table", "inet", "lightpath");
   await agent.update([WEB], changes([retyped, WEB]));
   assertEquals(await lab.dial(lab.pod, "10.96.0.10", 80), "1667 10.96.0.10:80");
-});
-
-testInLab("an element the kernel refuses keeps out no other", async (create) => {
-  await using lab = await create(1666, 1667);
-  const lines: string[] = [];
-  const logger = createLogger({ level: "warn", format: "text", write: (line) => lines.push(line) });
-  const bad = servicePort({ name: "bad", vips: ["10.96.0.66 70000"] });
-  await using agent = await lab.agent([bad, WEB], { logger });
-  assertEquals(await lab.dial(lab.pod, "10.96.0.10", 80), "1667 10.96.0.10:80");
-  assertEquals(lines.filter((line) => line.includes("refused a map element")).length, 2);
-  const worse = servicePort({ name: "worse", vips: ["10.96.0.67 80000"] });
-  await agent.update([bad, worse, WEB, DATABASE], changes([undefined, worse], [undefined, DATABASE]));
-  assertEquals(await lab.dial(lab.pod, "10.96.0.20", 5432), "1666 10.96.0.20:5432");
 });
 
 testInLab("cleanup leaves the ruleset byte for byte as it was", async (create) => {

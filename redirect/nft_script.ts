@@ -99,6 +99,17 @@ export function renderReplacement(layout: Layout, elements: readonly PlanElement
   ]);
 }
 
+/**
+ * The layout as a table of another name: what the kernel says of it, to be checked and not to be made. nft reads of a table what a
+ * script is about, and of ours that could be much.
+ */
+export function renderProbe(layout: Layout): string {
+  return script([`add table ${TABLE}`, ...renderLayoutLines(layout)]).replaceAll(
+    ` ${TABLE}`,
+    ` ${TABLE}-probe`,
+  );
+}
+
 /** Removes exactly our table; does nothing, and is no error, when it is absent. */
 export function renderCleanup(): string {
   return script(DELETE_TABLE);

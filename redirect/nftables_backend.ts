@@ -51,7 +51,7 @@ class NftablesBackend implements RedirectBackend {
   }
 
   probe(): Promise<void> {
-    return probeNft(this.#nft);
+    return probeNft(this.#nft, this.#layout);
   }
 
   async readAhead(): Promise<void> {

@@ -2,16 +2,15 @@
  * Runs the `nft` program once for each call. (`interactive_nft.ts` keeps one running; both are behind `Nft`.)
  *
  * In: scripts on standard input. Out: nothing, or decoded JSON. Faults become `RedirectError`s with a kind and a sentence.
- * Invariants: one process per call, none outlives its timeout; output is read in the C locale, so that messages are
- * recognised whatever the node's language.
+ * Invariant: one process per call.
  * Source of the messages: nft 1.0.1 to 1.1.x, strerror(3).
  * @module
  */
 
-import { killChild } from "./child_process.ts";
 import { TABLE } from "./layout.ts";
 import type { Nft } from "./nft.ts";
 import { RedirectError, type RedirectErrorKind } from "./redirect_error.ts";
+import { type ChildResult, runChild } from "./run_child.ts";
 
 /** What `createNft` needs. */
 export interface NftOptions {
@@ -23,14 +22,6 @@ export interface NftOptions {
   readonly timeoutMs?: number;
 }
 
-interface RunResult {
-  readonly code: number;
-  /** Ended by SIGKILL, which only we send. */
-  readonly killed: boolean;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** First match decides. Order: what makes any attempt futile before what a new attempt may mend. */
 const KIND_BY_MESSAGE: readonly (readonly [RegExp, RedirectErrorKind])[] = [
   [/Operation not permitted|Permission denied/, "permission"],
@@ -40,9 +31,6 @@ const KIND_BY_MESSAGE: readonly (readonly [RegExp, RedirectErrorKind])[] = [
   [/File exists/, "exists"],
   [/No such file or directory/, "not-found"],
 ];
-
-/** How long the end of a killed nft is waited for. */
-const KILL_GRACE_MS = 1_000;
 
 /** Longest piece of a script quoted in an error. */
 const QUOTED_LENGTH = 200;
@@ -99,46 +87,12 @@ export function createNft(options: NftOptions = {}): Nft {
   const timeoutMs = options.timeoutMs ?? 30_000;
   const [program = nftPath, ...prefixed] = [...(options.argvPrefix ?? []), nftPath];
 
-  async function run(args: readonly string[], stdin: string): Promise<RunResult> {
-    const tooLate = Promise.withResolvers<never>();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    try {
-      const child = new Deno.Command(program, {
-        args: [...prefixed, ...args],
-        // LC_ALL wins over LANG and the LC_* of the node.
-        env: { LC_ALL: "C", LANG: "C" },
-        stdin: "piped",
-        stdout: "piped",
-        stderr: "piped",
-      }).spawn();
-      const ended = exchange(child, stdin);
-      timer = setTimeout(() => {
-        killChild(child);
-        // Not even SIGKILL ends a process that waits in the kernel: its end is not waited for much longer.
-        timer = setTimeout(() => tooLate.reject(timeout()), KILL_GRACE_MS);
-      }, timeoutMs);
-      const result = await Promise.race([ended, tooLate.promise]);
-      if (result.killed) throw timeout();
-      return result;
-    } catch (cause) {
-      if (cause instanceof RedirectError) throw cause;
-      if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.PermissionDenied) {
-        throw new RedirectError(nftErrorSentence("missing-binary", program, ""), {
-          kind: "missing-binary",
-          cause,
-        });
-      }
-      throw new RedirectError(`nft could not be run: ${String(cause)}`, { kind: "other", cause });
-    } finally {
-      clearTimeout(timer);
-    }
+  function run(args: readonly string[], stdin: string): Promise<ChildResult> {
+    const missing = nftErrorSentence("missing-binary", program, "");
+    return runChild({ argv: [program, ...prefixed, ...args], stdin, timeoutMs, name: "nft", missing });
   }
 
-  function timeout(): RedirectError {
-    return new RedirectError(`nft did not end within ${timeoutMs} ms`, { kind: "timeout" });
-  }
-
-  function failure({ stderr, code }: RunResult, script: string): RedirectError {
+  function failure({ stderr, code }: ChildResult, script: string): RedirectError {
     const kind = nftErrorKind(stderr);
     const line = blamedLine(stderr, script);
     return new RedirectError(nftErrorSentence(kind, nftPath, stderr || `exit code ${code}`), {
@@ -172,26 +126,5 @@ export function createNft(options: NftOptions = {}): Nft {
         });
       }
     },
-  };
-}
-
-/** Feeds a process and reads it to its end. */
-async function exchange(child: Deno.ChildProcess, stdin: string): Promise<RunResult> {
-  const output = child.output();
-  try {
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(stdin));
-    await writer.close();
-  } catch (error) {
-    // A program that ends without reading tells why by its exit code.
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-  }
-  const { code, signal, stdout, stderr } = await output;
-  const decoder = new TextDecoder();
-  return {
-    code,
-    killed: signal === "SIGKILL",
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
   };
 }

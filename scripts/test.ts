@@ -24,6 +24,7 @@ const TOOLS: readonly ToolName[] = [
   "envoy",
   "etcd",
   "kube-apiserver",
+  "kustomize",
   "redis-server",
   "redis-cli",
   "fortio",

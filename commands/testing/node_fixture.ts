@@ -21,6 +21,11 @@ import { ManifestFolder } from "./manifests.ts";
 import { VantagePoint } from "./vantage_point.ts";
 
 const nftTool = await ensureTool("nft", { onProgress: progress });
+const ipsetTool = await ensureTool("ipset", { onProgress: progress });
+const iptablesTools = {
+  "iptables-nft": await ensureTool("iptables-nft", { onProgress: progress }),
+  "iptables-legacy": await ensureTool("iptables-legacy", { onProgress: progress }),
+};
 const conntrackTool = await ensureTool("conntrack", { onProgress: progress });
 const envoyTool = await ensureTool("envoy", { onProgress: progress });
 
@@ -33,10 +38,28 @@ export const fixtureUnavailable: readonly (string | undefined)[] = [
   await Deno.stat("/proc/net/if_inet6").then(() => undefined, () => "this kernel has no IPv6"),
 ];
 
+/** The same for those with iptables. */
+export const iptablesUnavailable: readonly (string | undefined)[] = [
+  ...fixtureUnavailable,
+  ipsetTool.unavailable,
+  ...Object.values(iptablesTools).map(({ unavailable }) => unavailable),
+];
+
 /** Paths of the programs, for flags. */
 export const NFT: string = nftTool.path ?? "nft";
 export const CONNTRACK: string = conntrackTool.path ?? "conntrack";
 export const ENVOY: string = envoyTool.path ?? "envoy";
+
+export const IPSET: string = ipsetTool.path ?? "ipset";
+export const IPTABLES: Readonly<Record<keyof typeof iptablesTools, string>> = {
+  "iptables-nft": iptablesTools["iptables-nft"].path ?? "iptables-nft",
+  "iptables-legacy": iptablesTools["iptables-legacy"].path ?? "iptables-legacy",
+};
+
+/** Flags of an agent that redirects by iptables of a kind. */
+export function iptablesFlags(variant: keyof typeof iptablesTools): string[] {
+  return ["--redirect=iptables", `--iptables-bin=${IPTABLES[variant]}`, `--ipset-bin=${IPSET}`];
+}
 
 /** In the lab's own /run, so that tests leave the machine's /var/lib alone. */
 export const STATE_DIR = "/run/lightpath-state";

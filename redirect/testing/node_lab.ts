@@ -9,12 +9,16 @@ import { fromFileUrl } from "@std/path/from-file-url";
 import type { NodeAddresses, ServicePort, ServicePortChange, ServicePortKey } from "../../agent/model/mod.ts";
 import { type Logger, silentLogger } from "../../agent/log.ts";
 import { connect, type LabProcess, Namespace, namespacesUnavailable } from "../../scripts/lab/mod.ts";
+import { testUnless } from "../../scripts/lab/testing.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
 import type { RedirectBackend } from "../backend.ts";
 import type { LayoutOptions } from "../chains.ts";
-import type { ElementContainer } from "../containers.ts";
+import type { ElementContainer, FamilySuffix } from "../containers.ts";
 import type { PlanDelta } from "../diff.ts";
 import type { ElementWriter } from "../element_route.ts";
+import { createIptablesBackend } from "../iptables/iptables_backend.ts";
+import type { Programs } from "../iptables/programs.ts";
+import { createPrograms, type ProgramOptions } from "../iptables/run_programs.ts";
 import type { NetlinkElements } from "../netlink/netlink_elements.ts";
 import type { Nft } from "../nft.ts";
 import { createNftSession } from "../nft_session.ts";
@@ -30,6 +34,11 @@ const SCRIPT = fromFileUrl(new URL("./original_destination.py", import.meta.url)
 const onProgress = (line: string): void => void Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
 const nftTool = await ensureTool("nft", { onProgress });
 const newerNftTool = await ensureTool("nft-trixie", { onProgress });
+const ipsetTool = await ensureTool("ipset", { onProgress });
+const iptablesTools = {
+  "iptables-nft": await ensureTool("iptables-nft", { onProgress }),
+  "iptables-legacy": await ensureTool("iptables-legacy", { onProgress }),
+};
 
 /** Why these tests cannot run here; all undefined when they can. */
 export const labUnavailable: readonly (string | undefined)[] = [
@@ -38,6 +47,31 @@ export const labUnavailable: readonly (string | undefined)[] = [
   newerNftTool.unavailable,
 ];
 
+/** The same for those with a backend. */
+export function backendUnavailable(backend: LabBackend): readonly (string | undefined)[] {
+  return isIptables(backend)
+    ? [...labUnavailable, ipsetTool.unavailable, iptablesTools[backend].unavailable]
+    : labUnavailable;
+}
+
+/**
+ * Registers a test of what clients meet for some of the backends. It is given what builds the lab, with a stand-in for Envoy that
+ * listens on these ports.
+ */
+export function testOverBackends(
+  name: string,
+  fn: (create: (...ports: readonly number[]) => Promise<NodeLab>) => Promise<void>,
+  backends: readonly LabBackend[] = ["netlink", "iptables-nft", "iptables-legacy"],
+): void {
+  for (const backend of backends) {
+    testUnless(
+      `${backend}: ${name}`,
+      { unavailable: backendUnavailable(backend) },
+      () => fn((...ports) => NodeLab.createWith(backend, ...ports)),
+    );
+  }
+}
+
 /** Addresses of the node: one on the way out, one towards the pod. */
 export const NODE: NodeAddresses = {
   IPv4: ["192.168.77.2", "10.244.0.1"],
@@ -45,10 +79,22 @@ export const NODE: NodeAddresses = {
 };
 
 /**
- * How the lab's agents write: over netlink and, rarely, by nft; by a program for each change, or by one that is kept running, of
- * a newer version too.
+ * What the kernel is programmed with: netlink and, rarely, nft; nft as a program for each change, or one that is kept running, of
+ * a newer version too; iptables of either kind.
  */
-export type LabWriter = "netlink" | "nft started" | "nft kept" | "newer nft";
+export type LabBackend = "netlink" | "nft started" | "nft kept" | "newer nft" | IptablesVariant;
+/** The two programs there are. */
+export type IptablesVariant = "iptables-nft" | "iptables-legacy";
+
+/** All of them, for tests of what clients meet: it is to be the same with each. */
+export const LAB_BACKENDS: readonly LabBackend[] = [
+  "netlink",
+  "nft started",
+  "nft kept",
+  "newer nft",
+  "iptables-nft",
+  "iptables-legacy",
+];
 
 /** What endpoints speak. */
 export type LabProtocol = "tcp" | "udp" | "sctp";
@@ -74,6 +120,8 @@ export class NodeLab implements AsyncDisposable {
   /** A machine on the node's network. */
   readonly outside: Namespace;
   readonly nft: CountingNft;
+  /** Where the backend is iptables. */
+  readonly programs: CountingPrograms | undefined;
   /** The program itself. */
   readonly nftPath: string;
 
@@ -82,7 +130,7 @@ export class NodeLab implements AsyncDisposable {
 
   private constructor(
     namespaces: Record<"node" | "pod" | "barePod" | "outside", Namespace>,
-    how: LabWriter,
+    backend: LabBackend,
     netlink: NetlinkElements | undefined,
   ) {
     this.node = namespaces.node;
@@ -90,19 +138,41 @@ export class NodeLab implements AsyncDisposable {
     this.barePod = namespaces.barePod;
     this.outside = namespaces.outside;
     this.#made.use(this.node);
-    this.nftPath = (how === "newer nft" ? newerNftTool : nftTool).path ?? "nft";
+    this.nftPath = (backend === "newer nft" ? newerNftTool : nftTool).path ?? "nft";
     const options = { nftPath: this.nftPath, argvPrefix: this.node.enter([]) };
     this.nft = new CountingNft(
-      how === "nft kept" || how === "newer nft"
+      backend === "nft kept" || backend === "newer nft"
         ? this.#made.use(createNftSession({ ...options, logger: silentLogger }))
         : createNft(options),
     );
     this.#elements = netlink && new CountingElements(this.#made.use(netlink));
+    this.programs = isIptables(backend)
+      ? new CountingPrograms(createPrograms(this.programOptions(backend)))
+      : undefined;
   }
 
-  /** Transactions written so far. */
+  /** How programs of iptables are run on the node. */
+  programOptions(variant: IptablesVariant): ProgramOptions {
+    return {
+      iptablesPath: iptablesTools[variant].path ?? variant,
+      ipsetPath: ipsetTool.path ?? "ipset",
+      argvPrefix: this.node.enter([]),
+    };
+  }
+
+  /** Writes so far. */
   get written(): number {
-    return this.nft.applied + (this.#elements?.applied ?? 0);
+    return this.programs?.written ?? this.nft.applied + (this.#elements?.applied ?? 0);
+  }
+
+  /** What programs the kernel, with these ports of Envoy. */
+  backend({ httpPort = 1667, clusterCIDRs }: LabBackendOptions = {}): RedirectBackend {
+    const options = { ports: { tcp: 1666, http: httpPort }, ...(clusterCIDRs && { clusterCIDRs }) };
+    if (this.programs !== undefined) {
+      return createIptablesBackend({ programs: this.programs, families: ["4", "6"], ...options });
+    }
+    const elements = this.#elements && { writer: this.#elements, logger: silentLogger };
+    return createNftablesBackend({ nft: this.nft, elements, ...options });
   }
 
   /** Builds it, with the stand-in listening on these ports of the node. */
@@ -110,8 +180,8 @@ export class NodeLab implements AsyncDisposable {
     return NodeLab.createWith("netlink", ...ports);
   }
 
-  /** The same, with a choice of how it is written. */
-  static async createWith(how: LabWriter, ...ports: readonly number[]): Promise<NodeLab> {
+  /** The same, with a choice of what the kernel is programmed with. */
+  static async createWith(backend: LabBackend, ...ports: readonly number[]): Promise<NodeLab> {
     const node = await Namespace.create({ name: "node" });
     try {
       const pod = await node.child({ name: "pod" });
@@ -142,8 +212,8 @@ export class NodeLab implements AsyncDisposable {
       await outside.ip(["route add 10.244.0.0/16 via 192.168.77.2"]);
       await pod.ip(["route add default via 10.244.0.1", "route add ::/0 via fd00:244::1"]);
       await barePod.ip(["route add default dev node", "route add ::/0 via fe80::1 dev node"]);
-      const netlink = how === "netlink" ? await openNetlinkIn(node) : undefined;
-      const lab = new NodeLab({ node, pod, barePod, outside }, how, netlink);
+      const netlink = backend === "netlink" ? await openNetlinkIn(node) : undefined;
+      const lab = new NodeLab({ node, pod, barePod, outside }, backend, netlink);
       if (ports.length > 0) await lab.listen(node, ports);
       return lab;
     } catch (error) {
@@ -215,13 +285,7 @@ export class NodeLab implements AsyncDisposable {
 
   /** Starts a redirector on the node and waits until these ports are in the kernel. */
   async agent(ports: readonly ServicePort[], options: LabAgentOptions = {}): Promise<LabAgent> {
-    const backend = createNftablesBackend({
-      nft: this.nft,
-      elements: this.#elements && { writer: this.#elements, logger: silentLogger },
-      ports: { tcp: 1666, http: options.httpPort ?? 1667 },
-      ...(options.clusterCIDRs && { clusterCIDRs: options.clusterCIDRs }),
-    });
-    const agent = new LabAgent(backend, ports, options);
+    const agent = new LabAgent(this.backend(options), ports, options);
     await agent.redirector.flushed();
     return agent;
   }
@@ -289,11 +353,53 @@ class CountingElements implements ElementWriter {
   }
 }
 
-/** What differs from the defaults. */
-export interface LabAgentOptions {
+/** `Programs` that count what is written. */
+export class CountingPrograms implements Programs {
+  written = 0;
+  readonly name: string;
+  readonly #programs: Programs;
+
+  constructor(programs: Programs) {
+    this.name = programs.name;
+    this.#programs = programs;
+  }
+
+  saveTables(family: FamilySuffix): Promise<string> {
+    return this.#programs.saveTables(family);
+  }
+
+  async restoreTables(family: FamilySuffix, text: string): Promise<void> {
+    this.written++;
+    await this.#programs.restoreTables(family, text);
+  }
+
+  checkTables(family: FamilySuffix, text: string): Promise<void> {
+    return this.#programs.checkTables(family, text);
+  }
+
+  saveSets(): Promise<string> {
+    return this.#programs.saveSets();
+  }
+
+  async restoreSets(text: string): Promise<void> {
+    this.written++;
+    await this.#programs.restoreSets(text);
+  }
+}
+
+function isIptables(backend: LabBackend): backend is IptablesVariant {
+  return backend.startsWith("iptables-");
+}
+
+/** What differs from the defaults of a backend. */
+export interface LabBackendOptions {
   readonly clusterCIDRs?: LayoutOptions["clusterCIDRs"];
-  readonly nodeAddresses?: NodeAddresses;
   readonly httpPort?: number;
+}
+
+/** What differs from the defaults. */
+export interface LabAgentOptions extends LabBackendOptions {
+  readonly nodeAddresses?: NodeAddresses;
   readonly resyncIntervalMs?: number;
   readonly logger?: Logger;
 }

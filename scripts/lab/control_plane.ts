@@ -25,7 +25,7 @@ export interface ControlPlaneOptions {
 }
 
 /**
- * Users that the API server knows by token: one may do everything, one nothing, one what deploy/rbac.yaml allows once
+ * Users that the API server knows by token: one may do everything, one nothing, one what deploy/base/rbac.yaml allows once
  * that is applied.
  */
 export type ControlPlaneUser = "admin" | "nobody" | "agent";

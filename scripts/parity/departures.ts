@@ -19,8 +19,8 @@ export interface Departure {
   readonly reason: string;
 }
 
-/** What carries a row's connections in Lightpath. */
-export type RowCarrier = "envoy" | "kernel";
+/** What carries a row's connections in Lightpath: Envoy, in its clients' names or in the node's, or the kernel. */
+export type RowCarrier = "envoy" | "envoy-as-node" | "kernel";
 
 /** A departure, and the rows it is about. */
 export interface DepartureRule {
@@ -44,8 +44,21 @@ export const DEPARTURES: readonly DepartureRule[] = [
     kind: "different",
     carrier: "any",
     scenarios: ["same-zone-unhinted"],
-    expect: () => ({ kind: "answered", by: ["a1"], source: "client", spread: "any" }),
+    expect: (row, carrier) =>
+      seenBy({ ...row, expect: { kind: "answered", by: ["a1"], source: "client", spread: "any" } }, carrier),
     reason: HINTS_OF_THE_CONTROLLER,
+  },
+  {
+    kind: "different",
+    carrier: "envoy-as-node",
+    scenarios: ["affinity-forgotten"],
+    expect: (row) => ({
+      kind: "answered",
+      by: ["a1", "a2", "b1", "b2"],
+      source: proxyingNode(row),
+      spread: "affine",
+    }),
+    reason: "a hash of the client's address decides, without an end: nothing has to be remembered",
   },
   {
     kind: "different",
@@ -53,7 +66,7 @@ export const DEPARTURES: readonly DepartureRule[] = [
     scenarios: ["affinity-forgotten"],
     expect: () => ({ kind: "answered", by: ["a1", "a2", "b1", "b2"], source: "client", spread: "affine" }),
     reason: "the timeout of sessionAffinity is rounded up, to no less than 5 s (redirect/affinity.ts): " +
-      "a rule of nftables can name constants only",
+      "a rule of nftables can name constants only, and iptables is given the same plan",
   },
   {
     kind: "different",
@@ -73,6 +86,17 @@ export const DEPARTURES: readonly DepartureRule[] = [
     reason:
       "who comes from outside to a ClusterIP is masqueraded on the way to endpoints of other nodes; those of this node, " +
       "which answer here anyhow, see the client",
+  },
+  {
+    kind: "different",
+    carrier: "envoy-as-node",
+    matches: (row) =>
+      row.expect.kind === "answered" && row.expect.source === "client" && row.from !== proxyingNode(row) &&
+      row.scenario !== "load-balancer-proxy",
+    expect: seenBy,
+    reason:
+      "servers see the node's address where they should see the client's: what Envoy's connections are for stands in " +
+      "their sockets' priority, and no match of iptables reads that",
   },
 ];
 
@@ -96,7 +120,8 @@ export function carrierOf(proxy: Exclude<ProxyName, "kube-proxy">, row: Row): Ro
   const isInside = OUTSIDE_LOCAL.includes(row.scenario) && row.to.kind !== "ClusterIP" &&
     (row.from.startsWith("pod-") || row.from === proxyingNode(row));
   const isTCP = row.speech === "tcp" || row.speech === "http";
-  return proxy === "lightpath" && isTCP && !isInside ? "envoy" : "kernel";
+  if (proxy === "lightpath-kernel" || !isTCP || isInside) return "kernel";
+  return proxy === "lightpath" ? "envoy" : "envoy-as-node";
 }
 
 /** Scenarios with externalTrafficPolicy Local, as far as pods and nodes ask for anything but the ClusterIP. */
@@ -111,4 +136,11 @@ const OUTSIDE_LOCAL: readonly string[] = [
 function proxyingNode({ from, to }: Row): NodeName {
   if (to.kind === "NodePort") return to.node;
   return from === "pod-b" || from === "node-b" ? "node-b" : "node-a";
+}
+
+/** What is expected; through an Envoy that connects in the node's name, the servers are asked from the node's own address. */
+function seenBy(row: Row, carrier: RowCarrier): Expectation {
+  const { expect } = row;
+  if (expect.kind !== "answered" || carrier !== "envoy-as-node") return expect;
+  return { ...expect, source: proxyingNode(row) };
 }

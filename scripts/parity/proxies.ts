@@ -21,17 +21,24 @@ import { writesOf } from "./api_objects.ts";
 import type { KubeObject } from "./objects.ts";
 import type { Stage } from "./stage.ts";
 
-/** Lightpath twice: TCP carried by Envoy, and by the kernel. */
-export type ProxyName = "kube-proxy" | "lightpath" | "lightpath-kernel";
+/** Lightpath three times: TCP carried by Envoy, and by the kernel; and by Envoy where iptables redirects, which then connects in the node's name. */
+export type ProxyName = "kube-proxy" | "lightpath" | "lightpath-kernel" | "lightpath-iptables";
 
 /** In the order in which they are run. */
-export const PROXY_NAMES: readonly ProxyName[] = ["kube-proxy", "lightpath", "lightpath-kernel"];
+export const PROXY_NAMES: readonly ProxyName[] = [
+  "kube-proxy",
+  "lightpath",
+  "lightpath-kernel",
+  "lightpath-iptables",
+];
 
 /** What each needs beside the lab. */
 export const PROXY_TOOLS: Readonly<Record<ProxyName, readonly ToolName[]>> = {
   "kube-proxy": ["kube-proxy", "etcd", "kube-apiserver", "nft", "conntrack"],
   "lightpath": ["envoy", "nft"],
   "lightpath-kernel": ["envoy", "nft"],
+  // nft is the lab's: its routers drop what is not for the pods they lead to.
+  "lightpath-iptables": ["envoy", "nft", "ipset", "iptables-nft"],
 };
 
 /** At work on both nodes. */
@@ -84,10 +91,27 @@ export async function startProxy(
       `--envoy-bin=${path("envoy")}`,
       "--envoy-concurrency=1",
       ...nodePortFlags(node),
-      ...(name === "lightpath-kernel" ? ["--tcp-path=kernel"] : []),
+      ...flagsOf(name, tools),
     ])
   );
   return running(processes);
+}
+
+function flagsOf(name: Exclude<ProxyName, "kube-proxy">, { path }: Tools): string[] {
+  switch (name) {
+    case "lightpath":
+      return [];
+    case "lightpath-kernel":
+      return ["--tcp-path=kernel"];
+    case "lightpath-iptables":
+      return [
+        "--redirect=iptables",
+        `--iptables-bin=${path("iptables-nft")}`,
+        `--ipset-bin=${path("ipset")}`,
+      ];
+    default:
+      return name satisfies never;
+  }
 }
 
 async function startKubeProxies(

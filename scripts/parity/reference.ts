@@ -6,6 +6,7 @@
  */
 import type { Expectation, Row, Scenario } from "./case.ts";
 import { carrierOf, type DepartureRule, DEPARTURES, isAbout } from "./departures.ts";
+import { PROXY_NAMES } from "./proxies.ts";
 import { nameOf, rowsOf } from "./rows.ts";
 
 /** Where it is. */
@@ -21,10 +22,11 @@ export function renderParity(scenarios: readonly Scenario[]): string {
 What kube-proxy does with a Service, Lightpath does too, except for what stands below. This is held by a table of ${rows.length} rows, each a Service, a
 client and a destination, over TCP, HTTP, UDP or SCTP, IPv4 or IPv6. \`deno task parity\` lays two nodes with pods in network namespaces, lets a proxy
 program all Services at once, asks every row with real connections, and looks at who answered, how evenly, from which address they were asked, and how
-failures look. Every row holds for a real kube-proxy (nftables mode, with a real kube-apiserver); Lightpath is asked the same twice, with TCP carried by
-Envoy (\`--proxy lightpath\`) and by the kernel (\`--proxy lightpath-kernel\`).
+failures look. Every row holds for a real kube-proxy (nftables mode, with a real kube-apiserver); Lightpath is asked the same three times, with TCP carried by
+Envoy (\`--proxy lightpath\`) and by the kernel (\`--proxy lightpath-kernel\`), and with iptables in the place of nftables (\`--proxy lightpath-iptables\`), where
+Envoy connects in the node's name.
 
-UDP and SCTP are carried by the kernel in both. Of SCTP, the first two packets of an association are looked at (INIT, INIT ACK), made by hand: that is
+UDP and SCTP are carried by the kernel in all. Of SCTP, the first two packets of an association are looked at (INIT, INIT ACK), made by hand: that is
 where a proxy decides, and many kernels have no SCTP sockets.
 
 ## Differences
@@ -44,12 +46,11 @@ ${departures(rows, "pending")}
 ${scenarios.map((scenario) => section(scenario, rows)).join("\n")}`;
 }
 
+const OURS = PROXY_NAMES.filter((name) => name !== "kube-proxy");
+
 function departures(rows: readonly Row[], kind: DepartureRule["kind"]): string {
   const lines = DEPARTURES.filter((rule) => rule.kind === kind).map((rule) => {
-    const about = rows.filter((row) =>
-      isAbout(rule, row, carrierOf("lightpath", row)) ||
-      isAbout(rule, row, carrierOf("lightpath-kernel", row))
-    );
+    const about = rows.filter((row) => OURS.some((proxy) => isAbout(rule, row, carrierOf(proxy, row))));
     const names = [...new Set(about.map(({ scenario }) => scenario))];
     const shown = names.length > 8
       ? `${names.length} Services of the table`
@@ -62,6 +63,7 @@ function departures(rows: readonly Row[], kind: DepartureRule["kind"]): string {
 const CARRIERS: Readonly<Record<DepartureRule["carrier"], string>> = {
   any: "Envoy and kernel",
   envoy: "Envoy",
+  "envoy-as-node": "Envoy, where iptables redirects",
   kernel: "Kernel",
 };
 

@@ -54,7 +54,7 @@ Deno.test("every departure is about rows of the table", () => {
   for (const rule of DEPARTURES) {
     const unknown = (rule.scenarios ?? []).filter((name) => !SCENARIOS.some((one) => one.name === name));
     assertEquals(unknown, [], rule.reason);
-    const carriers: readonly RowCarrier[] = ["envoy", "kernel"];
+    const carriers: readonly RowCarrier[] = ["envoy", "envoy-as-node", "kernel"];
     assert(rows.some((row) => carriers.some((carrier) => isAbout(rule, row, carrier))), rule.reason);
   }
 });

@@ -41,10 +41,10 @@ export async function fetchDebianProgram(source: DebianSource, options: FetchOpt
   const name = basename(source.path);
   const places: Places = { cache, name, directory: join(cache, name) };
   const wrapper = join(places.directory, "bin", name);
-  if (await isExecutable(wrapper)) return wrapper;
+  if (await isComplete(source, places)) return wrapper;
   await Deno.mkdir(cache, { recursive: true });
   await withFileLock(join(cache, "lock"), async () => {
-    if (!(await isExecutable(wrapper))) await fetchProgram(source, places, options);
+    if (!(await isComplete(source, places))) await fetchProgram(source, places, options);
   }, {
     onWait: () => options.onProgress(`waiting for another process that fetches packages …`),
     signal: options.signal,
@@ -61,6 +61,18 @@ interface Places {
   readonly directory: string;
 }
 
+/** The program's path in the package, and those of its companions. */
+function programPaths({ path, companions = [] }: DebianSource): string[] {
+  return [path, ...companions.map((name) => join(dirname(path), name))];
+}
+
+async function isComplete(source: DebianSource, { directory }: Places): Promise<boolean> {
+  const present = await Promise.all(
+    programPaths(source).map((path) => isExecutable(join(directory, "bin", basename(path)))),
+  );
+  return !present.includes(false);
+}
+
 async function fetchProgram(source: DebianSource, places: Places, options: FetchOptions): Promise<void> {
   const work = await Deno.makeTempDir({ dir: places.cache, prefix: "fetch-" });
   try {
@@ -74,10 +86,15 @@ async function fetchProgram(source: DebianSource, places: Places, options: Fetch
     for await (const { name } of Deno.readDir(debs)) {
       await runProgram("dpkg-deb", ["-x", join(debs, name), root], { signal: options.signal });
     }
-    const wrapper = join(complete, "bin", places.name);
-    await Deno.mkdir(dirname(wrapper));
-    await Deno.writeTextFile(wrapper, await wrapperText(source, root, join(places.directory, "root")));
-    await Deno.chmod(wrapper, 0o755);
+    await Deno.mkdir(join(complete, "bin"));
+    for (const path of programPaths(source)) {
+      const wrapper = join(complete, "bin", basename(path));
+      const text = await wrapperText({ ...source, path }, root, join(places.directory, "root"));
+      await Deno.writeTextFile(wrapper, text);
+      await Deno.chmod(wrapper, 0o755);
+    }
+    // One that lacks a companion was made by a version that did not know of it.
+    await Deno.rename(places.directory, join(work, "before")).catch(ignoreNotFound);
     await Deno.rename(complete, places.directory);
   } finally {
     await Deno.remove(work, { recursive: true });

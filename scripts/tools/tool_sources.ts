@@ -3,7 +3,7 @@
  * @module
  */
 
-import { FORTIO_VERSION } from "./versions.ts";
+import { FORTIO_VERSION, KUSTOMIZE_VERSION } from "./versions.ts";
 
 /** How a missing program is had, without root and without installing anything. */
 export type ToolSource =
@@ -17,6 +17,8 @@ export type ToolSource =
     readonly release?: string;
     /** The program inside the package. */
     readonly path: string;
+    /** Other programs in the same folder, by which the program is used too: wherever it is, they are beside it. */
+    readonly companions?: readonly string[];
     /** Environment variables that hold directories inside the package. */
     readonly directories?: Readonly<Record<string, string>>;
   }
@@ -38,6 +40,7 @@ export type ToolName =
   | "kube-apiserver"
   | "kube-controller-manager"
   | "kube-proxy"
+  | "kustomize"
   | "nft"
   | "nft-trixie"
   | "nsenter"
@@ -58,6 +61,7 @@ export const TOOL_SOURCES: Readonly<Record<ToolName, ToolSource>> = {
   "kube-apiserver": { kind: "kubernetes" },
   "kube-controller-manager": { kind: "kubernetes" },
   "kube-proxy": { kind: "kubernetes" },
+  "kustomize": { kind: "go", module: "sigs.k8s.io/kustomize/kustomize/v5", version: KUSTOMIZE_VERSION },
   "nft": { kind: "debian", package: "nftables", path: "usr/sbin/nft" },
   // The nft of newer nodes and images prints other JSON.
   "nft-trixie": { kind: "debian", package: "nftables", path: "usr/sbin/nft", release: "trixie" },
@@ -77,6 +81,11 @@ function iptables(name: string): ToolSource {
     kind: "debian",
     package: "iptables",
     path: `usr/sbin/${name}`,
+    companions: [name, name.replace("iptables", "ip6tables")].flatMap((program) => [
+      program,
+      `${program}-restore`,
+      `${program}-save`,
+    ]).slice(1),
     // Its matches and targets are plug-ins, looked for at a path compiled in.
     directories: { XTABLES_LIBDIR: "xtables" },
   };

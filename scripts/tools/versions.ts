@@ -37,3 +37,6 @@ export const KUBERNETES_VERSION = "1.36.3";
 
 /** Load generator for measurements. */
 export const FORTIO_VERSION = "1.66.3";
+
+/** Builds the manifests of deploy/. */
+export const KUSTOMIZE_VERSION = "5.8.1";
