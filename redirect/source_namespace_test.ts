@@ -274,9 +274,13 @@ testInLab("the node is masqueraded where its source is the load balancer's own a
     POD,
     POD,
   );
-  await using _agent = await lab.agent([local]);
+  await using agent = await lab.agent([local]);
   const question = { protocol: "udp", host: "10.96.0.40", port: 80 } as const;
   assertEquals(await sourceSeen(lab, lab.node, question), "10.244.0.1");
+  // Where there is no endpoint for the outside, the node, at which nobody listens, says nothing to it.
+  const elsewhere = withEndpoints(local, OUTSIDE);
+  await agent.update([elsewhere], changes([local, elsewhere]));
+  assertEquals([...(await lab.ask(lab.outside, question)).keys()], ["silence"]);
 });
 
 testInLab(
