@@ -248,14 +248,12 @@ async function nextAddresses(envoy: DeltaClient): Promise<readonly string[]> {
 }
 
 async function applyRbac(plane: ControlPlane): Promise<void> {
-  const text = await Deno.readTextFile(new URL("../deploy/base/rbac.yaml", import.meta.url));
-  for (const document of parseAllDocuments(text)) {
-    const object = document.toJS() as { readonly kind: string };
-    await plane.call(
-      "POST",
-      PATHS[object.kind] ?? fail(`deploy/base/rbac.yaml has a ${object.kind}`),
-      object,
-    );
+  for (const file of ["namespace.yaml", "rbac.yaml"]) {
+    const text = await Deno.readTextFile(new URL(`../deploy/base/${file}`, import.meta.url));
+    for (const document of parseAllDocuments(text)) {
+      const object = document.toJS() as { readonly kind: string };
+      await plane.call("POST", PATHS[object.kind] ?? fail(`${file} has a ${object.kind}`), object);
+    }
   }
 }
 

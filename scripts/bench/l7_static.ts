@@ -6,11 +6,17 @@
  * One listener for each case, on a port of its own; the Cluster is named in the configuration, one route, nothing comes over
  * xDS, no metadata is looked up. What a connection and a request meet besides is the same as Lightpath's, and taken from
  * there: the options of the connection manager (`xds/listeners.ts`), fields of the access log, statistics, and the Cluster with
- * its limits, outlier detection and balancing. Retries are on the route: those of Lightpath's, or of the Cluster where it has some.
+ * its limits, outlier detection and balancing; and endpoints see the client. Retries are on the route: those of Lightpath's, or of the Cluster where it has some.
  * @module
  */
-import { type FilterChains, httpFilterChains, type Json, tcpFilterChains } from "../../xds/listeners.ts";
-import { HTTP_IDLE_TIMEOUT_MS } from "../../agent/model/mod.ts";
+import {
+  type FilterChains,
+  httpFilterChains,
+  type Json,
+  ORIGINAL_SRC,
+  tcpFilterChains,
+} from "../../xds/listeners.ts";
+import { DEFAULT_MARK_MASK, HTTP_IDLE_TIMEOUT_MS, marksOf } from "../../agent/model/mod.ts";
 import { STATISTICS } from "../../xds/statistics.ts";
 import { defaultRetryPolicy } from "../../xds/translate/retries.ts";
 import { type CaseName, CASES, ENDPOINT_PORT, STATIC_ROUTES, type StaticRoute, VIP } from "./l7_cases.ts";
@@ -33,7 +39,7 @@ export interface StaticEnvoyOptions {
 /** The whole configuration. @throws {Error} when a Cluster is missing */
 export function staticBootstrap({ clusters, endpoints }: StaticEnvoyOptions): Json {
   const made: Json[] = [clusterOf("bare-static", { type: "STATIC", connect_timeout: "5s" }, endpoints)];
-  const listeners: Json[] = [listener("bare-static", bareFilterChains())];
+  const listeners: Json[] = [listener("bare-static", bareFilterChains(), [])];
   const take = (lightpathCase: CaseName, name: CaseName): JsonObject => {
     const vip = `${VIP}:${CASES[lightpathCase].port}`;
     const cluster = clusters.get(vip);
@@ -54,13 +60,20 @@ export function staticBootstrap({ clusters, endpoints }: StaticEnvoyOptions): Js
   return { static_resources: { listeners, clusters: made }, ...STATISTICS };
 }
 
-function listener(name: CaseName, chains: FilterChains): Json {
+function listener(name: CaseName, chains: FilterChains, filters: readonly Json[] = [IN_CLIENTS_NAME]): Json {
   return {
     name,
     address: { socket_address: { address: "0.0.0.0", port_value: CASES[name].port } },
+    listener_filters: filters,
     ...chains,
   };
 }
+
+/** Endpoints see the client, as Lightpath's do; the node's policy routes are the agent's. */
+const IN_CLIENTS_NAME: Json = {
+  name: "in-clients-name",
+  typed_config: { "@type": ORIGINAL_SRC, mark: marksOf(DEFAULT_MARK_MASK).envoy },
+};
 
 function staticTcpFilterChains(cluster: CaseName): FilterChains {
   const { filter_chains: [chain] } = tcpFilterChains({ mode: "eager", idleTimeoutMs: 0 });
