@@ -6,9 +6,13 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertRejects } from "@std/assert/rejects";
 import { createLogger } from "../agent/log.ts";
 import { ENVOY_SOCKET_PRIORITY } from "../agent/model/mod.ts";
 import { servicePort } from "../agent/model/testing/service_ports.ts";
+import { createIptablesBackend } from "./iptables/iptables_backend.ts";
+import { createPrograms } from "./iptables/run_programs.ts";
+import { RedirectError } from "./redirect_error.ts";
 import { withEndpoints, withKind } from "./testing/endpoints.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import { backendUnavailable, LAB_BACKENDS, NodeLab, testOverBackends } from "./testing/node_lab.ts";
@@ -263,6 +267,27 @@ for (const variant of ["iptables-nft", "iptables-legacy"] as const) {
       withoutCounts(after).filter((line) => !withoutCounts(before).includes(line) && line.startsWith("-A")),
       [],
     );
+  });
+}
+
+for (const variant of ["iptables-nft", "iptables-legacy"] as const) {
+  testUnless(`${variant}: the right that lacks is said before anything is changed`, {
+    unavailable: backendUnavailable(variant),
+  }, async () => {
+    await using lab = await NodeLab.createWith(variant);
+    const probe = (capabilities: string): Promise<void> => {
+      const enter = lab.node.enter([
+        "setpriv",
+        `--bounding-set=${capabilities}`,
+        `--inh-caps=${capabilities}`,
+      ]);
+      const programs = createPrograms({ ...lab.programOptions(variant), argvPrefix: enter });
+      const ports = { tcp: 1666, http: 1667 };
+      return createIptablesBackend({ programs, families: ["4", "6"], ports }).probe();
+    };
+    await probe("-all,+net_admin,+net_raw");
+    await assertRejects(() => probe("-all,+net_admin"), RedirectError, "CAP_NET_RAW");
+    await assertRejects(() => probe("-all,+net_raw"), RedirectError, "CAP_NET_ADMIN");
   });
 }
 

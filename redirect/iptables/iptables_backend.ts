@@ -25,7 +25,7 @@ import { createLayout, type LayoutOptions } from "./layout.ts";
 import { canonicalType, parseSets, parseTables, type SavedSet, type SavedTables } from "./parse_saved.ts";
 import type { Programs } from "./programs.ts";
 import { layoutChanges, renderEntries, renderSets, renderTable, type TableChanges } from "./restore_text.ts";
-import { entriesOf, familySet, type SetEntry, setsOf, vipEndpointEntry } from "./sets.ts";
+import { entriesOf, familySet, SET_PREFIX, type SetEntry, setsOf, vipEndpointEntry } from "./sets.ts";
 
 /** What `createIptablesBackend` needs. */
 export interface IptablesBackendOptions {
@@ -70,7 +70,20 @@ class IptablesBackend implements RedirectBackend {
   async probe(): Promise<void> {
     await this.#programs.saveSets();
     for (const family of this.#families) {
-      await this.#programs.checkTables(family, "*nat\n:LIGHTPATH - [0:0]\nCOMMIT\n");
+      await this.#probe(family);
+    }
+  }
+
+  /** Whether rules may ask sets, which takes more than to make either: that there is no such set is as good an answer as any. */
+  async #probe(family: FamilySuffix): Promise<void> {
+    const set = `${SET_PREFIX}probe`;
+    const rule = `-A LIGHTPATH -m set --match-set ${set} src -j RETURN`;
+    try {
+      await this.#programs.checkTables(family, `*nat\n:LIGHTPATH - [0:0]\n${rule}\nCOMMIT\n`);
+    } catch (error) {
+      if (!(error instanceof RedirectError) || !error.stderr.includes(`Set ${set} doesn't exist`)) {
+        throw error;
+      }
     }
   }
 

@@ -30,9 +30,9 @@ const LOCK_SECONDS = 5;
 
 /** First match decides. Order: what makes any attempt futile before what a new attempt may mend. */
 const KIND_BY_MESSAGE: readonly (readonly [RegExp, RedirectErrorKind])[] = [
-  [/Operation not permitted|Permission denied|must be root/, "permission"],
+  [/Operation not permitted|Permission denied|must be root|Can't open socket to ipset/, "permission"],
   [
-    /missing kernel module|Couldn't (load|find) (match|target)|can't initialize|do you need to insmod|not supported|unknown option|Cannot open session/i,
+    /missing kernel module|Couldn't (load|find) (match|target)|can't initialize|unable to initialize|do you need to insmod|not supported|unknown option|Cannot open session/i,
     "unsupported",
   ],
   [/holding the xtables lock|Resource temporarily unavailable|Device or resource busy/, "busy"],
@@ -56,9 +56,9 @@ function refusal(program: string, { code, stderr }: ChildResult, stdin: string):
     said.split("\n").find((text) => !/^# Warning|^iptables\S* v[\d.]+ \(nf_tables\): ?$/.test(text)) ??
       `exit code ${code}`;
   const sentence = kind === "permission"
-    ? "Cannot program iptables: permission denied; run as root or with the capability CAP_NET_ADMIN"
+    ? "Cannot program iptables: permission denied; run as root or with the capabilities CAP_NET_ADMIN and CAP_NET_RAW"
     : kind === "unsupported"
-    ? `Cannot program iptables: the kernel or ${program} lacks something that is needed: ${first}`
+    ? `Cannot program iptables: the kernel or ${program} lacks something that is needed, or the capability CAP_NET_RAW is missing: ${first}`
     : `${program} refused: ${first}`;
   return new RedirectError(sentence, { kind, stderr: said, ...(line === undefined ? {} : { line }) });
 }
