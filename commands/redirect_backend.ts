@@ -40,7 +40,10 @@ export interface ChosenBackend extends AsyncDisposable {
   removeLeftovers(): Promise<void>;
 }
 
-/** What becomes of a connection stands in its socket's priority (agent/model/envoy_sockets.ts). */
+/**
+ * What becomes of a connection stands in its socket's priority (agent/model/envoy_sockets.ts), which no match of iptables reads: nor
+ * can `bpf`, whose classic programs have no word for it, or `u32`, which sees the packet alone.
+ */
 const NO_PRIORITIES =
   "iptables cannot tell by a socket's priority what Envoy's connections are for; nftables can";
 
