@@ -200,6 +200,8 @@ export class NodeLab implements AsyncDisposable {
         "net/ipv4/ip_forward": "1",
         "net/ipv6/conf/all/forwarding": "1",
         "net/ipv4/conf/bare/proxy_arp": "1",
+        // Else such an answer comes up to 0.8 s late (arp(7), proxy_delay), and a datagram that waits for it too.
+        "net/ipv4/neigh/bare/proxy_delay": "0",
       });
       await node.ip([
         "route add default via 192.168.77.1",
