@@ -11,6 +11,7 @@
  *   half of the time at most.
  * - After a start, and when somebody else had changed the table, all that is served is looked at, so that what changed meanwhile is
  *   found. What may go on is never deleted, TCP and SCTP are not looked at.
+ * - After a pass that deleted something the same is looked at again: what was under way meanwhile may have made such a flow anew.
  * - A pass that fails is repeated with growing delays, with what has come since. The agent goes on without.
  * - Of the table nothing is kept but groups of stale flows: one for each destination and endpoint.
  * @module
@@ -150,7 +151,9 @@ export class FlowCleaner {
     if (search.destinations.size === 0 && !servesUdp(view)) return true;
     const judge = this.#judge = new FlowJudge(search, { view, nodeAddresses: this.#nodeAddresses });
     try {
-      for (const family of families) await this.#clean(family, judge, signal);
+      let deleted = 0;
+      for (const family of families) deleted += await this.#clean(family, judge, signal);
+      if (deleted > 0) this.#giveBack(search);
       if (this.#failures > 0) logger.info("UDP flows to endpoints that are gone are deleted again");
       this.#failures = 0;
       this.#lastFailure = "";
@@ -174,7 +177,8 @@ export class FlowCleaner {
     }
   }
 
-  async #clean(family: IPFamily, judge: FlowJudge, signal: AbortSignal): Promise<void> {
+  /** Returns how many flows were deleted. */
+  async #clean(family: IPFamily, judge: FlowJudge, signal: AbortSignal): Promise<number> {
     const { conntrack, logger, observer } = this.#options;
     const beganMs = this.#timers.now();
     const stale = new Map<string, UdpFlow>();
@@ -189,6 +193,7 @@ export class FlowCleaner {
     }
     observer?.onCleaned?.({ family, deleted, durationMs: this.#timers.now() - beganMs });
     if (deleted > 0) logger.debug("deleted stale UDP flows", { family, deleted, groups: stale.size });
+    return deleted;
   }
 
   #retryDelayMs(): number {

@@ -109,6 +109,20 @@ Deno.test("FlowCleaner passes over the table only for changes that leave flows b
   assertEquals(running.conntrack.readings, 3);
 });
 
+Deno.test("FlowCleaner looks again after it has deleted something: a flow may have been made anew meanwhile", async () => {
+  await using running = new RunningCleaner(dns(A, B));
+  await running.start();
+  running.conntrack.flows = [flowTo(VIP, A)];
+  running.change(dns(B));
+  await settle();
+  assertEquals(running.answeredBy, []);
+  running.conntrack.flows = [flowTo(VIP, A)];
+  await running.timers.advance(1_000);
+  assertEquals(running.answeredBy, []);
+  await running.timers.advance(5_000);
+  assertEquals(running.events, [["IPv4", 0], ["IPv4", 1], ["IPv4", 1], ["IPv4", 0]]);
+});
+
 Deno.test("FlowCleaner takes half of the time at most, however long a pass takes", async () => {
   await using running = new RunningCleaner(dns(A));
   const read = Promise.withResolvers<void>();
