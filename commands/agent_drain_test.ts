@@ -9,7 +9,6 @@ import { startLoad } from "../scripts/lab/mod.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import { service, slice } from "./testing/manifests.ts";
 import { fixtureUnavailable, NodeFixture } from "./testing/node_fixture.ts";
-import { until } from "./testing/until.ts";
 
 const VIP = "10.96.0.10";
 const HTTP = `${VIP}:80`;
@@ -31,19 +30,13 @@ async function writeService(fixture: NodeFixture): Promise<void> {
   ]);
 }
 
-async function untilThroughEnvoy(fixture: NodeFixture): Promise<void> {
-  await until("the way through Envoy", () => fixture.pod.isThroughEnvoy(HTTP), {
-    wanted: (is) => is === true,
-  });
-}
-
 testUnless("the agent that runs Envoy ends", { unavailable: fixtureUnavailable }, async (t) => {
   await using fixture = await NodeFixture.create();
   await writeService(fixture);
 
   await t.step("no request fails: slow, kept or new connections, HTTP/1.1, HTTP/2, TCP", async () => {
     const agent = await fixture.startAgent("--drain-time=5s").ready();
-    await untilThroughEnvoy(fixture);
+    await fixture.untilThroughEnvoy(HTTP);
     const { namespace } = fixture.client;
     const loads = [
       startLoad(namespace, { url: `http://${VIP}/delay/1500ms`, connections: 4 }),
@@ -62,7 +55,7 @@ testUnless("the agent that runs Envoy ends", { unavailable: fixtureUnavailable }
 
   await t.step("a connection that goes on longer than --drain-time is closed, and said", async () => {
     const agent = await fixture.startAgent("--drain-time=300ms").ready();
-    await untilThroughEnvoy(fixture);
+    await fixture.untilThroughEnvoy(HTTP);
     const load = startLoad(fixture.client.namespace, { url: `tcp://${VIP}:9000`, pauseMs: 10 });
     await load.started();
     assertEquals(await agent.stop(), 0);
@@ -80,7 +73,7 @@ testUnless("the agent beside which Envoy runs in the same pod ends", {
   let agent = fixture.startAgent("--envoy=sidecar", "--drain-time=5s");
   await fixture.startEnvoy();
   await agent.ready();
-  await untilThroughEnvoy(fixture);
+  await fixture.untilThroughEnvoy(HTTP);
 
   await t.step("Envoy is drained, and the kernel serves", async () => {
     const slow = startLoad(fixture.client.namespace, { url: `http://${VIP}/delay/1s`, connections: 2 });
@@ -96,7 +89,7 @@ testUnless("the agent beside which Envoy runs in the same pod ends", {
     "if the agent alone is started anew, Envoy takes connections again, and keeps them",
     async () => {
       agent = await fixture.startAgent("--envoy=sidecar").ready();
-      await untilThroughEnvoy(fixture);
+      await fixture.untilThroughEnvoy(HTTP);
       const kept = startLoad(fixture.client.namespace, { url: `http://${VIP}/`, pauseMs: 10 });
       await kept.started();
       await delay(300);

@@ -37,10 +37,6 @@ async function writeServices(fixture: NodeFixture): Promise<void> {
   ]);
 }
 
-async function untilThroughEnvoy(fixture: NodeFixture, expected = true): Promise<void> {
-  await until("the way", () => fixture.pod.isThroughEnvoy(HTTP), { wanted: (is) => is === expected });
-}
-
 /** By what the kernel is programmed. */
 const BACKENDS = [
   ["nftables", [], fixtureUnavailable],
@@ -53,7 +49,7 @@ for (const [backend, flags, unavailable] of BACKENDS) {
     await using fixture = await NodeFixture.create();
     await writeServices(fixture);
     const agent = await fixture.startAgent(...flags).ready();
-    await untilThroughEnvoy(fixture);
+    await fixture.untilThroughEnvoy(HTTP);
 
     await t.step(
       "killed under load: what was in flight is lost, nothing else; one element each way",
@@ -69,7 +65,7 @@ for (const [backend, flags, unavailable] of BACKENDS) {
         await until("Envoy's return", () => agent.metric("lightpath_envoy_serving"), {
           wanted: (is) => is === 1,
         });
-        await untilThroughEnvoy(fixture);
+        await fixture.untilThroughEnvoy(HTTP);
         for (const load of loads) {
           const { failed, errors, requests } = await load.stop();
           const what = `${failed} of ${requests} requests failed: ${JSON.stringify(errors)}`;
@@ -90,7 +86,7 @@ for (const [backend, flags, unavailable] of BACKENDS) {
 
     await t.step("killed with the agent: nobody tells the kernel, and it finds out by itself", async () => {
       const next = await fixture.startAgent(...flags).ready();
-      await untilThroughEnvoy(fixture);
+      await fixture.untilThroughEnvoy(HTTP);
       await next.kill();
       await until("Envoy's end", () => fixture.processes(ENVOY_COMMAND), { wanted: (count) => count === 0 });
       for (const target of [HTTP, HTTP6]) assertEquals(await fixture.pod.isThroughEnvoy(target), false);
@@ -115,7 +111,7 @@ for (const [backend, flags, unavailable] of BACKENDS) {
       await t.step("an agent that ends hands over what Envoy never used, and only that", async () => {
         await fixture.startEnvoy();
         await agent.ready();
-        await untilThroughEnvoy(fixture);
+        await fixture.untilThroughEnvoy(HTTP);
         assertEquals(await agent.stop(), 0);
         assertEquals(await fixture.pod.isThroughEnvoy(HTTP), true);
         assertEquals(await fixture.pod.isThroughEnvoy(`${COLD_VIP}:80`), false);

@@ -8,7 +8,6 @@ import { startLoad } from "../scripts/lab/mod.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import { service, slice } from "./testing/manifests.ts";
 import { fixtureUnavailable, NodeFixture } from "./testing/node_fixture.ts";
-import { until } from "./testing/until.ts";
 
 const VIPS = ["10.96.0.10", "fd00:10:96::10"] as const;
 const HTTP = `${VIPS[0]}:80`;
@@ -25,7 +24,7 @@ async function carryBy(fixture: NodeFixture, path: "envoy" | "kernel"): Promise<
     slice("web", { addresses: fixture.addresses("ipv4", 0), ports: endpointPorts }),
     slice("web", { addresses: fixture.addresses("ipv6", 0), ports: endpointPorts }),
   ]);
-  await until(path, () => fixture.pod.isThroughEnvoy(HTTP), { wanted: (is) => is === (path === "envoy") });
+  await fixture.untilThroughEnvoy(HTTP, path === "envoy");
 }
 
 testUnless("past Envoy, no connection is lost to one that Envoy made in the client's name", {

@@ -18,6 +18,7 @@ import { progress } from "../../scripts/tool_path.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
 import { LIGHTPATH, RunningAgent } from "./lightpath_process.ts";
 import { ManifestFolder } from "./manifests.ts";
+import { until } from "./until.ts";
 import { VantagePoint } from "./vantage_point.ts";
 
 const nftTool = await ensureTool("nft", { onProgress: progress });
@@ -164,6 +165,13 @@ export class NodeFixture implements AsyncDisposable {
     await this.lab.node.run(["sh", "-c", script], { stdin: JSON.stringify(bootstrap) });
     const ownFlags = ["-c", config, "-l", "warning", "--concurrency", "2", "--disable-hot-restart"];
     return this.lab.node.spawn([...words, ENVOY, ...ownFlags, ...flags]);
+  }
+
+  /** Waits until connections of the client pod to an HTTP destination go through Envoy, or past it. */
+  async untilThroughEnvoy(target: string, expected = true): Promise<void> {
+    await until(`the way ${expected ? "through" : "past"} Envoy`, () => this.pod.isThroughEnvoy(target), {
+      wanted: (is) => is === expected,
+    });
   }
 
   /** Kills the node's Envoy, whoever started it. */

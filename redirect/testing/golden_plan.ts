@@ -1,6 +1,6 @@
 /**
  * The plan behind testdata/redirect/: `table.nft` is what it renders to, the JSON what nft lists after it was given that
- * (without the expressions of rules, which nobody reads).
+ * (without the expressions of rules, which nobody reads). `deno task record-table` writes both anew.
  * @module
  */
 
