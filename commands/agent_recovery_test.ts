@@ -108,7 +108,7 @@ testUnless("the agent says what is missing, and recovers", { unavailable: fixtur
     const [what, ...words] of [
       ["deletes the table", "delete", "table", "inet", "lightpath"],
       ["empties a map", "flush", "map", "inet", "lightpath", "service-ips-4"],
-      ["removes a chain's rules", "flush", "chain", "inet", "lightpath", "guard-input"],
+      ["removes a chain's rules", "flush", "chain", "inet", "lightpath", "after-input"],
     ]
   ) {
     await t.step(`somebody ${what}: it is repaired at the next comparison, and counted`, async () => {

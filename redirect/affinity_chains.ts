@@ -1,7 +1,7 @@
 /**
  * The chains that keep a client (its source address) with the endpoint it was given, for destinations that ask for it.
  *
- * Out: chains that `served-…` goes through before an endpoint is drawn, and chains of type filter that remember what was drawn.
+ * Out: chains that `served-…` goes through before an endpoint is drawn, and one that remembers what was drawn.
  *
  * - `affine-…`: if the client is remembered and its endpoint is still one of the destination's, that is where it goes.
  *   Otherwise what is remembered is deleted: the kernel prolongs what it holds of a client, but does not replace it.
@@ -19,7 +19,6 @@
 
 import { AFFINITY_TIMEOUTS, timeoutValue } from "./affinity.ts";
 import {
-  baseChain,
   chain,
   destinationKey,
   FAMILY_EXPRESSIONS,
@@ -29,9 +28,6 @@ import {
   originalKey,
 } from "./chains.ts";
 import { DESTINATION_SPACES, type DestinationSpace, type ServedSpace } from "./containers.ts";
-
-/** Between the translation and the chains that set the priority back. */
-const REMEMBER = -95;
 
 const PROTOCOLS = "meta l4proto { tcp, udp, sctp }";
 
@@ -85,19 +81,19 @@ function rememberRule(space: DestinationSpace, family: FamilyExpressions): Layou
   };
 }
 
+/** Goes there, after the translation. */
+export const REMEMBER: LayoutRule = {
+  text: "ct state new ct status & dnat != 0 jump remember",
+  purpose: "sent to an endpoint",
+};
+
 /** The chains that remember. */
 export function affinityChains(): LayoutChain[] {
-  const rules = [{
-    text: "ct state new ct status & dnat != 0 jump remember",
-    purpose: "sent to an endpoint",
-  }];
   return [
     ...FAMILY_EXPRESSIONS.map(rememberChain),
     chain(
       "remember",
       DESTINATION_SPACES.flatMap((space) => FAMILY_EXPRESSIONS.map((family) => rememberRule(space, family))),
     ),
-    baseChain("remember-prerouting", { type: "filter", hook: "prerouting", priority: REMEMBER }, rules),
-    baseChain("remember-output", { type: "filter", hook: "output", priority: REMEMBER }, rules),
   ];
 }

@@ -42,12 +42,10 @@ export interface LayoutOptions {
   readonly marks: Marks;
 }
 
-/** Where marks are written: after what filters on marks that came with the packet (-300), before NAT and routing. */
-export const MANGLE = -150;
-/** Before every other NAT chain of the usual priority, and, for filter chains, before NAT as such. */
+/** Before every other NAT chain of the usual priority, and, for other chains, after conntrack and before NAT as such. */
 export const BEFORE_DSTNAT = -110;
-/** For filter chains: right after NAT. */
-export const AFTER_DSTNAT = -90;
+/** Where filtering is usual: after NAT, and after routing where that comes between. */
+export const FILTER = 0;
 
 /** A family as expressions spell it. */
 export interface FamilyExpressions {

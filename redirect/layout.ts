@@ -7,7 +7,7 @@
  * comment, so that rules can be compared by what `nft -j list` prints whatever the version that prints it.
  *
  * The parts: `containers.ts`, and the chains, with the reason of each hook, in `service_chains.ts`,
- * `affinity_chains.ts`, `source_chains.ts`, `answer_chains.ts` and `filter_chains.ts`.
+ * `affinity_chains.ts`, `source_chains.ts` and `filter_chains.ts`.
  *
  * Needs kernel 5.13 or newer (`reject` in prerouting alone needs 5.9, nat in inet 5.2) with `nft_socket`, and nft 1.0.1 or newer.
  * Source of hooks and priorities: kubernetes/pkg/proxy/nftables/README.md; nft(8).
@@ -17,7 +17,6 @@
 import { createHash } from "node:crypto";
 import { DEFAULT_MARK_MASK, marksOf } from "../agent/model/mod.ts";
 import { affinityChains } from "./affinity_chains.ts";
-import { answerChains } from "./answer_chains.ts";
 import type { EnvoyPorts, LayoutChain, LayoutHook, LayoutOptions, LayoutRule } from "./chains.ts";
 import { CONTAINERS, type LayoutContainer } from "./containers.ts";
 import { filterChains } from "./filter_chains.ts";
@@ -67,8 +66,7 @@ export function createLayout(
     ...serviceChains(options),
     ...affinityChains(),
     ...sourceChains(options),
-    ...answerChains(marks),
-    ...filterChains(ports),
+    ...filterChains(options),
   ];
   return {
     containers: CONTAINERS,

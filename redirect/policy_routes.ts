@@ -1,5 +1,5 @@
 /**
- * The policy routes that take answers in which are addressed to clients, but are Envoy's (`answer_chains.ts` marks them).
+ * The policy routes that take answers in which are addressed to clients, but are Envoy's (`answer_rules.ts` marks them).
  *
  * In: the marks, a number for a routing table, an `Ip`. Out: three rules and two routes in each family, made, mended, or removed.
  * Invariants: what is there already is left alone; what is ours and not wanted goes; nothing else is touched. Rules outlive

@@ -192,11 +192,10 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
   [/^tcp sport \{ \d+, \d+ \}/, () => MISMATCH],
   [/^ct state (\S+)/, ({ packet }, states = "") => holds(states.split(",").includes(packet.state ?? "new"))],
   [
-    /^tcp flags & \(fin \| syn \| rst \| ack\) == syn/,
+    /^tcp flags & \(fin \| syn \| rst \| ack\) != syn/,
     (walk) =>
-      holds(protocolOf(walk) === "tcp" && (walk.packet.connects ?? walk.packet.state !== "established")),
+      holds(protocolOf(walk) === "tcp" && !(walk.packet.connects ?? walk.packet.state !== "established")),
   ],
-  [/^ct direction original/, (walk) => holds(tracked(walk))],
   // It is always the first packet of a connection.
   [/^ct direction reply/, () => MISMATCH],
   [

@@ -1,9 +1,9 @@
 /**
- * The chains that bring answers to Envoy where it asks an endpoint in its client's name.
+ * The rules that bring answers to Envoy where it asks an endpoint in its client's name.
  *
- * In: the marks. Out: a chain each for packets that come in and that are made here.
+ * In: the marks. Out: rules for packets that come in and for those that are made here, of the chains before the translation.
  *
- * Envoy marks such packets (SO_MARK), and `mark-output` notes it of their connections. The answer is addressed to the client: the
+ * Envoy marks such packets (SO_MARK), and `before-output` notes it of their connections. The answer is addressed to the client: the
  * routes would lead it to him. So it gets a mark, by which a policy route takes it in (`policy_routes.ts`). Not before conntrack
  * knows whose it is, and not before those have had the packet that check where it came from by its mark (Calico does at -300).
  *
@@ -15,30 +15,31 @@
  */
 
 import { type Marks, renderMark } from "../agent/model/mod.ts";
-import { baseChain, type LayoutChain, type LayoutRule, MANGLE } from "./chains.ts";
+import type { LayoutRule } from "./chains.ts";
 
 /** All that Envoy sends. Others, WireGuard say, mark packets with whole numbers, in which any bit may be set. */
 const TCP = "meta l4proto tcp";
 
-/** The chains. */
-export function answerChains(marks: Marks): LayoutChain[] {
+/** For packets that come in. */
+export function answersThatArrive(marks: Marks): LayoutRule[] {
+  return [answerRule(marks, marks.answer)];
+}
+
+/** For packets that are made here: Envoy's, and answers to them. In a chain of type route. */
+export function answersMadeHere(marks: Marks): LayoutRule[] {
   return [
-    baseChain("mark-prerouting", { type: "filter", hook: "prerouting", priority: MANGLE }, [
-      answerRule(marks, marks.answer),
-    ]),
-    baseChain("mark-output", { type: "route", hook: "output", priority: MANGLE }, [
-      {
-        text: `${TCP} ${has("meta", marks)} ${set("ct", marks, marks.envoy)}`,
-        purpose: "in a client's name",
-      },
-      answerRule(marks, marks.answerHere),
-    ]),
+    {
+      text: `${TCP} ${has("meta", marks)} ${set("ct", marks, marks.envoy)}`,
+      purpose: "in a client's name",
+    },
+    answerRule(marks, marks.answerHere),
   ];
 }
 
+/** The direction first: it settles the matter for half of all packets. */
 function answerRule(marks: Marks, mark: number): LayoutRule {
   return {
-    text: `${TCP} ct direction reply ${has("ct", marks)} ${set("meta", marks, mark)}`,
+    text: `ct direction reply ${TCP} ${has("ct", marks)} ${set("meta", marks, mark)}`,
     purpose: "the answer to that",
   };
 }
