@@ -11,7 +11,6 @@ export const ENDPOINT_PORTS = { http: 8080, udp: 8078 } as const;
 
 /** Who programs a node. */
 export type Side = "none" | "lightpath" | "kube-proxy";
-export const SIDES: readonly Side[] = ["none", "lightpath", "kube-proxy"];
 
 /** Names of the cases. */
 export type CaseName =
@@ -29,7 +28,7 @@ export interface Case {
   readonly label: string;
   readonly side: Side;
   readonly scheme: "http" | "udp";
-  /** The Service that is asked; none: an endpoint is. */
+  /** The Service that is asked; none: a server is. */
   readonly service?: ServiceName;
   /** Whether kube-proxy is the measure of it. @default false */
   readonly hasTarget?: boolean;
@@ -123,18 +122,18 @@ export function casesOf({ direct, kubeProxy, lightpath }: Group): readonly CaseN
 /** In the order in which they are shown. */
 export const CASE_NAMES: readonly CaseName[] = GROUPS.flatMap(casesOf);
 
-/** Where a case is reached; `endpoint` is the address of one. */
-export function urlOf(name: CaseName, endpoint: string): string {
+/** Where a case is reached; `direct` is the address of a server that is reached without a Service. */
+export function urlOf(name: CaseName, direct: string): string {
   const { scheme, service } = CASES[name];
   const { vip, port } = service === undefined
-    ? { vip: endpoint, port: ENDPOINT_PORTS[scheme] }
+    ? { vip: direct, port: ENDPOINT_PORTS[scheme] }
     : SERVICES[service];
   return `${scheme}://${vip}:${port}/${scheme === "http" ? "echo" : ""}`;
 }
 
-/** The Services with their endpoints, the same for both proxies. */
+/** The Services with their endpoint, the same for both proxies. */
 export function manifests(
-  endpoints: readonly string[],
+  endpoint: string,
 ): { readonly service: Manifest; readonly slice: Manifest }[] {
   return Object.entries(SERVICES).map((
     [name, { vip, port, protocol, portName, targetPort, annotations = {} }],
@@ -144,6 +143,6 @@ export function manifests(
       ports: [{ name: portName, port, targetPort, protocol }],
       annotations,
     }),
-    slice: slice(name, { addresses: endpoints, ports: [{ name: portName, port: targetPort, protocol }] }),
+    slice: slice(name, { addresses: [endpoint], ports: [{ name: portName, port: targetPort, protocol }] }),
   }));
 }

@@ -45,6 +45,7 @@ export async function runRounds(
       const measured = new Map<CaseName, Figures<DataplaneFigure>>(names.map((name) => [name, {}]));
       for (const way of WAYS) {
         for (const name of shuffled(names)) {
+          await stage.enforce(name);
           measured.set(name, { ...measured.get(name), ...await way(stage, name, durationMs) });
         }
       }
@@ -60,24 +61,24 @@ type Way = (stage: DataplaneStage, name: CaseName, durationMs: number) => Promis
 const WAYS: readonly Way[] = [
   async (stage, name, durationMs) => {
     const load = { url: stage.url(name), connections: CONNECTIONS, durationMs };
-    const { perSecond } = await runLoad(stage.client(name), load);
+    const { perSecond } = await runLoad(stage.client, load);
     return { requestsPerSecond: perSecond };
   },
   async (stage, name, durationMs) => {
     const load = { url: stage.url(name), connections: CONNECTIONS, durationMs, rate: MODERATE_RATE };
-    const { p50Ms, p99Ms } = await runLoad(stage.client(name), load);
+    const { p50Ms, p99Ms } = await runLoad(stage.client, load);
     return { p50Ms, p99Ms };
   },
   async (stage, name, durationMs) => {
     if (CASES[name].scheme === "udp") return {};
     const load = { url: stage.url(name), connections: LARGE_CALLS, durationMs, payloadBytes: LARGE_BYTES };
-    const { perSecond } = await runLoad(stage.client(name), load);
+    const { perSecond } = await runLoad(stage.client, load);
     return { megabytesPerSecond: perSecond * LARGE_BYTES / 1e6 };
   },
   async (stage, name, durationMs) => {
     if (CASES[name].scheme === "udp") return {};
     const load = { url: stage.url(name), connections: OPENERS, durationMs, newConnections: true };
-    const { perSecond } = await runLoad(stage.client(name), load);
+    const { perSecond } = await runLoad(stage.client, load);
     return { connectionsPerSecond: perSecond };
   },
 ];

@@ -21,7 +21,7 @@ Deno.test("parseDataplaneOptions() fills in defaults, and says what it wants ins
 });
 
 Deno.test("the cases of both proxies ask the Service that their manifests make", () => {
-  const destinations = manifests(["10.244.0.11"]).map(({ service }) => {
+  const destinations = manifests("10.244.0.12").map(({ service }) => {
     const { clusterIP, ports: [port] } = service["spec"] as {
       readonly clusterIP: string;
       readonly ports: readonly { readonly port: number }[];
