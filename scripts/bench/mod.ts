@@ -13,6 +13,7 @@ import { L7_USAGE, runL7 } from "./l7.ts";
 import { PEERS_USAGE, runPeers } from "./peers.ts";
 import { runScale, SCALE_USAGE } from "./scale.ts";
 import { runSoakCommand, SOAK_USAGE } from "./soak.ts";
+import { runTable, TABLE_USAGE } from "./table.ts";
 import { runWarm, WARM_USAGE } from "./warm.ts";
 
 /** A benchmark. */
@@ -27,6 +28,7 @@ export const COMMANDS: ReadonlyMap<string, BenchCommand> = new Map([
   ["scale", { usage: SCALE_USAGE, run: runScale }],
   ["soak", { usage: SOAK_USAGE, run: runSoakCommand }],
   ["peers", { usage: PEERS_USAGE, run: runPeers }],
+  ["table", { usage: TABLE_USAGE, run: runTable }],
   ["dataplane", { usage: DATAPLANE_USAGE, run: runDataplane }],
   ["l7", { usage: L7_USAGE, run: runL7 }],
   ["failover", { usage: FAILOVER_USAGE, run: runFailover }],

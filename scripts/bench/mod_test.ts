@@ -7,6 +7,7 @@ Deno.test("every benchmark takes --json, and says so", () => {
     "scale",
     "soak",
     "peers",
+    "table",
     "dataplane",
     "l7",
     "failover",
