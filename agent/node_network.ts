@@ -9,6 +9,7 @@
  */
 
 import type { IPFamily } from "./model/mod.ts";
+import { readSystemFile } from "./system_files.ts";
 
 /** The fields of `Deno.NetworkInterfaceInfo` that are read. */
 export interface NetworkInterface {
@@ -26,8 +27,9 @@ export interface NodeNetwork {
 
 /** Looks at this machine. */
 export function readNodeNetwork(): NodeNetwork {
-  const v4 = defaultInterface("IPv4", readTable("/proc/net/route"));
-  const v6 = defaultInterface("IPv6", readTable("/proc/net/ipv6_route"));
+  // A kernel without a family has no such file.
+  const v4 = defaultInterface("IPv4", readSystemFile("/proc/net/route") ?? "");
+  const v6 = defaultInterface("IPv6", readSystemFile("/proc/net/ipv6_route") ?? "");
   return {
     interfaces: Deno.networkInterfaces(),
     defaultInterfaces: {
@@ -72,14 +74,4 @@ function parseIPv6Route(line: string): DefaultRoute | undefined {
   const [destination, length, , , , metric = "", , , flags = "", name = ""] = line.trim().split(/\s+/);
   if (destination === undefined || !/^0{32}$/.test(destination) || length !== "00") return undefined;
   return (parseInt(flags, 16) & REJECT) !== 0 ? undefined : { name, metric: parseInt(metric, 16) };
-}
-
-function readTable(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    // A kernel without that family has no such file.
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
 }

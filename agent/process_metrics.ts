@@ -8,9 +8,9 @@
  * @module
  */
 
-import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { Counter, Gauge, type Registry } from "prom-client";
+import { countOpenFiles, readSystemFile } from "./system_files.ts";
 
 /** Registers the metrics. Where /proc does not tell (other systems, no permission) a value is left out. */
 export function registerProcessMetrics(registry: Registry): void {
@@ -27,9 +27,9 @@ export function registerProcessMetrics(registry: Registry): void {
   });
   gauge("process_resident_memory_bytes", "Resident memory size in bytes.", () => Deno.memoryUsage().rss);
   gauge("process_heap_bytes", "Process heap size in bytes.", () => Deno.memoryUsage().heapUsed);
-  gauge("process_open_fds", "Number of open file descriptors.", () => readdirSync("/proc/self/fd").length);
+  gauge("process_open_fds", "Number of open file descriptors.", countOpenFiles);
   gauge("process_max_fds", "Maximum number of open file descriptors.", () => {
-    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    const limit = /^Max open files\s+(\d+)/m.exec(readSystemFile("/proc/self/limits") ?? "")?.[1];
     return limit === undefined ? undefined : Number(limit);
   });
   const startSeconds = Math.round(Date.now() / 1000 - process.uptime());

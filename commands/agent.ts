@@ -154,13 +154,13 @@ export async function runAgent(context: CommandContext): Promise<void> {
     wanted: config.sourceAddress === "preserve" && redirector !== undefined
       ? { kind: "preserve", mark: marks.envoy }
       : { kind: "node" },
-    whyNotKernel: async () => chosen?.whyNotInClientsName ?? await ensureNoEarlyDemux(config.sysctlDir),
+    whyNotKernel: () => chosen?.whyNotInClientsName ?? ensureNoEarlyDemux(config.sysctlDir),
     ensureRoutes: () =>
       ensurePolicyRoutes(createIp({ ipPath: config.ipBin }), { marks, table: config.routeTable, families }),
-    whyNotEnvoy: async () => {
+    whyNotEnvoy: () => {
       if (takesSourceFilter === false) return OLD_BOOTSTRAP;
       const envoy = config.envoy === "run" ? { pid: envoyPid } : { adminSocket: config.envoyAdminSocket };
-      return await whyNotInClientsName(envoy, { mustBeThere: takesSourceFilter !== undefined });
+      return whyNotInClientsName(envoy, { mustBeThere: takesSourceFilter !== undefined });
     },
     onChange: (source, lacking) => {
       store.setSourceAddress(source);

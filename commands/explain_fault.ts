@@ -8,6 +8,7 @@
 import { CertificateFileError } from "../admission/certificates/from_files.ts";
 import { BindError } from "../agent/http_server.ts";
 import { IPVSAddressesError } from "../agent/ipvs.ts";
+import { LibcUnavailable } from "../agent/libc.ts";
 import {
   KubeApiError,
   KubeConfigError,
@@ -33,6 +34,7 @@ const OPERATOR_ERRORS = [
   IPVSAddressesError,
   KubeApiError,
   KubeConfigError,
+  LibcUnavailable,
   ManifestPathError,
   RedirectError,
   OutputError,
@@ -44,7 +46,12 @@ const OPERATOR_ERRORS = [
 export function explainFault(error: unknown): string {
   if (!(error instanceof Error)) return `a fault in Lightpath: ${String(error)}`;
   if (OPERATOR_ERRORS.some((kind) => error instanceof kind)) return error.message;
-  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+  if (error instanceof Deno.errors.NotCapable) {
+    const what = error.message.replace(/, run again with .*$/s, "");
+    return `${what}, which this build of Lightpath was not given: choose what it may use (see --help), or build it with more ` +
+      "(deno task compile --help)";
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
     return `not permitted: ${error.message}; run as root, or choose other paths (see --help)`;
   }
   // The operating system's errors name what was tried and where: a full disk, a file in a folder's place.

@@ -22,11 +22,11 @@ export interface SourceAddressOptions {
   /** `--source-address`, and SO_MARK of what Envoy sends in a client's name. */
   readonly wanted: SourceAddress;
   /** Why the kernel cannot bear connections in clients' names; undefined when it can. */
-  readonly whyNotKernel: () => Promise<string | undefined>;
+  readonly whyNotKernel: () => string | undefined;
   /** Makes the policy routes, or looks whether they are there. Rejects with the reason when they cannot be had. */
   readonly ensureRoutes: () => Promise<unknown>;
   /** Why Envoy may not use clients' addresses; undefined when it may, `ABSENT` when there is none yet. */
-  readonly whyNotEnvoy: () => Promise<string | undefined | typeof ABSENT>;
+  readonly whyNotEnvoy: () => string | undefined | typeof ABSENT;
   /** Called when it changes. `because`: what lacks for what is wanted; undefined: nothing. */
   readonly onChange: (source: SourceAddress, because: string | undefined) => void;
   readonly logger: Logger;
@@ -82,10 +82,10 @@ export class SourceAddressChoice {
   async #whyNot(): Promise<string | undefined | typeof ABSENT> {
     const { whyNotKernel, ensureRoutes, whyNotEnvoy } = this.#options;
     try {
-      const kernel = await whyNotKernel();
+      const kernel = whyNotKernel();
       if (kernel !== undefined) return kernel;
       await ensureRoutes();
-      return await whyNotEnvoy();
+      return whyNotEnvoy();
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }

@@ -28,12 +28,12 @@ function choose(wanted: SourceAddress): Chosen {
   const logger = { info: note("info"), warn: note("warn") } as unknown as Logger;
   const choice = new SourceAddressChoice({
     wanted,
-    whyNotKernel: () => Promise.resolve(node.kernel),
+    whyNotKernel: () => node.kernel,
     ensureRoutes: () => {
       node.asked++;
       return node.routes === undefined ? Promise.resolve() : Promise.reject(new Error(node.routes));
     },
-    whyNotEnvoy: () => Promise.resolve(node.envoy),
+    whyNotEnvoy: () => node.envoy,
     onChange: ({ kind }, because) => decided.push(because === undefined ? kind : `${kind} ${because}`),
     logger,
     intervalMs: 1_000,

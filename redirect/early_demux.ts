@@ -12,6 +12,8 @@
  * @module
  */
 
+import { readSystemFile, writeSystemFile } from "../agent/system_files.ts";
+
 /** The setting, as a path below `/proc/sys`. */
 const SETTING = "net/ipv4/tcp_early_demux";
 
@@ -20,11 +22,11 @@ const SETTING = "net/ipv4/tcp_early_demux";
  * @param root Where the node's sysctls can be written, e.g. `/proc/sys`.
  * @returns why it stays on, as the end of a sentence that names the mend; undefined when it is off
  */
-export async function ensureNoEarlyDemux(root: string): Promise<string | undefined> {
+export function ensureNoEarlyDemux(root: string): string | undefined {
   const path = `${root}/${SETTING}`;
   try {
-    if ((await Deno.readTextFile(path)).trim() === "0") return undefined;
-    await Deno.writeTextFile(path, "0", { create: false });
+    if (readSystemFile(path)?.trim() === "0") return undefined;
+    writeSystemFile(path, "0");
     return undefined;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -8,6 +8,9 @@
  * @module
  */
 
+import { readSystemFile } from "../agent/system_files.ts";
+import { listenerProcess } from "./listener_process.ts";
+
 /** Which Envoy. */
 export type EnvoyProcess = { readonly pid: number | "self" } | { readonly adminSocket: string };
 
@@ -22,17 +25,17 @@ const CAP_NET_RAW = 1n << 13n;
  *
  * @param mustBeThere An Envoy is connected. Otherwise one that cannot be seen may be one that does not run yet: `absent`.
  */
-export async function whyNotInClientsName(
+export function whyNotInClientsName(
   envoy: EnvoyProcess,
   { mustBeThere }: { readonly mustBeThere: boolean },
-): Promise<string | undefined | typeof ABSENT> {
-  const pid = "pid" in envoy ? envoy.pid : await holderOf(envoy.adminSocket);
+): string | undefined | typeof ABSENT {
+  const pid = "pid" in envoy ? envoy.pid : listenerProcess(envoy.adminSocket);
   if (pid === undefined) {
     if (!mustBeThere) return ABSENT;
     return "Envoy's process cannot be seen from here, and so not what it may do; let the agent run it, or share " +
       "the process namespace of both containers (shareProcessNamespace)";
   }
-  const effective = await effectiveCapabilities(pid);
+  const effective = effectiveCapabilities(pid);
   if (effective === undefined) return "Envoy's process has just ended";
   if ((effective & CAP_NET_ADMIN) !== 0n) return undefined;
   if ((effective & CAP_NET_RAW) !== 0n && isAtLeast(Deno.osRelease(), [5, 17])) return undefined;
@@ -46,53 +49,8 @@ export function isAtLeast(release: string, [major, minor]: readonly [number, num
 }
 
 /** `CapEff`; undefined when there is no such process. */
-async function effectiveCapabilities(pid: number | "self"): Promise<bigint | undefined> {
-  const status = await readIfThere(`/proc/${pid}/status`);
+function effectiveCapabilities(pid: number | "self"): bigint | undefined {
+  const status = readSystemFile(`/proc/${pid}/status`);
   const [, hex] = /^CapEff:\s*([0-9a-f]+)$/m.exec(status ?? "") ?? [];
   return hex === undefined ? undefined : BigInt(`0x${hex}`);
-}
-
-/** The process that listens on a Unix socket, as far as it can be seen from here. */
-async function holderOf(socketPath: string): Promise<number | undefined> {
-  const inode = inodeOf(await readIfThere("/proc/net/unix") ?? "", socketPath);
-  if (inode === undefined) return undefined;
-  for await (const { name } of Deno.readDir("/proc")) {
-    if (/^\d+$/.test(name) && await holds(name, `socket:[${inode}]`)) return Number(name);
-  }
-  return undefined;
-}
-
-/** The inode of the socket that listens at a path, from the text of /proc/net/unix. */
-export function inodeOf(sockets: string, path: string): string | undefined {
-  for (const line of sockets.split("\n")) {
-    // Num RefCount Protocol Flags Type St Inode Path; the flag says that it listens.
-    const [, flags, inode, found] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+) (.*)$/.exec(line) ?? [];
-    if (found === path && flags === "00010000") return inode;
-  }
-  return undefined;
-}
-
-async function holds(pid: string, target: string): Promise<boolean> {
-  try {
-    for await (const { name } of Deno.readDir(`/proc/${pid}/fd`)) {
-      if (await Deno.readLink(`/proc/${pid}/fd/${name}`).catch(() => "") === target) return true;
-    }
-  } catch (error) {
-    // It has ended, or is another user's.
-    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied)) {
-      throw error;
-    }
-  }
-  return false;
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || /ESRCH|No such process/.test(String(error))) {
-      return undefined;
-    }
-    throw error;
-  }
 }

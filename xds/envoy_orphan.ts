@@ -10,6 +10,7 @@
 
 import { delay } from "@std/async/delay";
 import type { Logger } from "../agent/log.ts";
+import { readSystemFile } from "../agent/system_files.ts";
 
 /** Another agent is alive and runs an Envoy out of this folder. The message is one sentence for the operator. */
 export class EnvoyOrphanError extends Error {
@@ -47,7 +48,7 @@ export async function forgetProcess(notePath: string): Promise<void> {
 export async function endOrphan(options: EndOrphanOptions): Promise<void> {
   const note = await readNote(options.notePath);
   if (note === undefined || !await isEnvoyOf(options.bootstrapPath, note.envoy)) return;
-  if (await parentOf(note.envoy) === note.agent) {
+  if (parentOf(note.envoy) === note.agent) {
     throw new EnvoyOrphanError(
       `another agent (process ${note.agent}) already runs an Envoy with "${options.bootstrapPath}": ` +
         "end it, or give this one a --run-dir of its own",
@@ -78,21 +79,21 @@ const EXECUTING_LOOKS = 20;
 
 /** Whether the process runs with this bootstrap. A zombie has no command line, and a kernel thread never has one. */
 async function isEnvoyOf(bootstrapPath: string, pid: number): Promise<boolean> {
-  let commandLine = await readIfThere(`/proc/${pid}/cmdline`);
-  for (let look = 1; commandLine === "" && look < EXECUTING_LOOKS && await isAlive(pid); look++) {
+  let commandLine = readSystemFile(`/proc/${pid}/cmdline`);
+  for (let look = 1; commandLine === "" && look < EXECUTING_LOOKS && isAlive(pid); look++) {
     await delay(5);
-    commandLine = await readIfThere(`/proc/${pid}/cmdline`);
+    commandLine = readSystemFile(`/proc/${pid}/cmdline`);
   }
   return commandLine?.split("\0").includes(bootstrapPath) ?? false;
 }
 
-async function isAlive(pid: number): Promise<boolean> {
-  const status = await readIfThere(`/proc/${pid}/status`);
+function isAlive(pid: number): boolean {
+  const status = readSystemFile(`/proc/${pid}/status`);
   return status !== undefined && !/^State:\s+Z/m.test(status);
 }
 
-async function parentOf(pid: number): Promise<number | undefined> {
-  const parent = /^PPid:\s+(\d+)$/m.exec(await readIfThere(`/proc/${pid}/status`) ?? "")?.[1];
+function parentOf(pid: number): number | undefined {
+  const parent = /^PPid:\s+(\d+)$/m.exec(readSystemFile(`/proc/${pid}/status`) ?? "")?.[1];
   return parent === undefined ? undefined : Number(parent);
 }
 
@@ -100,8 +101,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
-    // ESRCH: the process ended while its file was read.
-    if (error instanceof Deno.errors.NotFound || String(error).includes("os error 3")) return undefined;
+    if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
 }

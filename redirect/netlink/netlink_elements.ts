@@ -17,7 +17,7 @@ import { RedirectError } from "../redirect_error.ts";
 import { type Outcome, outcomeOf, parseAnswers } from "./answers.ts";
 import { type Batch, encodeBatch, encodeProbe, UnencodableElement } from "./encode_batch.ts";
 import { isEncodable } from "./encode_element.ts";
-import { Libc, LibcUnavailable } from "./libc.ts";
+import { Libc, LibcUnavailable } from "../../agent/libc.ts";
 import { NetlinkError, NetlinkSocket } from "./netlink_socket.ts";
 import { refusalError } from "./refusal.ts";
 

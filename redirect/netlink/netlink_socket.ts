@@ -13,7 +13,7 @@
 import type { RedirectErrorKind } from "../redirect_error.ts";
 import { LONGEST_ANSWER } from "./answers.ts";
 import { errnoMeaning } from "./errno.ts";
-import type { Libc } from "./libc.ts";
+import type { Libc } from "../../agent/libc.ts";
 import {
   AF_NETLINK,
   ENOBUFS,

@@ -7,7 +7,7 @@
  */
 
 import type { Namespace } from "../../scripts/lab/mod.ts";
-import { Libc } from "../netlink/libc.ts";
+import { Libc } from "../../agent/libc.ts";
 import { NetlinkElements } from "../netlink/netlink_elements.ts";
 import { NetlinkSocket } from "../netlink/netlink_socket.ts";
 import { SO_RCVBUF, SOL_SOCKET } from "../netlink/protocol.ts";
