@@ -1,8 +1,9 @@
 /**
- * How the program is started: from a checkout by the demo and the tests, with the flags of the task `lightpath`, and
- * bundled by the benchmarks, as an image would have it.
+ * How the program is made and started: from a checkout by the demo and the tests, with the flags of the task `lightpath`; bundled by
+ * the benchmarks and for `deno task bundle`; compiled for the image.
  * @module
  */
+import { dirname } from "@std/path/dirname";
 import { fromFileUrl } from "@std/path/from-file-url";
 import { join } from "@std/path/join";
 
@@ -11,16 +12,20 @@ import { join } from "@std/path/join";
  * and the old one to twice what lives in it, and both stay. At 10,000 Services 110 MB instead of 155, at 50,000 175 instead
  * of 245; it costs 0.2 s of CPU at the start, at 50,000 2.5 s.
  */
-const V8_FLAGS = "--v8-flags=--max-semi-space-size=2,--optimize-for-size";
+export const V8_FLAGS = "--v8-flags=--max-semi-space-size=2,--optimize-for-size";
 
 /**
- * Flags of the bundled program. V8's code cache would be built by the first run, which then keeps 70 MB for as long as it
- * runs, and would have to be on a disk that outlives it to save the later ones 0.1 s: in a pod every start is a first one.
+ * V8's code cache would be built by the first run, which then keeps 70 MB for as long as it runs, and would have to be on a disk that
+ * outlives it to save the later ones 0.1 s: in a pod every start is a first one.
  */
+export const NO_CODE_CACHE = "--no-code-cache";
+
+/** Flags of the bundled program. */
 const BUNDLED_FLAGS: readonly string[] = [
-  "--allow-all",
+  // No words of Deno's own, e.g. which programs that are permitted are not there.
+  "--quiet",
   V8_FLAGS,
-  "--no-code-cache",
+  NO_CODE_CACHE,
   "--cached-only",
   "--no-check",
   "--no-config",
@@ -44,8 +49,9 @@ export function lightpathCommand(...denoFlags: readonly string[]): string[] {
 }
 
 /**
- * Makes one program of it in an empty folder, with what is rarely needed (kubeconfigs) in files of their own. Modules
- * that are only read as source cost memory too: the agent is 12 MB smaller without them.
+ * Makes one program of it, with what is rarely needed (kubeconfigs, admission) in files of their own. Modules that are only read as source
+ * cost memory too: the agent is 12 MB smaller without them.
+ * @param folder An empty one.
  * @returns its path
  * @throws {Error} with Deno's words
  */
@@ -53,16 +59,31 @@ export async function bundleLightpath(
   folder: string,
   { minify }: { readonly minify: boolean },
 ): Promise<string> {
-  const program = fromFileUrl(new URL("../mod.ts", import.meta.url));
-  const flags = ["--quiet", "--platform=deno", "--code-splitting", `--outdir=${folder}`];
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", ...flags, ...(minify ? ["--minify"] : []), program],
-  }).output();
-  if (!success) throw new Error(`Lightpath cannot be bundled: ${new TextDecoder().decode(stderr)}`);
+  await bundle(["--code-splitting", `--outdir=${folder}`, ...(minify ? ["--minify"] : [])]);
   return join(folder, "mod.js");
 }
 
-/** The command line of a bundled program up to the command's name. */
+/** The same as one file. @throws {Error} with Deno's words */
+export async function bundleIntoFile(file: string): Promise<void> {
+  await bundle([`--output=${file}`]);
+}
+
+async function bundle(flags: readonly string[]): Promise<void> {
+  const program = fromFileUrl(new URL("../mod.ts", import.meta.url));
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--platform=deno", ...flags, program],
+    // Which packages the names mean is said by the configuration that is found from here.
+    cwd: dirname(program),
+  }).output();
+  if (!success) throw new Error(`Lightpath cannot be bundled: ${new TextDecoder().decode(stderr)}`);
+}
+
+/** The flags of `deno run` for a bundled program. */
+export function bundledFlags(permissions: readonly string[]): string[] {
+  return [...BUNDLED_FLAGS, ...permissions];
+}
+
+/** The command line of a bundled program that may do everything, up to the command's name. */
 export function bundledCommand(program: string, denoFlags: readonly string[] = []): string[] {
-  return [Deno.execPath(), "run", ...BUNDLED_FLAGS, ...denoFlags, program];
+  return [Deno.execPath(), "run", ...bundledFlags(["--allow-all"]), ...denoFlags, program];
 }

@@ -120,25 +120,52 @@ export class AdmissionLab implements AsyncDisposable {
     return paths;
   }
 
-  /** A kubeconfig for a service account, by a token that the API server issues for it. */
-  async kubeconfigOf(serviceAccount: string): Promise<string> {
+  /** A token that the API server issues for a service account. */
+  async tokenOf(serviceAccount: string): Promise<string> {
     const path = `/api/v1/namespaces/lightpath-system/serviceaccounts/${serviceAccount}/token`;
     const { status: { token } } = await this.plane.call("POST", path, { spec: {} }) as {
       readonly status: { readonly token: string };
     };
+    return token;
+  }
+
+  /** A kubeconfig for a service account. */
+  async kubeconfigOf(serviceAccount: string): Promise<string> {
+    const token = await this.tokenOf(serviceAccount);
     const file = join(this.dir, `${serviceAccount}.kubeconfig`);
     const access = { host: "127.0.0.1", port: this.plane.apiserverPort, token, ca: this.#ca };
     await Deno.writeTextFile(file, renderKubeconfig(access));
     return file;
   }
 
-  /** Starts a webhook as a pod of the Deployment would run. The API server reaches it, and those started before, in turn. */
-  async startWebhook(flags: readonly string[] = []): Promise<LoopbackProgram> {
-    const kubeconfig = await this.kubeconfigOf("lightpath-webhook");
+  /** A folder as the kubelet mounts it into pods of a service account. */
+  async accountFolder(name: string, token: string): Promise<string> {
+    const folder = join(this.dir, `${name}-account`);
+    await Deno.mkdir(folder, { recursive: true });
+    await Deno.writeTextFile(join(folder, "token"), token);
+    await Deno.writeTextFile(join(folder, "ca.crt"), this.#ca);
+    return folder;
+  }
+
+  /**
+   * Starts a webhook as a pod of the Deployment would run. The API server reaches it, and those started before, in turn.
+   * `program`: what runs it, up to its flags, and gives it access; by default it has a kubeconfig of the service account.
+   */
+  async startWebhook(
+    flags: readonly string[] = [],
+    { program }: { readonly program?: readonly string[] } = {},
+  ): Promise<LoopbackProgram> {
     const [port = 0] = freePorts(1);
     this.#tunnel.targets.push(port);
-    const listen = [`--webhook-bind-address=127.0.0.1:${port}`, `--kubeconfig=${kubeconfig}`];
-    return startLoopbackProgram(["webhook", ...listen, "--log-level=debug", "--drain-time=0s", ...flags]);
+    const listen = [
+      `--webhook-bind-address=127.0.0.1:${port}`,
+      "--log-level=debug",
+      "--drain-time=0s",
+      ...flags,
+    ];
+    if (program !== undefined) return startLoopbackProgram(listen, { program });
+    const kubeconfig = await this.kubeconfigOf("lightpath-webhook");
+    return startLoopbackProgram(["webhook", `--kubeconfig=${kubeconfig}`, ...listen]);
   }
 
   /** From now on nobody is reached, or only whoever is started from now on; `silent`: connections are taken, and nothing comes. */

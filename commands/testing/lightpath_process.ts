@@ -8,8 +8,11 @@ import { sumOf } from "../../scripts/demo/metrics_text.ts";
 import { until } from "./until.ts";
 import type { VantagePoint } from "./vantage_point.ts";
 
-/** How the program is started where nothing can be fetched. */
-export const LIGHTPATH: readonly string[] = lightpathCommand();
+/**
+ * How the program is started where nothing can be fetched: from the checkout, unless `PROGRAM_UNDER_TEST` names an executable
+ * (`deno task bundle --folder / …`, `deno task compile --folder / …`).
+ */
+export const LIGHTPATH: readonly string[] = programUnderTest();
 
 /** A command that has not ended by itself after so many seconds is killed, and its code is 137. */
 const LONGEST_RUN_S = "20";
@@ -65,10 +68,13 @@ export class RunningAgent {
   readonly accessLog: Readonly<Record<string, unknown>>[] = [];
   readonly #from: VantagePoint;
 
-  /** @param from A vantage point on the agent's node. */
-  constructor(from: VantagePoint, flags: readonly string[]) {
+  /**
+   * @param from A vantage point on the agent's node.
+   * @param command What runs the agent, up to its flags.
+   */
+  constructor(from: VantagePoint, flags: readonly string[], command = [...LIGHTPATH, "agent"]) {
     this.#from = from;
-    this.process = from.namespace.spawn([...LIGHTPATH, "agent", "--log-format=json", ...flags], {
+    this.process = from.namespace.spawn([...command, "--log-format=json", ...flags], {
       onLine: (line, stream) => {
         if (!line.startsWith("{")) return;
         if (stream === "stderr") this.#read(line);
@@ -148,4 +154,9 @@ export class RunningAgent {
     const { time: _time, level, message, ...fields } = JSON.parse(line) as Record<string, unknown>;
     this.log.push({ level: String(level), message: String(message), fields });
   }
+}
+
+function programUnderTest(): readonly string[] {
+  const executable = Deno.env.get("PROGRAM_UNDER_TEST");
+  return executable === undefined ? lightpathCommand() : [executable];
 }
