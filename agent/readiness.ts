@@ -36,7 +36,9 @@ export interface ReadinessReport {
 /** Names of notes. */
 export type NoteName =
   /** Why endpoints see this node's address. */
-  "sourceAddress";
+  | "sourceAddress"
+  /** What the API server does not permit. */
+  | "rights";
 
 /** Where parts of the agent say that their condition is met, or why it is not. */
 export interface Readiness {

@@ -12,6 +12,7 @@
 import type { Config } from "../agent/config.ts";
 import { startHealthServer, startMetricsServer } from "../agent/health_server.ts";
 import {
+  AGENT_RIGHTS,
   createApiSource,
   createEventReporter,
   createKubeClient,
@@ -19,8 +20,10 @@ import {
   type EventReporter,
   type ObjectSource,
   resolveRoot,
+  type RightsClient,
   selectorsFor,
   type ServiceCIDRClient,
+  watchRights,
   watchServiceCIDRs,
 } from "../agent/kube/mod.ts";
 import type { Logger } from "../agent/log.ts";
@@ -102,7 +105,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   readiness.onChange((report) => logger.info(renderReadiness(report)));
   const health = createProxyHealthTracker({ families });
 
-  const { source, events, serviceCIDRs } = await createSource(context, metrics);
+  const { source, events, serviceCIDRs, rights } = await createSource(context, metrics);
   const envoy = config.envoy === "run" ? await prepareEnvoy(context) : undefined;
   await using _hold = config.redirect === "none"
     ? undefined
@@ -279,6 +282,11 @@ export async function runAgent(context: CommandContext): Promise<void> {
   using moving = serviceProxyName === "" ? undefined : new MovingServices({ sink: path, serviceProxyName });
   await runTogether([
     (signal) => source.run(moving ?? path, signal),
+    ...(rights === undefined ? [] : [(signal: AbortSignal) => {
+      const needed = AGENT_RIGHTS.filter(({ kind }) => kind !== "ServiceCIDR" || serviceCIDRs !== undefined);
+      const onChange = (missing: string | undefined): void => readiness.note("rights", missing);
+      return watchRights({ client: rights, rights: needed, onChange, logger }, signal);
+    }]),
     ...(events === undefined ? [] : [(signal: AbortSignal) => events.run(signal)]),
     (signal) => {
       const onChange = (addresses: NodeAddresses): void => path.setNodeAddresses(addresses);
@@ -334,6 +342,8 @@ interface Sources {
   readonly events: EventReporter | undefined;
   /** Undefined where nobody is asked for them. */
   readonly serviceCIDRs: ServiceCIDRClient | undefined;
+  /** Who can be asked what is permitted. */
+  readonly rights: RightsClient | undefined;
 }
 
 async function createSource({ config, logger }: CommandContext, metrics: Metrics): Promise<Sources> {
@@ -346,7 +356,7 @@ async function createSource({ config, logger }: CommandContext, metrics: Metrics
       onProblem: () => metrics.problemAppeared("manifest"),
       onProblemResolved: () => metrics.problemResolved("manifest"),
     });
-    return { source, events: undefined, serviceCIDRs: undefined };
+    return { source, events: undefined, serviceCIDRs: undefined, rights: undefined };
   }
   const client = await createKubeClient({
     kubeconfig: config.kubeconfig === "" ? undefined : config.kubeconfig,
@@ -366,6 +376,7 @@ async function createSource({ config, logger }: CommandContext, metrics: Metrics
     events: createEventReporter({ client, nodeName, logger, onSettled }),
     // Beside another proxy most ClusterIPs are not this agent's, which must not take them for nobody's.
     serviceCIDRs: config.serviceCIDRs === "auto" && config.serviceProxyName === "" ? client : undefined,
+    rights: client,
   };
 }
 

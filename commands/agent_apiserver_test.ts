@@ -40,10 +40,14 @@ if (etcd.path === undefined || kubeApiserver.path === undefined) {
     try {
       await using plane = await startControlPlane({ ...programs, dir, signal: AbortSignal.timeout(180_000) });
       await using agent = await startAgent(plane, dir);
-      await t.step("says which right is missing, and goes on when it is granted", async () => {
-        await until("a refusal in the log", () => agent.log(), {
-          wanted: (log) => log.includes("may not list services"),
+      await t.step("says at once which rights are missing, and goes on when they are granted", async () => {
+        await until("refusals in the log", () => agent.log(), {
+          wanted: (log) => /may not list services/.test(log) && /may not list and watch services/.test(log),
         });
+        assertMatch(
+          agent.log(),
+          /WARN +Lightpath \(user "agent" .*\) may not list and watch services and list and watch endpointslices\.discovery\.k8s\.io, without which nothing is served; nor list servicecidrs\S+, .*; nor create events\.events\.k8s\.io, .*verbs: \["create"\]\}/,
+        );
         assertEquals(await agent.ready(), "synced: Services and EndpointSlices are being read");
         await applyRbac(plane);
         await until("readiness", () => agent.ready(), {

@@ -5,12 +5,16 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertRejects } from "@std/assert/rejects";
+import { createPrivateKey, sign } from "node:crypto";
 import { fromFileUrl } from "@std/path/from-file-url";
 import { join } from "@std/path/join";
 import { type ControlPlane, startControlPlane } from "../../scripts/lab/control_plane.ts";
+import { renderKubeconfig } from "../../scripts/lab/service_account.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
+import { createKubeClient } from "./client.ts";
 import { selectorsFor } from "./api_source.ts";
-import { resourcePath } from "./kube_api_error.ts";
+import { KubeApiError, resourcePath } from "./kube_api_error.ts";
 import type { KubeObject } from "./objects.ts";
 import { CuttableProxy } from "./testing/cuttable_proxy.ts";
 import { rawSlice } from "./testing/fake_apiserver.ts";
@@ -58,6 +62,7 @@ const STEPS: readonly [string, (plane: ControlPlane, dir: string) => Promise<voi
   ],
   ["bookmarks are sent and understood", understandsBookmarks],
   ["a client certificate is accepted", acceptsClientCertificate],
+  ["a token of another time is refused, and why is said", saysWhyTokenIsRefused],
   ["missing rights and wrong credentials are clear sentences", explainsRefusals],
 ];
 
@@ -418,4 +423,52 @@ async function writeKubeconfig(
     }),
   );
   return path;
+}
+
+/** A token of a service account that the API server's own key has signed. */
+async function signedToken(dir: string, claims: Readonly<Record<string, number>>): Promise<string> {
+  const key = createPrivateKey(await Deno.readTextFile(join(dir, "service-account.key")));
+  const encode = (bytes: Uint8Array): string => bytes.toBase64({ alphabet: "base64url", omitPadding: true });
+  const json = (value: unknown): string => encode(new TextEncoder().encode(JSON.stringify(value)));
+  const issuer = "https://kubernetes.default.svc";
+  const subject = "system:serviceaccount:lightpath-system:lightpath";
+  const [namespace, name] = ["lightpath-system", "lightpath"];
+  const account = { namespace, serviceaccount: { name, uid: "1" } };
+  const body = { iss: issuer, aud: [issuer], sub: subject, "kubernetes.io": account, ...claims };
+  const isRSA = key.asymmetricKeyType === "rsa";
+  const signed = `${json({ alg: isRSA ? "RS256" : "ES256" })}.${json(body)}`;
+  const signature = sign("sha256", new TextEncoder().encode(signed), { key, dsaEncoding: "ieee-p1363" });
+  return `${signed}.${encode(new Uint8Array(signature))}`;
+}
+
+async function saysWhyTokenIsRefused(plane: ControlPlane, dir: string): Promise<void> {
+  const ca = await Deno.readTextFile(plane.caFile);
+  const now = Math.floor(Date.now() / 1000);
+  const refused = async (claims: Readonly<Record<string, number>>): Promise<string> => {
+    const kubeconfig = join(dir, "token.kubeconfig");
+    const access = {
+      host: "127.0.0.1",
+      port: plane.apiserverPort,
+      token: await signedToken(dir, claims),
+      ca,
+    };
+    await Deno.writeTextFile(kubeconfig, renderKubeconfig(access));
+    const client = await createKubeClient({ kubeconfig });
+    const error = await assertRejects(() => client.serviceCIDRs(AbortSignal.timeout(10_000)), KubeApiError);
+    assertEquals(error.status, 401);
+    return error.message;
+  };
+  assertMatch(
+    await refused({ iat: now - 7200, nbf: now - 7200, exp: now - 3600 }),
+    /does not accept the credentials .*: the token expired at \S+Z by the API server's clock, which says \S+Z: renew it/,
+  );
+  assertMatch(
+    await refused({ iat: now + 3600, nbf: now + 3600, exp: now + 7200 }),
+    /the token does not hold before \S+Z by the API server's clock/,
+  );
+  // Signed by nobody it knows: no matter of time.
+  assertMatch(
+    await refused({ iat: now, nbf: now, exp: now + 3600 }),
+    /renew the token or client certificate/,
+  );
 }

@@ -7,7 +7,17 @@
  * @module
  */
 import type { KubeEvent } from "./event.ts";
-import { type KubeRequestContext, namespacePath, resourcePath } from "./kube_api_error.ts";
+import {
+  ACCESS_REVIEW_API_VERSION,
+  type KubeRequestContext,
+  type KubeResource,
+  type KubeVerb,
+  namespacePath,
+  resourceOf,
+  resourcePath,
+} from "./kube_api_error.ts";
+import { isFields } from "./_fields.ts";
+import type { RightsClient } from "./rights.ts";
 import type { KubeObject, NamespacedName } from "./objects.ts";
 import { type KubeClientOptions, KubeTransport, normalize } from "./transport.ts";
 import type { WatchEvent } from "./watch_protocol.ts";
@@ -69,17 +79,19 @@ export interface EventClient {
  */
 export async function createKubeClient(
   options: KubeClientOptions = {},
-): Promise<KubeClient & ServiceCIDRClient & EventClient> {
+): Promise<KubeClient & ServiceCIDRClient & EventClient & RightsClient> {
   return new HttpKubeClient(await KubeTransport.open(options));
 }
 
-class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient {
+class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, RightsClient {
   readonly server: string;
+  readonly identity: string;
   readonly #transport: KubeTransport;
 
   constructor(transport: KubeTransport) {
     this.#transport = transport;
     this.server = transport.server;
+    this.identity = transport.identity;
   }
 
   async *list(...[kind, options, signal]: Parameters<KubeClient["list"]>): AsyncGenerator<ListPart> {
@@ -161,6 +173,29 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient {
     if (answer.status === 201) return true;
     if (answer.status === 409) return false;
     throw await this.#transport.refusal(request, answer, signal);
+  }
+
+  async mayDo(verb: KubeVerb, kind: KubeResource, signal: AbortSignal): Promise<boolean> {
+    const request = this.#transport.describe({ verb, kind });
+    const { group, plural: resource } = resourceOf(kind);
+    const review = {
+      apiVersion: ACCESS_REVIEW_API_VERSION,
+      kind: "SelfSubjectAccessReview",
+      spec: { resourceAttributes: { verb, group, resource } },
+    };
+    await using answer = await this.#transport.send(request, {
+      path: `/apis/${ACCESS_REVIEW_API_VERSION}/selfsubjectaccessreviews`,
+      method: "POST",
+      body: { type: "application/json", text: JSON.stringify(review) },
+      accept: ACCEPT_JSON,
+    }, signal);
+    if (answer.status !== 201) throw await this.#transport.refusal(request, answer, signal);
+    try {
+      const { status } = JSON.parse(new TextDecoder().decode(await answer.body())) as { status?: unknown };
+      return isFields(status) && status["allowed"] === true;
+    } catch (error) {
+      throw normalize(request, error, signal);
+    }
   }
 
   /** Both are needed of a kind, so one grant names both. */

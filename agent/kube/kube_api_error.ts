@@ -11,6 +11,9 @@ import type { KubeObject } from "./objects.ts";
 /** In which Events are written. */
 export const EVENTS_API_VERSION = "events.k8s.io/v1";
 
+/** In which the API server is asked what we may do. */
+export const ACCESS_REVIEW_API_VERSION = "authorization.k8s.io/v1";
+
 /** In which ServiceCIDRs are read. */
 export const SERVICE_CIDRS_API_VERSION = "networking.k8s.io/v1";
 
@@ -123,10 +126,12 @@ export function errorFromStatus(
     readonly reason: string;
     readonly message: string;
     readonly retryAfterMs: number;
+    /** Why the credentials are not accepted, with the mend, where it is known. */
+    readonly because?: string | undefined;
   },
 ): KubeApiError {
-  const { status, reason, message: said, retryAfterMs } = answer;
-  return new KubeApiError(describeStatus(request, { status, reason, said }), {
+  const { status, reason, message: said, retryAfterMs, because } = answer;
+  return new KubeApiError(describeStatus(request, { status, reason, said, because }), {
     status,
     reason,
     request,
@@ -147,14 +152,19 @@ function rootOf(kind: KubeResource): string {
 
 function describeStatus(
   request: KubeRequestContext,
-  answer: { readonly status: number; readonly reason: string; readonly said: string },
+  answer: {
+    readonly status: number;
+    readonly reason: string;
+    readonly said: string;
+    readonly because: string | undefined;
+  },
 ): string {
   const resource = resourceName(request.kind);
   const said = answer.said === "" ? "" : `; the API server says: ${answer.said}`;
   switch (answer.status) {
     case 401:
       return `the API server ${request.server} does not accept the credentials (${request.identity}) ` +
-        `to ${request.verb} ${resource}: renew the token or client certificate${said}`;
+        `to ${request.verb} ${resource}: ${answer.because ?? "renew the token or client certificate"}${said}`;
     case 403:
       return `Lightpath (${request.identity}) may not ${request.verb} ${resource} ${
         describeScope(request)
@@ -171,21 +181,34 @@ function describeScope({ namespace, name }: KubeRequestContext): string {
   return name === undefined ? scope : `${JSON.stringify(name)} ${scope}`;
 }
 
-/** The rule to write. A right to create cannot be limited to a name (Kubernetes, "Using RBAC": Referring to resources). */
+/** The role to write. */
 function renderGrant({ verb, kind, namespace, name, needed = [verb] }: KubeRequestContext): string {
+  const rule = renderRule({ kind, verbs: needed, ...(name === undefined ? {} : { name }) });
+  const role = namespace === undefined ? "ClusterRole" : `Role in namespace ${namespace}`;
+  return `${role} with the rule ${rule}`;
+}
+
+/** A rule of a Role. A right to create cannot be limited to a name (Kubernetes, "Using RBAC": Referring to resources). */
+export function renderRule(
+  { kind, verbs, name }: {
+    readonly kind: KubeResource;
+    readonly verbs: readonly KubeVerb[];
+    readonly name?: string;
+  },
+): string {
   const { group, plural } = resourceOf(kind);
   const fields = [
     ["apiGroups", [group]],
     ["resources", [plural]],
-    ...(name === undefined || needed.includes("create") ? [] : [["resourceNames", [name]]] as const),
-    ["verbs", needed],
+    ...(name === undefined || verbs.includes("create") ? [] : [["resourceNames", [name]]] as const),
+    ["verbs", verbs],
   ] as const;
   const rule = fields.map(([field, values]) => `${field}: [${values.map((one) => `"${one}"`).join(", ")}]`);
-  const role = namespace === undefined ? "ClusterRole" : `Role in namespace ${namespace}`;
-  return `${role} with the rule {${rule.join(", ")}}`;
+  return `{${rule.join(", ")}}`;
 }
 
-function resourceOf(kind: KubeResource): { group: string; plural: string } {
+/** Group and plural name, as rules and reviews have them apart. */
+export function resourceOf(kind: KubeResource): { group: string; plural: string } {
   switch (kind) {
     case "Service":
       return { group: "", plural: "services" };

@@ -31,5 +31,6 @@ export { ManifestPathError, resolveRoot } from "./manifest_paths.ts";
 export { createManifestSource, type ManifestSourceOptions } from "./manifest_source.ts";
 export { type Fields, isFields } from "./_fields.ts";
 export { parseKubeObject, type ParseResult, SERVICE_PROXY_NAME_LABEL } from "./parse.ts";
+export { AGENT_RIGHTS, type RightsClient, watchRights, type WatchRightsOptions } from "./rights.ts";
 export { watchServiceCIDRs, type WatchServiceCIDRsOptions } from "./service_cidrs.ts";
 export { DEFAULT_WATCH_SETTINGS, type WatchFailure, type WatchSettings } from "./watch_protocol.ts";

@@ -22,6 +22,8 @@ import {
   type KubeRequestContext,
   SilentConnectionError,
 } from "./kube_api_error.ts";
+import { peerCertificateValidity } from "./peer_certificate.ts";
+import { type Credentials, whyCredentialsRefused, whyServerRefused } from "./validity.ts";
 import { ACCEPT, type AnswerFormat, formatOf } from "./wire/mod.ts";
 
 /** Where the cluster is, and when a connection is taken for dead. */
@@ -52,13 +54,18 @@ export interface KubeRequest {
 export class KubeTransport {
   /** The API server's URL. */
   readonly server: string;
+  /** Where the credentials come from, for messages. */
+  readonly identity: string;
   readonly #responseTimeoutMs: number;
   readonly #silenceTimeoutMs: number;
   readonly #access: KubeAccess;
+  /** Those of the last request. */
+  #credentials: Credentials = { token: undefined, certificate: undefined };
 
   private constructor(access: KubeAccess, options: KubeClientOptions) {
     this.#access = access;
     this.server = access.server;
+    this.identity = access.identity;
     this.#responseTimeoutMs = options.responseTimeoutMs ?? 30_000;
     this.#silenceTimeoutMs = options.silenceTimeoutMs ?? 90_000;
   }
@@ -91,11 +98,14 @@ export class KubeTransport {
   /** The error of an answer that is not what was asked for. */
   async refusal(request: KubeRequestContext, refused: Answer, signal: AbortSignal): Promise<KubeApiError> {
     if (refused.status === 401) this.#access.reload();
+    const because = refused.status === 401
+      ? whyCredentialsRefused(this.#credentials, { ownMs: Date.now(), serverMs: refused.dateMs })
+      : undefined;
     const body = await refused.body().catch((error) => {
       throw normalize(request, error, signal);
     });
     const { status, retryAfterMs } = refused;
-    return errorFromStatus(request, { ...refused.format.readStatus(body), status, retryAfterMs });
+    return errorFromStatus(request, { ...refused.format.readStatus(body), status, retryAfterMs, because });
   }
 
   /** Sends a request and returns its answer, whatever its status. */
@@ -111,6 +121,7 @@ export class KubeTransport {
     try {
       // This may run a credential plugin, so it is under the deadline too.
       const options = await withDeadline(this.#access.requestOptions(), limit);
+      this.#credentials = credentialsOf(options);
       outgoing = (url.protocol === "http:" ? http : https).request({
         ...options,
         hostname: url.hostname.replace(/^\[|\]$/g, ""),
@@ -136,9 +147,35 @@ export class KubeTransport {
       return new Answer(response, { timeoutMs: this.#silenceTimeoutMs, signal });
     } catch (error) {
       outgoing?.destroy();
-      throw normalize(request, error, signal);
+      throw normalize(request, await this.#explain(error, url, signal), signal);
     }
   }
+
+  /** A certificate that is not trusted because of the time is said to be so. */
+  async #explain(error: unknown, url: URL, signal: AbortSignal): Promise<unknown> {
+    if (signal.aborted || url.protocol !== "https:" || !isDistrust(error)) return error;
+    const validity = await peerCertificateValidity(url);
+    const because = validity && whyServerRefused(validity, Date.now());
+    return because === undefined ? error : new Error(because, { cause: error });
+  }
+}
+
+/** Codes of OpenSSL's verdicts, as Node.js spells them; Deno has the first for most of them. */
+const DISTRUST: ReadonlySet<string> = new Set([
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "CERT_NOT_YET_VALID",
+  "CERT_HAS_EXPIRED",
+]);
+
+function isDistrust(error: unknown): boolean {
+  return error instanceof Error && "code" in error && DISTRUST.has(String(error.code));
+}
+
+function credentialsOf({ headers, cert }: https.RequestOptions): Credentials {
+  const authorization = Object.entries(headers ?? {}).find(([name]) => name.toLowerCase() === "authorization")
+    ?.[1];
+  const [, token] = /^Bearer (.+)$/.exec(String(authorization ?? "")) ?? [];
+  return { token, certificate: cert === undefined ? undefined : String(cert) };
 }
 
 /** How long to wait for one thing, and who may end the wait. */
