@@ -6,18 +6,21 @@
 import { assertEquals } from "@std/assert/equals";
 import { fail } from "@std/assert/fail";
 import { fromFileUrl } from "@std/path/from-file-url";
+import { join } from "@std/path/join";
 import { parseAllDocuments } from "yaml";
 import { parseCommandLine } from "../agent/config.ts";
 import { ENVOY_VERSION } from "../xds/mod.ts";
 import { startControlPlane } from "./lab/control_plane.ts";
 import { testUnless } from "./lab/testing.ts";
+import { lightpathCommand } from "./lightpath_command.ts";
 import { progress } from "./tool_path.ts";
 import { ensureTool } from "./tools/mod.ts";
 import { runProgram } from "./tools/run_program.ts";
 
 const OVERLAYS = fromFileUrl(new URL("../deploy/overlays/", import.meta.url));
-const [kustomize, etcd, kubeApiserver] = await Promise.all([
+const [kustomize, envoy, etcd, kubeApiserver] = await Promise.all([
   ensureTool("kustomize", { onProgress: progress }),
+  ensureTool("envoy", { onProgress: progress }),
   ensureTool("etcd", { onProgress: progress }),
   ensureTool("kube-apiserver", { onProgress: progress }),
 ]);
@@ -56,7 +59,7 @@ async function build(overlay: string): Promise<readonly KubeObject[]> {
   return parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
 }
 
-const unavailable = [kustomize, etcd, kubeApiserver].map((tool) => tool.unavailable);
+const unavailable = [kustomize, envoy, etcd, kubeApiserver].map((tool) => tool.unavailable);
 
 testUnless(
   "each overlay of deploy/ is taken by a real API server, and by the program",
@@ -87,6 +90,7 @@ testUnless(
             await plane.call("POST", `${path}?dryRun=All&fieldValidation=Strict`, object);
           }
           takesItsSettings(objects);
+          await envoyTakesItsArguments(containersOf(objects), dir);
         });
       }
     } finally {
@@ -98,8 +102,7 @@ testUnless(
 /** What the containers are started with is known to the program, the image is that of the Envoy it is made for, and none is privileged. */
 function takesItsSettings(objects: readonly KubeObject[]): void {
   const maps = new Map(objects.map((object) => [`${object.kind} ${object.metadata.name}`, object.data]));
-  const pod = objects.find(({ kind }) => kind === "DaemonSet")?.spec?.template.spec ?? fail("no DaemonSet");
-  const containers = [...pod.initContainers, ...pod.containers];
+  const containers = containersOf(objects);
   assertEquals(containers.map(({ name }) => name), ["bootstrap", "envoy", "agent"]);
   for (const { name, image, args, envFrom, securityContext } of containers) {
     assertEquals(securityContext.privileged, undefined);
@@ -116,4 +119,19 @@ function takesItsSettings(objects: readonly KubeObject[]): void {
     });
     assertEquals(line.kind, "run", line.kind === "error" ? line.message : "");
   }
+}
+
+/** The real Envoy reads its command line as the manifest has it, and what `bootstrap` writes. */
+async function envoyTakesItsArguments(containers: readonly Container[], dir: string): Promise<void> {
+  const container: Container = containers.find(({ name }) => name === "envoy") ?? fail("no Envoy");
+  const config = join(dir, "envoy.yaml");
+  const [program = "", ...before] = lightpathCommand();
+  await runProgram(program, [...before, "bootstrap", `--output=${config}`, "--node-name=node-1"]);
+  const here = container.args.map((word) => word.replace("/run/lightpath/envoy.yaml", config));
+  await runProgram(envoy.path ?? "", [...here, "--mode", "validate"]);
+}
+
+function containersOf(objects: readonly KubeObject[]): readonly Container[] {
+  const pod = objects.find(({ kind }) => kind === "DaemonSet")?.spec?.template.spec ?? fail("no DaemonSet");
+  return [...pod.initContainers, ...pod.containers];
 }
