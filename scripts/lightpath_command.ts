@@ -3,7 +3,6 @@
  * the benchmarks and for `deno task bundle`; compiled for the image.
  * @module
  */
-import { dirname } from "@std/path/dirname";
 import { fromFileUrl } from "@std/path/from-file-url";
 import { join } from "@std/path/join";
 
@@ -42,6 +41,8 @@ export const BUNDLED_ENVIRONMENT: Readonly<Record<string, string>> = {
   MALLOC_TRIM_THRESHOLD_: "131072",
 };
 
+const CHECKOUT = fromFileUrl(new URL("..", import.meta.url));
+
 /** The command line up to the command's name. Nothing is fetched: it must work in a namespace without network. */
 export function lightpathCommand(...denoFlags: readonly string[]): string[] {
   const program = fromFileUrl(new URL("../mod.ts", import.meta.url));
@@ -52,14 +53,15 @@ export function lightpathCommand(...denoFlags: readonly string[]): string[] {
  * Makes one program of it, with what is rarely needed (kubeconfigs, admission) in files of their own. Modules that are only read as source
  * cost memory too: the agent is 12 MB smaller without them.
  * @param folder An empty one.
+ * @param options `checkout` is the folder of the sources, this one unless another version is wanted
  * @returns its path
  * @throws {Error} with Deno's words
  */
 export async function bundleLightpath(
   folder: string,
-  { minify }: { readonly minify: boolean },
+  { minify, checkout = CHECKOUT }: { readonly minify: boolean; readonly checkout?: string },
 ): Promise<string> {
-  await bundle(["--code-splitting", `--outdir=${folder}`, ...(minify ? ["--minify"] : [])]);
+  await bundle(["--code-splitting", `--outdir=${folder}`, ...(minify ? ["--minify"] : [])], checkout);
   return join(folder, "mod.js");
 }
 
@@ -68,12 +70,11 @@ export async function bundleIntoFile(file: string): Promise<void> {
   await bundle([`--output=${file}`]);
 }
 
-async function bundle(flags: readonly string[]): Promise<void> {
-  const program = fromFileUrl(new URL("../mod.ts", import.meta.url));
+async function bundle(flags: readonly string[], checkout: string = CHECKOUT): Promise<void> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--platform=deno", ...flags, program],
+    args: ["bundle", "--quiet", "--platform=deno", ...flags, join(checkout, "mod.ts")],
     // Which packages the names mean is said by the configuration that is found from here.
-    cwd: dirname(program),
+    cwd: checkout,
   }).output();
   if (!success) throw new Error(`Lightpath cannot be bundled: ${new TextDecoder().decode(stderr)}`);
 }

@@ -10,6 +10,7 @@
  */
 import { join } from "@std/path/join";
 import { delay } from "@std/async/delay";
+import { RunningProgram } from "./running_program.ts";
 
 /** Where the programs are, where they may write, and when to give up. */
 export interface ControlPlaneOptions {
@@ -105,7 +106,10 @@ export class ControlPlane implements AsyncDisposable {
     const { dir } = this.#options;
     const serviceAccountKey = join(dir, "service-account.key");
     const tokens = join(dir, "tokens.csv");
-    await Deno.writeTextFile(serviceAccountKey, await createPrivateKeyPem());
+    // The same for each start: tokens that were issued before hold on.
+    if (!await exists(serviceAccountKey)) {
+      await Deno.writeTextFile(serviceAccountKey, await createPrivateKeyPem());
+    }
     const lines = Object.values(USERS).map(({ token, rest }) => `${token},${rest}\n`);
     await Deno.writeTextFile(tokens, lines.join(""));
     this.#apiserver = RunningProgram.start(this.#options.kubeApiserver, [
@@ -262,46 +266,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   } catch (error) {
     await plane[Symbol.asyncDispose]();
     throw error;
-  }
-}
-
-/** A child process whose output goes to a file, and which ends with this process. */
-class RunningProgram {
-  readonly #child: Deno.ChildProcess;
-  readonly #logFile: string;
-  readonly #finished: Promise<unknown>;
-  ended = false;
-
-  private constructor(child: Deno.ChildProcess, logFile: string, output: Promise<unknown>) {
-    this.#child = child;
-    this.#logFile = logFile;
-    const status = child.status.then(() => {
-      this.ended = true;
-    });
-    this.#finished = Promise.allSettled([status, output]);
-  }
-
-  static start(program: string, args: readonly string[], logFile: string): RunningProgram {
-    // A test run that is killed must not leave servers behind, hence the parent-death signal.
-    const child = new Deno.Command("setpriv", {
-      args: ["--pdeathsig", "KILL", program, ...args],
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-    }).spawn();
-    const output = Deno.open(logFile, { append: true, create: true })
-      .then((file) => child.stderr.pipeTo(file.writable));
-    return new RunningProgram(child, logFile, output);
-  }
-
-  async kill(): Promise<void> {
-    if (!this.ended) this.#child.kill("SIGKILL");
-    await this.#finished;
-  }
-
-  async logTail(): Promise<string> {
-    const text = await Deno.readTextFile(this.#logFile).catch(() => "");
-    return text.slice(-4_000);
   }
 }
 

@@ -10,11 +10,20 @@ import type { LoadReport } from "./load_report.ts";
 import type { Namespace } from "./namespace.ts";
 import type { LabProcess } from "./process.ts";
 
+/** What is asked of a load client's process, wherever it runs. */
+export interface LoadProcess {
+  waitForLine(pattern: RegExp, options?: { readonly timeoutMs?: number }): Promise<string>;
+  /** Sends it SIGTERM and waits for its end. */
+  stop(options?: { readonly graceMs?: number }): Promise<unknown>;
+  /** Settles when it has ended. */
+  readonly status: Promise<unknown>;
+}
+
 /** A running load client. */
 export class LoadRun {
-  readonly #process: LabProcess;
+  readonly #process: LoadProcess;
 
-  constructor(process: LabProcess) {
+  constructor(process: LoadProcess) {
     this.#process = process;
   }
 
@@ -42,10 +51,14 @@ export class LoadRun {
 
 /** Starts a load client in a namespace. */
 export function startLoad(namespace: Namespace, options: LoadOptions): LoadRun {
+  return new LoadRun(namespace.spawn([...program("load_client.ts"), ...loadFlags(options)]));
+}
+
+/** The load client's flags. */
+export function loadFlags(options: LoadOptions): string[] {
   const { url, connections = 1, newConnections = false, requests = 0, pauseMs = 0, timeoutMs = 5_000 } =
     options;
-  return new LoadRun(namespace.spawn([
-    ...program("load_client.ts"),
+  return [
     `--url=${url}`,
     `--connections=${connections}`,
     ...(newConnections ? ["--new-connections"] : []),
@@ -53,7 +66,7 @@ export function startLoad(namespace: Namespace, options: LoadOptions): LoadRun {
     `--pause-ms=${pauseMs}`,
     `--timeout-ms=${timeoutMs}`,
     ...(options.warmUpUrl === undefined ? [] : [`--warm-up-url=${options.warmUpUrl}`]),
-  ]));
+  ];
 }
 
 /** Starts an echo server in a namespace and waits until it listens. */

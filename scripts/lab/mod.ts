@@ -10,7 +10,15 @@ export { LabProcess, type SpawnOptions } from "./process.ts";
 export { Cluster, type ClusterNode } from "./cluster.ts";
 export { Lab } from "./lab.ts";
 export type { Addresses, Pod } from "./pod.ts";
-export { type Answer, LoadRun, request, startEchoServerIn, startLoad } from "./load.ts";
+export {
+  type Answer,
+  loadFlags,
+  type LoadProcess,
+  LoadRun,
+  request,
+  startEchoServerIn,
+  startLoad,
+} from "./load.ts";
 export type { LoadOptions } from "./load_client.ts";
 export type { LoadReport } from "./load_report.ts";
 export type { ExecOptions, ExecResult } from "./run_command.ts";

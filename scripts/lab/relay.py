@@ -1,4 +1,4 @@
-"""Hands connections to 127.0.0.1:PORT on to a Unix socket: python3 relay.py PORT SOCKET. Prints "listening" when it does."""
+"""Hands connections to ADDRESS:PORT on to a Unix socket: python3 relay.py ADDRESS PORT SOCKET. Prints "listening" when it does."""
 
 import asyncio
 import sys
@@ -15,14 +15,14 @@ async def copy(reader, writer):
         writer.close()
 
 
-async def main(port, path):
+async def main(address, port, path):
     async def serve(reader, writer):
         other_reader, other_writer = await asyncio.open_unix_connection(path)
         await asyncio.gather(copy(reader, other_writer), copy(other_reader, writer))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    server = await asyncio.start_server(serve, address, port)
     print("listening", flush=True)
     await server.serve_forever()
 
 
-asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))

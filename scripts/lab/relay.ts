@@ -1,5 +1,5 @@
 /**
- * Makes a port of this machine's loopback interface reachable at the same address inside of namespaces.
+ * Makes a port of this machine's loopback interface reachable inside of namespaces, at the same address or at one of theirs.
  *
  * In: the port, namespaces, a folder for a Unix socket, which works across network namespaces.
  * Out: a relay; disposing it closes what goes through it. Its ends in the namespaces end with those.
@@ -31,9 +31,10 @@ export class Relay implements AsyncDisposable {
     return new Relay(port, join(dir, `relay-${port}.sock`));
   }
 
-  /** From now on the port answers in there. */
-  async enter(namespace: Namespace): Promise<void> {
-    await namespace.spawn(["python3", PROGRAM, String(this.#port), this.#path]).waitForLine(/^listening$/);
+  /** From now on the port answers in there. @param address One of the namespace's; @default 127.0.0.1 */
+  async enter(namespace: Namespace, address = "127.0.0.1"): Promise<void> {
+    const relay = namespace.spawn(["python3", PROGRAM, address, String(this.#port), this.#path]);
+    await relay.waitForLine(/^listening$/);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
