@@ -38,7 +38,9 @@ export type NoteName =
   /** Why endpoints see this node's address. */
   | "sourceAddress"
   /** What the API server does not permit. */
-  | "rights";
+  | "rights"
+  /** Why this agent's Node is not what it runs on, as far as can be seen. */
+  | "node";
 
 /** Where parts of the agent say that their condition is met, or why it is not. */
 export interface Readiness {

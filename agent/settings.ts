@@ -100,7 +100,8 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     kind: text("NAME"),
     commands: EXPLAINED,
     default: "",
-    defaultHelp: "unknown: no zone is preferred",
+    defaultHelp:
+      "what the Node says in the API server when the agent starts, else unknown: no zone is preferred",
     help:
       "zone of that Node (its label topology.kubernetes.io/zone), whose endpoints come first for Services with " +
       "trafficDistribution, or hints for zones",

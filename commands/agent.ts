@@ -18,13 +18,16 @@ import {
   createKubeClient,
   createManifestSource,
   type EventReporter,
+  type NodeClient,
   type ObjectSource,
   resolveRoot,
   type RightsClient,
   selectorsFor,
   type ServiceCIDRClient,
+  watchNode,
   watchRights,
   watchServiceCIDRs,
+  zoneOfNode,
 } from "../agent/kube/mod.ts";
 import type { Logger } from "../agent/log.ts";
 import { refuseIPVSAddresses } from "../agent/ipvs.ts";
@@ -105,7 +108,7 @@ export async function runAgent(context: CommandContext): Promise<void> {
   readiness.onChange((report) => logger.info(renderReadiness(report)));
   const health = createProxyHealthTracker({ families });
 
-  const { source, events, serviceCIDRs, rights } = await createSource(context, metrics);
+  const { source, events, serviceCIDRs, rights, nodes } = await createSource(context, metrics);
   const envoy = config.envoy === "run" ? await prepareEnvoy(context) : undefined;
   await using _hold = config.redirect === "none"
     ? undefined
@@ -127,7 +130,10 @@ export async function runAgent(context: CommandContext): Promise<void> {
   const addressSelection = { ranges: config.nodeportAddresses, nodeIPs: config.nodeIPs, families };
   const nodeAddresses = selectNodeAddresses(network, addressSelection);
 
-  const { serviceProxyName, nodeName, zone, tcpPath } = config;
+  const { serviceProxyName, nodeName, tcpPath } = config;
+  const zone = config.zone === "" && nodes !== undefined
+    ? await zoneOfNode(nodes, nodeName, logger)
+    : config.zone;
   const selection = { serviceProxyName, families };
   const primary = selectNodeAddresses(network, { ...addressSelection, ranges: "primary" });
   const nodeIPs = [...primary.IPv4, ...primary.IPv6];
@@ -287,6 +293,12 @@ export async function runAgent(context: CommandContext): Promise<void> {
       const onChange = (missing: string | undefined): void => readiness.note("rights", missing);
       return watchRights({ client: rights, rights: needed, onChange, logger }, signal);
     }]),
+    ...(nodes === undefined ? [] : [(signal: AbortSignal) => {
+      const addresses = (): string[] => readNodeNetwork().interfaces.map(({ address }) => address);
+      const own = { name: nodeName, zone, addresses };
+      const onChange = (fault: string | undefined): void => readiness.note("node", fault);
+      return watchNode({ client: nodes, own, onChange, logger }, signal);
+    }]),
     ...(events === undefined ? [] : [(signal: AbortSignal) => events.run(signal)]),
     (signal) => {
       const onChange = (addresses: NodeAddresses): void => path.setNodeAddresses(addresses);
@@ -344,6 +356,8 @@ interface Sources {
   readonly serviceCIDRs: ServiceCIDRClient | undefined;
   /** Who can be asked what is permitted. */
   readonly rights: RightsClient | undefined;
+  /** Who can be asked about this Node. */
+  readonly nodes: NodeClient | undefined;
 }
 
 async function createSource({ config, logger }: CommandContext, metrics: Metrics): Promise<Sources> {
@@ -356,7 +370,7 @@ async function createSource({ config, logger }: CommandContext, metrics: Metrics
       onProblem: () => metrics.problemAppeared("manifest"),
       onProblemResolved: () => metrics.problemResolved("manifest"),
     });
-    return { source, events: undefined, serviceCIDRs: undefined, rights: undefined };
+    return { source, events: undefined, serviceCIDRs: undefined, rights: undefined, nodes: undefined };
   }
   const client = await createKubeClient({
     kubeconfig: config.kubeconfig === "" ? undefined : config.kubeconfig,
@@ -377,6 +391,7 @@ async function createSource({ config, logger }: CommandContext, metrics: Metrics
     // Beside another proxy most ClusterIPs are not this agent's, which must not take them for nobody's.
     serviceCIDRs: config.serviceCIDRs === "auto" && config.serviceProxyName === "" ? client : undefined,
     rights: client,
+    nodes: client,
   };
 }
 

@@ -54,6 +54,9 @@ if (etcd.path === undefined || kubeApiserver.path === undefined) {
           wanted: (reason) => reason.startsWith("envoyConnected"),
         });
       });
+      await t.step("says that its Node is missing, or another machine's, until it is neither", async () => {
+        await comesToItsNode(plane, agent);
+      });
       await t.step("hands on what is written to the API", () => followsTheApi(plane, dir));
       await t.step("explains why a Service is not served, also one that it never reads", async () => {
         await explainsOthers(plane, dir);
@@ -84,6 +87,23 @@ if (etcd.path === undefined || kubeApiserver.path === undefined) {
       await Deno.remove(dir, { recursive: true });
     }
   });
+}
+
+async function comesToItsNode(plane: ControlPlane, agent: LoopbackProgram): Promise<void> {
+  const logged = async (pattern: RegExp): Promise<void> =>
+    void await until(String(pattern), () => agent.log(), { wanted: (log) => pattern.test(log) });
+  const hasAddress = async (address: string): Promise<void> =>
+    void await plane.call("PATCH", "/api/v1/nodes/node-1/status", {
+      status: { addresses: [{ type: "InternalIP", address }] },
+    });
+  await logged(/WARN +there is no Node "node-1" yet: /);
+  await plane.call("POST", "/api/v1/nodes", { metadata: { name: "node-1" } });
+  await hasAddress("192.0.2.77");
+  await logged(
+    /WARN +Node "node-1" has the addresses 192\.0\.2\.77, none of which is this machine's: give --node-name/,
+  );
+  await hasAddress("127.0.0.1");
+  await logged(/INFO +the Node is as it should be/);
 }
 
 async function followsTheApi(plane: ControlPlane, dir: string): Promise<void> {

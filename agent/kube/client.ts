@@ -19,6 +19,7 @@ import {
 import { isFields } from "./_fields.ts";
 import type { RightsClient } from "./rights.ts";
 import type { KubeObject, NamespacedName } from "./objects.ts";
+import { type NodeClient, type NodeFacts, readNode } from "./node_object.ts";
 import { type KubeClientOptions, KubeTransport, normalize } from "./transport.ts";
 import type { WatchEvent } from "./watch_protocol.ts";
 import { ACCEPT_JSON, type ListPart, readServiceCIDRs } from "./wire/mod.ts";
@@ -79,11 +80,11 @@ export interface EventClient {
  */
 export async function createKubeClient(
   options: KubeClientOptions = {},
-): Promise<KubeClient & ServiceCIDRClient & EventClient & RightsClient> {
+): Promise<KubeClient & ServiceCIDRClient & EventClient & RightsClient & NodeClient> {
   return new HttpKubeClient(await KubeTransport.open(options));
 }
 
-class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, RightsClient {
+class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, RightsClient, NodeClient {
   readonly server: string;
   readonly identity: string;
   readonly #transport: KubeTransport;
@@ -173,6 +174,20 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, Righ
     if (answer.status === 201) return true;
     if (answer.status === 409) return false;
     throw await this.#transport.refusal(request, answer, signal);
+  }
+
+  async node(name: string, signal: AbortSignal): Promise<NodeFacts | undefined> {
+    const request = this.#transport.describe({ verb: "get", kind: "Node", name });
+    const path = `${resourcePath("Node")}/${encodeURIComponent(name)}`;
+    await using answer = await this.#transport.send(request, { path, accept: ACCEPT_JSON }, signal);
+    if (answer.status === 404) return undefined;
+    if (answer.status !== 200) throw await this.#transport.refusal(request, answer, signal);
+    try {
+      const object: unknown = JSON.parse(new TextDecoder().decode(await answer.body()));
+      return readNode(isFields(object) ? object : {});
+    } catch (error) {
+      throw normalize(request, error, signal);
+    }
   }
 
   async mayDo(verb: KubeVerb, kind: KubeResource, signal: AbortSignal): Promise<boolean> {

@@ -20,10 +20,11 @@ export const SERVICE_CIDRS_API_VERSION = "networking.k8s.io/v1";
 /** What is asked of the API server; also the verbs of an RBAC rule. */
 export type KubeVerb = "get" | "list" | "watch" | "create" | "update" | "patch";
 
-/** What it is asked about: what nodes read, all the time or (ServiceCIDRs) now and then, Events, which they write, and what the webhook keeps. */
+/** What it is asked about: what nodes read, all the time or (ServiceCIDRs, their Node) now and then, Events, which they write, and what the webhook keeps. */
 export type KubeResource =
   | KubeObject["kind"]
   | "ServiceCIDR"
+  | "Node"
   | "Event"
   | "Secret"
   | "MutatingWebhookConfiguration";
@@ -97,6 +98,7 @@ export function apiVersionOf(kind: KubeResource): string {
   switch (kind) {
     case "Event":
       return EVENTS_API_VERSION;
+    case "Node":
     case "Secret":
       return "v1";
     case "ServiceCIDR":
@@ -216,6 +218,8 @@ export function resourceOf(kind: KubeResource): { group: string; plural: string 
       return { group: "discovery.k8s.io", plural: "endpointslices" };
     case "ServiceCIDR":
       return { group: "networking.k8s.io", plural: "servicecidrs" };
+    case "Node":
+      return { group: "", plural: "nodes" };
     case "Event":
       return { group: "events.k8s.io", plural: "events" };
     case "Secret":

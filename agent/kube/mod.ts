@@ -29,6 +29,7 @@ export {
 export { type ManifestProblem, renderManifestProblem } from "./manifest_file.ts";
 export { ManifestPathError, resolveRoot } from "./manifest_paths.ts";
 export { createManifestSource, type ManifestSourceOptions } from "./manifest_source.ts";
+export { type NodeClient, watchNode, type WatchNodeOptions, zoneOfNode } from "./node_object.ts";
 export { type Fields, isFields } from "./_fields.ts";
 export { parseKubeObject, type ParseResult, SERVICE_PROXY_NAME_LABEL } from "./parse.ts";
 export { AGENT_RIGHTS, type RightsClient, watchRights, type WatchRightsOptions } from "./rights.ts";

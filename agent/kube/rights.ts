@@ -31,6 +31,11 @@ export const AGENT_RIGHTS: readonly Right[] = [
   { kind: "Service", verbs: ["list", "watch"], without: "nothing is served" },
   { kind: "EndpointSlice", verbs: ["list", "watch"], without: "nothing is served" },
   { kind: "ServiceCIDR", verbs: ["list"], without: "addresses that no Service has are not dropped" },
+  {
+    kind: "Node",
+    verbs: ["get"],
+    without: "a wrong --node-name is not noticed, and the zone is what --zone says",
+  },
   { kind: "Event", verbs: ["create"], without: "owners of Services are not told what is wrong with them" },
 ];
 
