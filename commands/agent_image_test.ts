@@ -75,6 +75,7 @@ function complaints(agent: RunningAgent): string[] {
 testUnless("the image serves traffic as the containers of deploy/ run it", { unavailable }, async (t) => {
   await using fixture = await NodeFixture.create();
   await using pod = await ImagePod.create("overlays/standalone");
+  await using cleanup = await ImagePod.create("cleanup");
   const { node } = fixture.lab;
   await writeServices(fixture);
   await writeDns(fixture, 0);
@@ -113,7 +114,7 @@ testUnless("the image serves traffic as the containers of deploy/ run it", { una
     await fixture.untilThroughEnvoy(`${VIP}:80`, false);
   });
   await t.step("cleanup removes it all", async () => {
-    await node.run(pod.container("agent", { args: ["cleanup"] }));
+    await node.run(cleanup.container("cleanup"));
     assertEquals((await fixture.ruleset()).includes("lightpath"), false);
   });
 });
@@ -121,6 +122,7 @@ testUnless("the image serves traffic as the containers of deploy/ run it", { una
 testUnless("the image serves traffic by iptables", { unavailable }, async () => {
   await using fixture = await NodeFixture.create();
   await using pod = await ImagePod.create("overlays/redirect-iptables");
+  await using cleanup = await ImagePod.create("cleanup");
   await writeServices(fixture);
   const { agent, envoy } = await startPod(fixture, pod);
   await fixture.untilThroughEnvoy(`${VIP}:80`);
@@ -129,9 +131,8 @@ testUnless("the image serves traffic by iptables", { unavailable }, async () => 
   assertEquals(complaints(agent).filter((line) => !line.includes("endpoints see this node's address")), []);
   assertEquals(await agent.stop(), 0);
   assertEquals((await envoy.stop()).code, 0);
-  await fixture.lab.node.run(
-    pod.container("agent", { args: ["cleanup"], env: { LIGHTPATH_LOG_LEVEL: "warn" } }),
-  );
+  await fixture.lab.node.run(cleanup.container("cleanup"));
+  assertEquals((await fixture.ruleset()).includes("LIGHTPATH"), false);
 });
 
 const withApi = [...imageUnavailable, "unavailable" in apiPrograms ? apiPrograms.unavailable : undefined];

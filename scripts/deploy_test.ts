@@ -9,6 +9,7 @@ import { fromFileUrl } from "@std/path/from-file-url";
 import { join } from "@std/path/join";
 import { parseAllDocuments } from "yaml";
 import { parseCommandLine } from "../agent/config.ts";
+import { VERSION } from "../agent/version.ts";
 import { ENVOY_VERSION } from "../xds/mod.ts";
 import { startControlPlane } from "./lab/control_plane.ts";
 import { testUnless } from "./lab/testing.ts";
@@ -16,8 +17,9 @@ import { lightpathCommand } from "./lightpath_command.ts";
 import { progress } from "./tool_path.ts";
 import { ensureTool } from "./tools/mod.ts";
 import { runProgram } from "./tools/run_program.ts";
+import { DENO_VERSION } from "./tools/versions.ts";
 
-const OVERLAYS = fromFileUrl(new URL("../deploy/overlays/", import.meta.url));
+const DEPLOY = fromFileUrl(new URL("../deploy/", import.meta.url));
 const [kustomize, envoy, etcd, kubeApiserver] = await Promise.all([
   ensureTool("kustomize", { onProgress: progress }),
   ensureTool("envoy", { onProgress: progress }),
@@ -25,7 +27,10 @@ const [kustomize, envoy, etcd, kubeApiserver] = await Promise.all([
   ensureTool("kube-apiserver", { onProgress: progress }),
 ]);
 
-/** Where objects of a kind are created. */
+/** How long an agent takes to end: it hands over, drains Envoy for --drain-time, and a program that programs the kernel has its own limit. */
+const LONGEST_END_MS = 2_000 + 5_000 + 30_000;
+
+/** Where objects of a kind are created; those without a namespace of their own in ours. */
 const PATHS: Readonly<Record<string, string>> = {
   Namespace: "/api/v1/namespaces",
   ServiceAccount: "/api/v1/namespaces/lightpath-system/serviceaccounts",
@@ -33,6 +38,15 @@ const PATHS: Readonly<Record<string, string>> = {
   ClusterRole: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
   ClusterRoleBinding: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
   DaemonSet: "/apis/apps/v1/namespaces/lightpath-system/daemonsets",
+  Deployment: "/apis/apps/v1/namespaces/lightpath-system/deployments",
+  PodDisruptionBudget: "/apis/policy/v1/namespaces/lightpath-system/poddisruptionbudgets",
+  Role: "/apis/rbac.authorization.k8s.io/v1/namespaces/lightpath-system/roles",
+  RoleBinding: "/apis/rbac.authorization.k8s.io/v1/namespaces/lightpath-system/rolebindings",
+  Secret: "/api/v1/namespaces/lightpath-system/secrets",
+  Service: "/api/v1/namespaces/lightpath-system/services",
+  MutatingWebhookConfiguration: "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+  MutatingAdmissionPolicy: "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies",
+  MutatingAdmissionPolicyBinding: "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings",
 };
 
 interface Container {
@@ -45,19 +59,30 @@ interface Container {
 
 interface KubeObject {
   readonly kind: string;
-  readonly metadata: { readonly name: string };
+  readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly data?: Readonly<Record<string, string>>;
   readonly spec?: {
-    readonly template: {
-      readonly spec: Readonly<Record<"containers" | "initContainers", readonly Container[]>>;
+    readonly template?: {
+      readonly spec: {
+        readonly terminationGracePeriodSeconds?: number;
+        readonly containers: readonly Container[];
+        readonly initContainers?: readonly Container[];
+      };
     };
   };
 }
 
-async function build(overlay: string): Promise<readonly KubeObject[]> {
-  const text = await runProgram(kustomize.path ?? "", ["build", `${OVERLAYS}${overlay}`]);
+async function build(folder: string): Promise<readonly KubeObject[]> {
+  const text = await runProgram(kustomize.path ?? "", ["build", `${DEPLOY}${folder}`]);
   return parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
 }
+
+function namesIn(folder: string): readonly string[] {
+  return [...Deno.readDirSync(`${DEPLOY}${folder}`)].map(({ name }) => name).sort();
+}
+
+/** What else is applied as a whole. */
+const FOLDERS: readonly string[] = ["admission/policy", "admission/webhook", "cleanup", "whoami"];
 
 const unavailable = [kustomize, envoy, etcd, kubeApiserver].map((tool) => tool.unavailable);
 
@@ -74,34 +99,78 @@ testUnless(
         signal: AbortSignal.timeout(180_000),
       });
       // A dry run creates no namespace for what comes after it.
-      await plane.call("POST", "/api/v1/namespaces", {
-        apiVersion: "v1",
-        kind: "Namespace",
-        metadata: { name: "lightpath-system" },
-      });
-      const overlays = [...Deno.readDirSync(OVERLAYS)].map(({ name }) => name).sort();
-      assertEquals(overlays, ["eager", "hybrid", "kind", "redirect-iptables", "standalone"]);
+      for (const name of ["lightpath-system", "lightpath-cleanup"]) {
+        await plane.call("POST", "/api/v1/namespaces", {
+          apiVersion: "v1",
+          kind: "Namespace",
+          metadata: { name },
+        });
+      }
+      const isTaken = async (objects: readonly KubeObject[]): Promise<void> => {
+        for (const object of objects) {
+          if (object.kind === "Namespace") continue;
+          const path = PATHS[object.kind] ?? fail(`deploy/ has a ${object.kind}`);
+          const there = path.replace("lightpath-system", object.metadata.namespace ?? "lightpath-system");
+          await plane.call("POST", `${there}?dryRun=All&fieldValidation=Strict`, object);
+        }
+      };
+      const overlays = namesIn("overlays");
+      assertEquals(overlays, ["eager", "hybrid", "hybrid-policy", "kind", "redirect-iptables", "standalone"]);
       for (const overlay of overlays) {
         await t.step(overlay, async () => {
-          const objects = await build(overlay);
-          for (const object of objects) {
-            if (object.kind === "Namespace") continue;
-            const path = PATHS[object.kind] ?? fail(`deploy/ has a ${object.kind}`);
-            await plane.call("POST", `${path}?dryRun=All&fieldValidation=Strict`, object);
-          }
+          const objects = await build(`overlays/${overlay}`);
+          await isTaken(objects);
           takesItsSettings(objects);
           await envoyTakesItsArguments(containersOf(objects), dir);
         });
       }
+      for (const folder of FOLDERS) await t.step(folder, async () => await isTaken(await build(folder)));
     } finally {
       await Deno.remove(dir, { recursive: true });
     }
   },
 );
 
+testUnless("beside kube-proxy new Services get the label, in each way that there is", {
+  unavailable: [kustomize.unavailable],
+}, async () => {
+  const kindsOf = async (overlay: string): Promise<ReadonlySet<string>> =>
+    new Set((await build(`overlays/${overlay}`)).map(({ kind }) => kind));
+  assertEquals((await kindsOf("hybrid")).has("MutatingWebhookConfiguration"), true);
+  assertEquals((await kindsOf("hybrid")).has("MutatingAdmissionPolicy"), false);
+  assertEquals((await kindsOf("hybrid-policy")).has("MutatingAdmissionPolicy"), true);
+  assertEquals((await kindsOf("hybrid-policy")).has("MutatingWebhookConfiguration"), false);
+});
+
+testUnless("all of deploy/ names the image of this version, as the Dockerfile builds it", {
+  unavailable: [kustomize.unavailable],
+}, async () => {
+  const image = `lightpath/lightpath:${VERSION}`;
+  const folders = [
+    ...namesIn("overlays").map((name) => `overlays/${name}`),
+    "admission/webhook-cert-manager",
+    ...FOLDERS,
+  ];
+  for (const folder of folders) {
+    for (const { spec } of await build(folder)) {
+      const { containers = [], initContainers = [] } = spec?.template?.spec ?? {};
+      const foreign = [...containers, ...initContainers].map((one) => one.image)
+        .filter((name) =>
+          name !== image && !/^(envoyproxy\/envoy|registry\.k8s\.io\/pause|traefik\/whoami):/.test(name)
+        );
+      assertEquals(foreign, [], folder);
+    }
+  }
+  const dockerfile = await Deno.readTextFile(`${DEPLOY}../Dockerfile`);
+  assertEquals(dockerfile.includes(`docker build -t ${image} .`), true);
+  assertEquals(dockerfile.includes(`denoland/deno:debian-${DENO_VERSION} `), true);
+});
+
 /** What the containers are started with is known to the program, the image is that of the Envoy it is made for, and none is privileged. */
 function takesItsSettings(objects: readonly KubeObject[]): void {
   const maps = new Map(objects.map((object) => [`${object.kind} ${object.metadata.name}`, object.data]));
+  const pod = objects.find(({ kind }) => kind === "DaemonSet")?.spec?.template?.spec ?? fail("no DaemonSet");
+  assertEquals(Number(pod.terminationGracePeriodSeconds) * 1000 > LONGEST_END_MS, true);
   const containers = containersOf(objects);
   assertEquals(containers.map(({ name }) => name), ["bootstrap", "envoy", "agent"]);
   for (const { name, image, args, envFrom, securityContext } of containers) {
