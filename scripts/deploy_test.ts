@@ -61,15 +61,13 @@ interface KubeObject {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly data?: Readonly<Record<string, string>>;
-  readonly spec?: {
-    readonly template?: {
-      readonly spec: {
-        readonly terminationGracePeriodSeconds?: number;
-        readonly containers: readonly Container[];
-        readonly initContainers?: readonly Container[];
-      };
-    };
-  };
+  readonly spec?: { readonly template?: { readonly spec: PodSpec } };
+}
+
+interface PodSpec {
+  readonly terminationGracePeriodSeconds?: number;
+  readonly containers: readonly Container[];
+  readonly initContainers?: readonly Container[];
 }
 
 async function build(folder: string): Promise<readonly KubeObject[]> {
@@ -169,8 +167,7 @@ testUnless("all of deploy/ names the image of this version, as the Dockerfile bu
 /** What the containers are started with is known to the program, the image is that of the Envoy it is made for, and none is privileged. */
 function takesItsSettings(objects: readonly KubeObject[]): void {
   const maps = new Map(objects.map((object) => [`${object.kind} ${object.metadata.name}`, object.data]));
-  const pod = objects.find(({ kind }) => kind === "DaemonSet")?.spec?.template?.spec ?? fail("no DaemonSet");
-  assertEquals(Number(pod.terminationGracePeriodSeconds) * 1000 > LONGEST_END_MS, true);
+  assertEquals(Number(podOf(objects).terminationGracePeriodSeconds) * 1000 > LONGEST_END_MS, true);
   const containers = containersOf(objects);
   assertEquals(containers.map(({ name }) => name), ["bootstrap", "envoy", "agent"]);
   for (const { name, image, args, envFrom, securityContext } of containers) {
@@ -200,7 +197,11 @@ async function envoyTakesItsArguments(containers: readonly Container[], dir: str
   await runProgram(envoy.path ?? "", [...here, "--mode", "validate"]);
 }
 
+function podOf(objects: readonly KubeObject[]): PodSpec {
+  return objects.find(({ kind }) => kind === "DaemonSet")?.spec?.template?.spec ?? fail("no DaemonSet");
+}
+
 function containersOf(objects: readonly KubeObject[]): readonly Container[] {
-  const pod = objects.find(({ kind }) => kind === "DaemonSet")?.spec?.template.spec ?? fail("no DaemonSet");
-  return [...pod.initContainers, ...pod.containers];
+  const { initContainers = [], containers } = podOf(objects);
+  return [...initContainers, ...containers];
 }
