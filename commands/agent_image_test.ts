@@ -7,6 +7,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import type { LabProcess } from "../scripts/lab/mod.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
+import { permissionFlags } from "../scripts/build/permissions.ts";
 import { AdmissionLab, admissionLabTools } from "./testing/admission_lab.ts";
 import { ImagePod, imageUnavailable } from "./testing/image_pod.ts";
 import { startLoopbackProgram } from "./testing/loopback_program.ts";
@@ -79,6 +80,14 @@ testUnless("the image serves traffic as the containers of deploy/ run it", { una
   const { node } = fixture.lab;
   await writeServices(fixture);
   await writeDns(fixture, 0);
+  await t.step("without a permission that it needs it ends with a sentence", async () => {
+    await node.run(pod.prepare());
+    const permissions = permissionFlags().filter((flag) => !flag.startsWith("--allow-ffi"));
+    const mounts = { "/etc/lightpath": fixture.manifests.path };
+    const { code, stderr } = await node.exec(pod.container("agent", { env: MANIFESTS, mounts, permissions }));
+    assertEquals(code, 1);
+    assertMatch(stderr, /"\/proc\/net\/route cannot be opened: Deno was started without --allow-ffi"/);
+  });
   const { agent, envoy } = await startPod(fixture, pod);
   const explain = (...args: string[]): Promise<string> =>
     node.run(pod.container("agent", { args: ["explain", ...args] }));

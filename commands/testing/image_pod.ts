@@ -16,29 +16,23 @@ import { parseAllDocuments } from "yaml";
 import { bundledFlags, bundleIntoFile } from "../../scripts/lightpath_command.ts";
 import { permissionFlags } from "../../scripts/build/permissions.ts";
 import { progress } from "../../scripts/tool_path.ts";
-import { cacheDir } from "../../scripts/tools/cache_dir.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
 import { runProgram } from "../../scripts/tools/run_program.ts";
-import { withFileLock } from "../../xds/file_lock.ts";
+import { ensureImageRoot } from "./image_root.ts";
 
 const CONTAIN = fromFileUrl(new URL("./contain.py", import.meta.url));
-const MAKE_ROOT = fromFileUrl(new URL("../../deploy/image/make_root.sh", import.meta.url));
 const DEPLOY = fromFileUrl(new URL("../../deploy/", import.meta.url));
 /** Of the Dockerfile; the kubelet adds the last. */
 const IMAGE_ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin", HOME: "/" };
-/** Where this machine is no Debian. */
-const ARCHIVE = "http://deb.debian.org/debian";
 
 const kustomize = await ensureTool("kustomize", { onProgress: progress });
+const root = await ensureImageRoot({ onProgress: progress });
 
 /** Why these tests cannot run here; undefined when they can. */
 export const imageUnavailable: readonly (string | undefined)[] = [
   kustomize.unavailable,
   Deno.uid() === 0 ? undefined : "a container's root takes root",
-  await Deno.stat("/usr/bin/apt-get").then(
-    () => undefined,
-    () => "the image is made of Debian's packages (no apt here to fetch them with)",
-  ),
+  root.unavailable,
 ];
 
 interface Container {
@@ -101,7 +95,7 @@ export class ImagePod implements AsyncDisposable {
     const config = objects.find((object) => object.kind === "ConfigMap")?.data ?? {};
     const folder = await Deno.makeTempDir({ prefix: "lightpath-image-" });
     try {
-      await runProgram("cp", ["-a", await imageRoot(), join(folder, "root")]);
+      await runProgram("cp", ["-a", root.path ?? "", join(folder, "root")]);
       await bundleIntoFile(join(folder, "program", "lightpath.js"));
     } catch (error) {
       await Deno.remove(folder, { recursive: true });
@@ -221,31 +215,4 @@ function environmentOf({ env = [] }: Container): Readonly<Record<string, string>
       value !== undefined ? [[name, value]] : name === "NODE_NAME" ? [[name, "node-1"]] : []
     ),
   );
-}
-
-/** The image's file system, made once for each version of the script. */
-async function imageRoot(): Promise<string> {
-  const script = await Deno.readTextFile(MAKE_ROOT);
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(script));
-  const version = new Uint8Array(digest).toHex().slice(0, 16);
-  const architecture = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
-  const folder = join(cacheDir(), `image-root-${architecture}-${version}`);
-  await Deno.mkdir(cacheDir(), { recursive: true });
-  await withFileLock(`${folder}.lock`, async () => {
-    if (await Deno.stat(folder).then(() => true, () => false)) return;
-    progress("making the image's file system of Debian's packages …");
-    const draft = `${folder}.draft`;
-    await Deno.remove(draft, { recursive: true }).catch(() => {});
-    await runProgram("sh", [MAKE_ROOT, architecture, draft], {
-      env: { DEBIAN_ARCHIVE: await debianArchive() },
-    });
-    await Deno.rename(draft, folder);
-  }, { onWait: () => progress("waiting for another process that makes it …") });
-  return folder;
-}
-
-/** The archive that this machine has its own packages from, if they are Debian's. */
-async function debianArchive(): Promise<string> {
-  const targets = await runProgram("apt-get", ["indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)"]);
-  return /^Debian Debian (\S+)$/m.exec(targets)?.[1] ?? ARCHIVE;
 }
