@@ -15,6 +15,9 @@ import { Stage } from "./stage.ts";
 /** The longest takes half a minute on two quiet cores, beside the API server's absence. */
 const SCENARIO_TIMEOUT_MS = 240_000;
 
+/** Of the message of a failure. */
+const MESSAGE_LINES = 12;
+
 /** How a scenario failed. */
 export interface Failure {
   readonly scenario: string;
@@ -67,7 +70,7 @@ export async function runSuite(
       }, options.timeoutMs ?? SCENARIO_TIMEOUT_MS);
       options.say(`ok   ${seconds(startMs)}  ${name}: ${title} (${seen})`);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = brief(error instanceof Error ? error.message : String(error));
       options.say(`FAIL ${seconds(startMs)}  ${name}: ${title}\n     ${message}`);
       failures.push({ scenario: name, message });
       const folder = join(options.logs, name);
@@ -77,6 +80,12 @@ export async function runSuite(
     }
   }
   return failures;
+}
+
+/** A message may hold all that a program has said; the logs have the rest. */
+function brief(message: string): string {
+  const lines = message.split("\n");
+  return lines.length <= MESSAGE_LINES ? message : `${lines.slice(0, MESSAGE_LINES).join("\n")}\n…`;
 }
 
 /** A scenario that did not end. */

@@ -210,7 +210,8 @@ export class ControlPlane implements AsyncDisposable {
     const response = await fetch(`http://127.0.0.1:${this.#ports.etcd}/v3/${method}`, {
       method: "POST",
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(5_000),
+      // A compaction is waited for until it is on disk.
+      signal: AbortSignal.timeout(30_000),
     });
     const text = await response.text();
     if (!response.ok) throw new Error(`etcd ${method}: ${response.status} ${text}`);

@@ -38,7 +38,7 @@ const ROOT = "/run/container-root";
 
 /** Folders of the machine's programs are links on most of them. */
 const SCRIPT = `set -e
-readOnly=$1; shift
+readOnly=$1 user=$2 group=$3; shift 3
 mkdir -p ${ROOT}
 mount -t tmpfs -o mode=755 tmpfs ${ROOT}
 cd ${ROOT}
@@ -58,31 +58,31 @@ while [ "$1" != -- ]; do
 done
 shift
 [ "$readOnly" = no ] || mount -o remount,bind,ro ${ROOT}
-exec chroot ${ROOT} "$@"`;
+read -r inside outside users </proc/self/uid_map
+# An ordinary user's namespace has one user, who is root there.
+[ "$user" = 0 ] || [ "$users" = 1 ] || set -- --reuid="$user" --regid="$group" --clear-groups "$@"
+exec chroot ${ROOT} setpriv "$@"`;
 
 /** The command line, to be run in the container's network namespace. */
 export function containerCommand({ command, env, mounts, securityContext }: ContainerRoot): string[] {
+  const { runAsUser = 0, runAsGroup = runAsUser } = securityContext;
   return [
     ...["unshare", "--mount", "--", "sh", "-c", SCRIPT, "sh"],
     securityContext.readOnlyRootFilesystem === true ? "yes" : "no",
+    ...[String(runAsUser), String(runAsGroup)],
     ...mounts.flatMap(({ from, to }) => [from, to]),
     "--",
-    ...["setpriv", ...privilegeFlags(securityContext), "--"],
+    ...[...privilegeFlags(securityContext), "--"],
     ...["env", "--ignore-environment", ...Object.entries(env).map(([name, value]) => `${name}=${value}`)],
     ...command,
   ];
 }
 
-function privilegeFlags(
-  { runAsUser = 0, runAsGroup, allowPrivilegeEscalation, capabilities }: SecurityContext,
-): string[] {
+function privilegeFlags({ allowPrivilegeEscalation, capabilities }: SecurityContext): string[] {
   const dropsAll = capabilities?.drop?.includes("ALL") === true;
   const kept = (capabilities?.add ?? []).map((name) => `,+${name.toLowerCase()}`).join("");
   return [
     ...(dropsAll ? [`--bounding-set=-all${kept}`, "--inh-caps=-all"] : []),
     ...(allowPrivilegeEscalation === false ? ["--no-new-privs"] : []),
-    ...(runAsUser === 0
-      ? []
-      : [`--reuid=${runAsUser}`, `--regid=${runAsGroup ?? runAsUser}`, "--clear-groups"]),
   ];
 }

@@ -45,6 +45,14 @@ testInNamespace(
         );
       });
 
+      await t.step("another user is, where this machine has more than one to give", async () => {
+        const [, , users] = (await run("cat /proc/self/uid_map")).split(/\s+/);
+        assertEquals(
+          await run("id -u; id -g", { runAsUser: 65532 }),
+          users === "1" ? "0\n0" : "65532\n65532",
+        );
+      });
+
       await t.step("a capability that is not added is not there", async () => {
         const bounding = async (securityContext: SecurityContext): Promise<bigint> =>
           BigInt(`0x${await run("sed -n 's/^CapBnd:\\s*//p' /proc/self/status", securityContext)}`);

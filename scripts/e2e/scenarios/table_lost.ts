@@ -26,7 +26,7 @@ export const tableLost: Scenario = {
     await stage.untilThroughEnvoy(pod, kept.vip);
     for (const attack of ATTACKS) {
       await cluster.onNode(node, ["nft", ...attack]);
-      await until("the table", () => stage.http(pod, kept.vip), {
+      await until(`the table after nft ${attack.join(" ")}`, () => stage.http(pod, kept.vip), {
         wanted: ({ throughEnvoy }) => throughEnvoy,
         timeoutMs: 30_000,
       });
