@@ -2,7 +2,7 @@
  * Runs scenarios one after the other on one cluster, and says of each how it went.
  *
  * In: a cluster, scenarios. Out: what failed; a line for each while it goes on.
- * Invariants: a scenario ends within {@linkcode SCENARIO_TIMEOUT_MS}; the next one is run all the same, unless it hangs, when
+ * Invariants: a scenario ends within {@linkcode SCENARIO_TIMEOUT_MS}, beside the API server's absence; the next one is run all the same, unless it hangs, when
  * nobody knows any more what the cluster is like. After a failure the logs of everything are kept.
  * @module
  */
@@ -12,7 +12,7 @@ import { install, type Installation } from "./installation.ts";
 import type { Scenario, SuiteOptions } from "./scenario.ts";
 import { Stage } from "./stage.ts";
 
-/** The longest takes half a minute on two quiet cores, beside the API server's absence. */
+/** The longest takes half a minute on two quiet cores. */
 const SCENARIO_TIMEOUT_MS = 240_000;
 
 /** Of the message of a failure. */
@@ -28,7 +28,7 @@ export interface Failure {
 export interface SuiteRunOptions extends SuiteOptions {
   /** Logs go to folders in it, which is made when there is something. */
   readonly logs: string;
-  /** @default {@linkcode SCENARIO_TIMEOUT_MS} */
+  /** Of each scenario. @default {@linkcode SCENARIO_TIMEOUT_MS} and the API server's absence */
   readonly timeoutMs?: number;
   say(line: string): void;
 }
@@ -67,7 +67,7 @@ export async function runSuite(
         await make(installation);
         stage ??= await preparation.createStage(cluster);
         return await run({ cluster, stage, options, install: make });
-      }, options.timeoutMs ?? SCENARIO_TIMEOUT_MS);
+      }, options.timeoutMs ?? SCENARIO_TIMEOUT_MS + options.apiDownMs);
       options.say(`ok   ${seconds(startMs)}  ${name}: ${title} (${seen})`);
     } catch (error) {
       const message = brief(error instanceof Error ? error.message : String(error));
