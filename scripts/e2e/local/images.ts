@@ -7,7 +7,8 @@
  */
 import { dirname } from "@std/path/dirname";
 import { fromFileUrl } from "@std/path/from-file-url";
-import { bundledCommand } from "../../lightpath_command.ts";
+import { permissionFlags } from "../../build/permissions.ts";
+import { bundledFlags } from "../../lightpath_command.ts";
 import { cacheDir } from "../../tools/mod.ts";
 import type { Images } from "../cluster.ts";
 import type { ContainerMount } from "./container_root.ts";
@@ -49,15 +50,16 @@ export function localImages(options: {
     // /lab is this checkout's folder.
     PYTHONDONTWRITEBYTECODE: "1",
   };
-  const lightpath = (bundle: string): LocalImage => ({
-    entrypoint: [DENO, ...bundledCommand(`${BUNDLE}/mod.js`).slice(1)],
+  const lightpath = (bundle: string, permissions: readonly string[]): LocalImage => ({
+    entrypoint: [DENO, "run", ...bundledFlags(permissions), `${BUNDLE}/mod.js`],
     env,
     mounts: [...base, { from: bundle, to: BUNDLE }],
   });
   const lab = fromFileUrl(new URL("../../lab/", import.meta.url));
   return new Map<string, LocalImage>([
-    [LOCAL_IMAGES.current, lightpath(bundles.current)],
-    [LOCAL_IMAGES.previous, lightpath(bundles.previous)],
+    [LOCAL_IMAGES.current, lightpath(bundles.current, permissionFlags())],
+    // What it needed is not known here.
+    [LOCAL_IMAGES.previous, lightpath(bundles.previous, ["--allow-all"])],
     [LOCAL_IMAGES.tools, { entrypoint: [], env, mounts: [...base, { from: lab, to: "/lab" }] }],
     [LOCAL_IMAGES.kubeProxy, { entrypoint: [], env, mounts: base }],
     ["envoyproxy/envoy", { entrypoint: [], env, mounts: base }],
