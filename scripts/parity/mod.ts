@@ -8,18 +8,21 @@ import { parseArgs } from "node:util";
 import { fromFileUrl } from "@std/path/from-file-url";
 import { namespacesUnavailable } from "../lab/mod.ts";
 import { progress } from "../tool_path.ts";
-import { PROXY_NAMES, type ProxyName } from "./proxies.ts";
+import { IPTABLES_VARIANTS, PROXY_NAMES, type ProxyName } from "./proxies.ts";
 import { PARITY_FILE, renderParity } from "./reference.ts";
 import { renderVerdicts, verdictsJson } from "./report.ts";
 import { runTable, type Verdict } from "./run.ts";
 import { SCENARIOS } from "./scenarios/mod.ts";
 
-const USAGE = `deno task parity [--proxy NAME] [--case TEXT] [--json] | --write
+const USAGE = `deno task parity [--proxy NAME] [--iptables NAME] [--case TEXT] [--json] | --write
 
-  --proxy NAME   ${PROXY_NAMES.join(", ")}; may be repeated (default all, one after the other)
-  --case TEXT    only rows whose name contains this; may be repeated
-  --json         prints one line of JSON for each row instead
-  --write        only writes docs/parity.md
+  --proxy NAME      ${PROXY_NAMES.join(", ")}; may be repeated (default all, one after the other)
+  --iptables NAME   ${IPTABLES_VARIANTS.join(" or ")}, for lightpath-iptables (default ${
+  IPTABLES_VARIANTS[0]
+})
+  --case TEXT       only rows whose name contains this; may be repeated
+  --json            prints one line of JSON for each row instead
+  --write           only writes docs/parity.md
 `;
 
 async function main(args: readonly string[]): Promise<number> {
@@ -29,6 +32,7 @@ async function main(args: readonly string[]): Promise<number> {
       args: [...args],
       options: {
         proxy: { type: "string", multiple: true, default: [...PROXY_NAMES] },
+        iptables: { type: "string", default: IPTABLES_VARIANTS[0] },
         case: { type: "string", multiple: true, default: [] },
         json: { type: "boolean", default: false },
         write: { type: "boolean", default: false },
@@ -50,6 +54,10 @@ async function main(args: readonly string[]): Promise<number> {
   if (unknown !== undefined) {
     return misused(`--proxy is "${unknown}": wanted one of ${PROXY_NAMES.join(", ")}`);
   }
+  const iptables = IPTABLES_VARIANTS.find((name) => name === values.iptables);
+  if (iptables === undefined) {
+    return misused(`--iptables is "${values.iptables}": wanted one of ${IPTABLES_VARIANTS.join(", ")}`);
+  }
   const unavailable = await namespacesUnavailable();
   if (unavailable !== undefined) throw new Error(unavailable);
   // In the namespaces there is no network to fetch packages from.
@@ -60,7 +68,7 @@ async function main(args: readonly string[]): Promise<number> {
   let failed = false;
   for (const proxy of values.proxy as ProxyName[]) {
     const verdicts = await runTable({
-      ...{ proxy, scenarios: SCENARIOS, onProgress: progress },
+      ...{ proxy, iptables, scenarios: SCENARIOS, onProgress: progress },
       select: ({ name }) => values.case.length === 0 || values.case.some((text) => name.includes(text)),
     });
     print(values.json ? verdictsJson(proxy, verdicts) : renderVerdicts(proxy, verdicts));

@@ -32,7 +32,11 @@ export const PROXY_NAMES: readonly ProxyName[] = [
   "lightpath-iptables",
 ];
 
-/** What each needs beside the lab. */
+/** Which iptables is used where iptables is. */
+export const IPTABLES_VARIANTS = ["iptables-nft", "iptables-legacy"] as const;
+export type IptablesVariant = typeof IPTABLES_VARIANTS[number];
+
+/** What each needs beside the lab, with iptables-nft where it needs iptables. */
 export const PROXY_TOOLS: Readonly<Record<ProxyName, readonly ToolName[]>> = {
   "kube-proxy": ["kube-proxy", "etcd", "kube-apiserver", "nft", "conntrack"],
   "lightpath": ["envoy", "nft"],
@@ -51,13 +55,15 @@ export interface RunningProxy extends AsyncDisposable {
 export interface Tools {
   readonly path: (tool: ToolName) => string;
   readonly env: Readonly<Record<string, string>>;
+  readonly iptables: IptablesVariant;
 }
 
 /** Finds or fetches what a proxy needs. @throws {Error} With a sentence for each thing that cannot be had */
-export async function findTools(name: ProxyName): Promise<Tools> {
-  const tools = await withTools(PROXY_TOOLS[name]);
+export async function findTools(name: ProxyName, iptables: IptablesVariant = "iptables-nft"): Promise<Tools> {
+  const names = PROXY_TOOLS[name].map((tool) => tool === "iptables-nft" ? iptables : tool);
+  const tools = await withTools(names);
   if (tools.unavailable.length > 0) throw new Error(`no ${name} here: ${tools.unavailable.join("; ")}`);
-  return { path: (tool) => tools.paths.get(tool) ?? tool, env: tools.env };
+  return { path: (tool) => tools.paths.get(tool) ?? tool, env: tools.env, iptables };
 }
 
 /** Starts a proxy; that it has programmed everything is not waited for. */
@@ -97,7 +103,7 @@ export async function startProxy(
   return running(processes);
 }
 
-function flagsOf(name: Exclude<ProxyName, "kube-proxy">, { path }: Tools): string[] {
+function flagsOf(name: Exclude<ProxyName, "kube-proxy">, { path, iptables }: Tools): string[] {
   switch (name) {
     case "lightpath":
       return [];
@@ -106,7 +112,7 @@ function flagsOf(name: Exclude<ProxyName, "kube-proxy">, { path }: Tools): strin
     case "lightpath-iptables":
       return [
         "--redirect=iptables",
-        `--iptables-bin=${path("iptables-nft")}`,
+        `--iptables-bin=${path(iptables)}`,
         `--ipset-bin=${path("ipset")}`,
       ];
     default:

@@ -11,7 +11,7 @@ import type { Row, Scenario } from "./case.ts";
 import { type Departure, departureOf } from "./departures.ts";
 import { faultOf } from "./judge.ts";
 import { objectsOf } from "./objects.ts";
-import { findTools, type ProxyName, type RunningProxy, startProxy } from "./proxies.ts";
+import { findTools, type IptablesVariant, type ProxyName, type RunningProxy, startProxy } from "./proxies.ts";
 import { rowsOf } from "./rows.ts";
 import { Stage } from "./stage.ts";
 
@@ -35,6 +35,8 @@ export interface Verdict {
 /** What a run asks. */
 export interface RunOptions {
   readonly proxy: ProxyName;
+  /** @default "iptables-nft" */
+  readonly iptables?: IptablesVariant | undefined;
   readonly scenarios: readonly Scenario[];
   /** Which rows are asked; all are programmed. @default all */
   readonly select?: (row: Row) => boolean;
@@ -43,12 +45,12 @@ export interface RunOptions {
 
 /** Runs it. @throws {Error} When the lab or the proxy does not come up, with the proxy's last words */
 export async function runTable(options: RunOptions): Promise<Verdict[]> {
-  const { proxy, scenarios, select = () => true, onProgress = () => {} } = options;
+  const { proxy, iptables, scenarios, select = () => true, onProgress = () => {} } = options;
   const startMs = performance.now();
   const sayTime = (what: string): void =>
     onProgress(`${proxy}: ${what} after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
   const all = rowsOf(scenarios);
-  const tools = await findTools(proxy);
+  const tools = await findTools(proxy, iptables);
   await using stage = await Stage.create({ nft: tools.path("nft") });
   sayTime("the lab is there");
   await using running = await startProxy(proxy, { stage, tools }, scenarios.flatMap(objectsOf));
