@@ -77,7 +77,9 @@ function valuesOf(result: Json): Record<string, ChartValue> {
 }
 
 /** Where results came about, in a few words. */
-export function describeCircumstances({ machine, repetitions }: Result): string {
+export function describeCircumstances(
+  { machine, repetitions }: Pick<Result, "machine" | "repetitions">,
+): string {
   const times = repetitions === 1 ? "one repetition" : `median of ${repetitions} repetitions`;
   return `${times}; ${machine.cpus} cores, ${machine.memoryGB} GB, Linux ${machine.kernel}`;
 }

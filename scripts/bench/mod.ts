@@ -11,6 +11,7 @@ import { DATAPLANE_USAGE, runDataplane } from "./dataplane.ts";
 import { FAILOVER_USAGE, runFailover } from "./failover.ts";
 import { L7_USAGE, runL7 } from "./l7.ts";
 import { PEERS_USAGE, runPeers } from "./peers.ts";
+import { runScenarios, SCENARIOS_USAGE } from "./scenarios/mod.ts";
 import { runScale, SCALE_USAGE } from "./scale.ts";
 import { runSoakCommand, SOAK_USAGE } from "./soak.ts";
 import { runTable, TABLE_USAGE } from "./table.ts";
@@ -31,6 +32,7 @@ export const COMMANDS: ReadonlyMap<string, BenchCommand> = new Map([
   ["table", { usage: TABLE_USAGE, run: runTable }],
   ["dataplane", { usage: DATAPLANE_USAGE, run: runDataplane }],
   ["l7", { usage: L7_USAGE, run: runL7 }],
+  ["scenarios", { usage: SCENARIOS_USAGE, run: runScenarios }],
   ["failover", { usage: FAILOVER_USAGE, run: runFailover }],
   ["warm", { usage: WARM_USAGE, run: runWarm }],
   ["charts", { usage: CHARTS_USAGE, run: runCharts }],

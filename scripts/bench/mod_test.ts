@@ -10,6 +10,7 @@ Deno.test("every benchmark takes --json, and says so", () => {
     "table",
     "dataplane",
     "l7",
+    "scenarios",
     "failover",
     "warm",
     "charts",

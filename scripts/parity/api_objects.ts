@@ -15,9 +15,14 @@ const SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 /** Nodes first: kube-proxy waits for its own. */
 export function writesOf(nodes: readonly NodeName[], objects: readonly KubeObject[]): ApiWrite[][] {
   return [
-    ...nodes.map((node) => [create("/api/v1/nodes", nodeObject(node))]),
+    ...nodes.map((node) => [nodeWrite(node)]),
     ...objects.map(writesOfObject),
   ];
+}
+
+/** The request that makes a node of the lab one of the API server's. */
+export function nodeWrite(node: NodeName): ApiWrite {
+  return create("/api/v1/nodes", nodeObject(node));
 }
 
 function writesOfObject(object: KubeObject): ApiWrite[] {

@@ -12,7 +12,7 @@ import { EnvoyBinaryError, findEnvoy } from "../../xds/find_envoy.ts";
 import { cacheDir } from "./cache_dir.ts";
 import { fetchDebianProgram, type FetchOptions } from "./debian_package.ts";
 import { findProgram, isExecutable } from "./find_program.ts";
-import { buildKubernetesProgram, installGoProgram } from "./go_program.ts";
+import { buildKubernetesProgram, buildOwnProgram, installGoProgram } from "./go_program.ts";
 import { ProgramError } from "./run_program.ts";
 import { TOOL_SOURCES, type ToolName } from "./tool_sources.ts";
 
@@ -56,13 +56,16 @@ async function findOrFetch(name: ToolName, options: FetchOptions): Promise<strin
   const source = TOOL_SOURCES[name];
   // Envoy's version matters, so its search has rules of its own.
   if (source.kind === "envoy") return await findOrFetchEnvoy(options);
-  const present = await findPresent(name);
+  // What is ours is as it stands here, whatever of that name is installed.
+  const present = source.kind === "own" ? undefined : await findPresent(name);
   if (present !== undefined) return present;
   switch (source.kind) {
     case "debian":
       return await fetchDebianProgram(source, options);
     case "kubernetes":
       return await buildKubernetesProgram(name, options);
+    case "own":
+      return await buildOwnProgram(name, source.folder, options);
     case "go":
       return await installGoProgram(name, source, options);
     default:

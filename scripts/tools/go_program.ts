@@ -1,6 +1,6 @@
 /**
- * Builds programs with Go into the cache: Kubernetes' own binaries from the module in `control_plane/`, others with
- * `go install`. The first build of a Kubernetes binary takes minutes; Go's build cache makes further ones quick.
+ * Builds programs with Go into the cache: Kubernetes' own binaries from the module in `control_plane/`, ours from modules of their
+ * own, others with `go install`. The first build of a Kubernetes binary takes minutes; Go's build cache makes further ones quick.
  * @module
  */
 
@@ -32,6 +32,29 @@ export async function buildKubernetesProgram(name: string, options: FetchOptions
       join(directory, name),
       `k8s.io/kubernetes/cmd/${name}`,
     ], { cwd: CONTROL_PLANE_MODULE, env: { GOFLAGS: "-mod=readonly" }, signal: options.signal }));
+}
+
+/**
+ * Builds a program of ours from its module in a folder beside this file, once for each state of its sources.
+ * @throws {ProgramError} when there is no Go, or the build fails; the signal's reason when aborted
+ */
+export async function buildOwnProgram(name: string, folder: string, options: FetchOptions): Promise<string> {
+  const cwd = fromFileUrl(new URL(`./${folder}/`, import.meta.url));
+  const sources = (await Array.fromAsync(Deno.readDir(cwd))).map(({ name }) => name).sort();
+  const texts = await Promise.all(sources.map((source) => Deno.readTextFile(join(cwd, source))));
+  const state = new TextEncoder().encode(JSON.stringify([sources, texts]));
+  const version = new Uint8Array(await crypto.subtle.digest("SHA-256", state)).toHex().slice(0, 12);
+  return await build(
+    name,
+    version,
+    options,
+    (go, directory) =>
+      runProgram(go, ["build", "-ldflags", "-s -w", "-o", join(directory, name), "."], {
+        cwd,
+        env: { GOFLAGS: "-mod=readonly", CGO_ENABLED: "0" },
+        signal: options.signal,
+      }),
+  );
 }
 
 /**

@@ -24,6 +24,8 @@ export type ToolSource =
   }
   /** Built with Go from the module in `control_plane/`. */
   | { readonly kind: "kubernetes" }
+  /** Built with Go from a module of ours in this folder. */
+  | { readonly kind: "own"; readonly folder: string }
   /** Built with `go install`. */
   | { readonly kind: "go"; readonly module: string; readonly version: string };
 
@@ -41,6 +43,7 @@ export type ToolName =
   | "kube-controller-manager"
   | "kube-proxy"
   | "kustomize"
+  | "mock-graph"
   | "nft"
   | "nft-trixie"
   | "nsenter"
@@ -62,6 +65,7 @@ export const TOOL_SOURCES: Readonly<Record<ToolName, ToolSource>> = {
   "kube-controller-manager": { kind: "kubernetes" },
   "kube-proxy": { kind: "kubernetes" },
   "kustomize": { kind: "go", module: "sigs.k8s.io/kustomize/kustomize/v5", version: KUSTOMIZE_VERSION },
+  "mock-graph": { kind: "own", folder: "mock_graph" },
   "nft": { kind: "debian", package: "nftables", path: "usr/sbin/nft" },
   // The nft of newer nodes and images prints other JSON.
   "nft-trixie": { kind: "debian", package: "nftables", path: "usr/sbin/nft", release: "trixie" },

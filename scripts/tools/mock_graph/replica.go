@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// replica answers for a service.
+type replica struct {
+	service  service
+	latency  time.Duration
+	places   chan struct{} // One for each request that is worked on; nil: no limit.
+	request  []byte
+	response []byte
+	call     func(ctx context.Context, target string) error
+}
+
+func newReplica(graph *graph, service service, slowdown float64) *replica {
+	work := graph.Defaults
+	if service.Work != nil {
+		work = *service.Work
+	}
+	var places chan struct{}
+	if work.Concurrency > 0 {
+		places = make(chan struct{}, work.Concurrency)
+	}
+	client, request := newClient(), filled(graph.RequestBytes)
+	return &replica{
+		service:  service,
+		latency:  time.Duration(float64(work.Latency) * slowdown),
+		places:   places,
+		request:  request,
+		response: filled(graph.ResponseBytes),
+		call: func(ctx context.Context, target string) error {
+			return call(ctx, client, target, request)
+		},
+	}
+}
+
+func filled(size int) []byte {
+	return bytes.Repeat([]byte("x"), size)
+}
+
+func (r *replica) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/", r.serve)
+	return mux
+}
+
+func (r *replica) serve(writer http.ResponseWriter, request *http.Request) {
+	if _, err := io.Copy(io.Discard, request.Body); err != nil {
+		return // The client has gone.
+	}
+	ctx := request.Context()
+	if err := r.work(ctx); err != nil {
+		return // The same, while it waited.
+	}
+	if r.service.ErrorRate > 0 && rand.Float64() < r.service.ErrorRate {
+		http.Error(writer, "fails as it is told to", http.StatusInternalServerError)
+		return
+	}
+	for _, step := range r.service.Calls {
+		if err := r.callAll(ctx, step); err != nil {
+			http.Error(writer, err.Error(), http.StatusInternalServerError)
+			return
+		}
+	}
+	writer.Header().Set("Content-Length", strconv.Itoa(len(r.response)))
+	_, _ = writer.Write(r.response) // A client that has gone is its own affair.
+}
+
+// work waits for a place, and then for as long as the work takes.
+func (r *replica) work(ctx context.Context) error {
+	if r.places != nil {
+		select {
+		case r.places <- struct{}{}:
+			defer func() { <-r.places }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if r.latency > 0 {
+		time.Sleep(r.latency/2 + rand.N(r.latency))
+	}
+	return nil
+}
+
+// callAll calls at the same time, and waits for all.
+func (r *replica) callAll(ctx context.Context, targets []string) error {
+	if len(targets) == 1 {
+		return r.call(ctx, targets[0])
+	}
+	results := make(chan error, len(targets))
+	for _, target := range targets {
+		go func() { results <- r.call(ctx, target) }()
+	}
+	var failures []error
+	for range targets {
+		failures = append(failures, <-results)
+	}
+	return errors.Join(failures...)
+}
