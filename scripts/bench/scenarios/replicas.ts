@@ -2,19 +2,19 @@
  * The replicas of a scenario: pods on both nodes, the processes in them, and the EndpointSlices that tell of them.
  *
  * In: a cluster, what is to be played, addresses of Services. Out: replicas that answer; slices for the API server at each change.
- * Invariants: replicas take turns on the nodes; each process knows the names of the Services of its own namespace, by a hosts file of
- * its own; what a Deployment has beyond {@linkcode MOST_PROCESSES} replicas are further addresses of the same pods.
+ * Invariants: replicas take turns on the nodes; each knows the names of the Services of its own namespace. What a Deployment has beyond
+ * {@linkcode MOST_PODS} replicas are further addresses of the same pods.
  * @module
  */
-import { join } from "@std/path/join";
 import { delay } from "@std/async/delay";
 import type { ApiWrite } from "../../lab/api_writer.ts";
-import type { Cluster, ClusterNode, LabProcess, Namespace } from "../../lab/mod.ts";
+import type { Cluster, ClusterNode, Namespace } from "../../lab/mod.ts";
 import { podAddresses } from "../../lab/cluster_addresses.ts";
 import { type Play, type PlayedDeployment, type PlayedService, selectedBy } from "./manifests.ts";
+import { type MockGraph, networkFile } from "./mock_graph.ts";
 
-/** Processes of a Deployment at most: what 400 replicas are to a proxy are their addresses. */
-export const MOST_PROCESSES = 20;
+/** Pods of a Deployment at most: what 400 replicas are to a proxy are their addresses. */
+export const MOST_PODS = 20;
 
 /** Where the replicas of mock-graph answer. */
 const CONTAINER_PORT = 8080;
@@ -29,8 +29,9 @@ const AT_ONCE = 8;
 interface Place {
   readonly node: ClusterNode;
   readonly namespace: Namespace;
-  readonly addresses: readonly string[];
-  process: LabProcess | undefined;
+  /** Stands for its network. */
+  readonly network: string;
+  readonly addresses: string[];
 }
 
 /** The pods of a Deployment. */
@@ -45,11 +46,9 @@ interface Replicas {
 export interface ReplicasOptions {
   readonly cluster: Cluster;
   readonly play: Play;
-  readonly mockGraph: string;
-  /** A folder for the hosts files. */
-  readonly dir: string;
-  /** ClusterIPs by `namespace/name`. */
-  readonly clusterIPs: ReadonlyMap<string, string>;
+  readonly mockGraph: MockGraph;
+  /** Of each namespace, its Services' addresses by name. */
+  readonly hosts: ReadonlyMap<string, Readonly<Record<string, string>>>;
   /** Sends a change to the API server. */
   readonly write: (write: ApiWrite) => Promise<void>;
 }
@@ -66,12 +65,9 @@ export class ScenarioReplicas {
 
   /** Makes the pods and the slices; nothing runs in them yet. */
   static async create(options: ReplicasOptions): Promise<ScenarioReplicas> {
-    const { cluster, play: { namespaces, deployments, loads } } = options;
-    for (const namespace of namespaces) {
-      await Deno.writeTextFile(hostsFile(options, namespace), hostsOf(options, namespace));
-    }
+    const { cluster, play: { deployments, loads } } = options;
     const plans = deployments.map((deployment) => {
-      const processes = Math.min(deployment.replicas, MOST_PROCESSES);
+      const processes = Math.min(deployment.replicas, MOST_PODS);
       const isRestarted = loads.some(({ during }) => during === "rolling-restart");
       return { deployment, processes, places: isRestarted ? 2 * processes : processes };
     });
@@ -104,12 +100,12 @@ export class ScenarioReplicas {
 
   /** Starts all of them, and waits until they answer. */
   async start(): Promise<void> {
-    await inBatches(this.#running, ({ deployment, place }) => this.#start(deployment, place));
+    for (const { deployment, place } of this.#running) await this.#start(deployment, place);
   }
 
   /** Ends all of them: who comes next finds no connection of before. */
   async stop(): Promise<void> {
-    await Promise.all(this.#running.map(({ place }) => stop(place)));
+    for (const { place } of this.#running) await this.#stop(place);
   }
 
   /** Replaces one after the other, in about so long: the new one serves before the old one is told to end. */
@@ -123,7 +119,7 @@ export class ScenarioReplicas {
         running.push(next);
         running.splice(running.indexOf(old), 1);
         await this.#tell(deployment, old);
-        await stop(old);
+        await this.#stop(old);
         await this.#tell(deployment);
         spare.push(old);
         await delay(Math.max(0, stepMs - (performance.now() - startMs)));
@@ -137,11 +133,13 @@ export class ScenarioReplicas {
     );
   }
 
-  async #start(deployment: PlayedDeployment, place: Place): Promise<void> {
-    const { mockGraph } = this.#options;
-    const hosts = hostsFile(this.#options, deployment.namespace);
-    place.process = place.namespace.spawn(withHosts(hosts, [mockGraph]), { env: deployment.environment });
-    await place.process.waitForLine(/^listening$/);
+  async #start({ namespace, environment }: PlayedDeployment, { network }: Place): Promise<void> {
+    const { mockGraph, hosts } = this.#options;
+    await mockGraph.begin({ name: network, network, hosts: hosts.get(namespace) ?? {}, environment });
+  }
+
+  async #stop({ network }: Place): Promise<void> {
+    await this.#options.mockGraph.end(network);
   }
 
   /** Tells of a Deployment's replicas, and of one that is about to end. */
@@ -176,37 +174,16 @@ export class ScenarioReplicas {
   }
 }
 
-/** Runs a command so that it finds these hosts. */
-export function withHosts(hosts: string, command: readonly string[]): string[] {
-  return ["unshare", "-m", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, hosts, ...command];
-}
-
-/** The hosts file of a namespace. */
-export function hostsFile({ dir }: { readonly dir: string }, namespace: string): string {
-  return join(dir, `hosts-${namespace}`);
-}
-
-function hostsOf({ clusterIPs }: ReplicasOptions, namespace: string): string {
-  const lines = [...clusterIPs].filter(([key]) => key.startsWith(`${namespace}/`)).map(([key, address]) =>
-    `${address} ${key.slice(namespace.length + 1)}\n`
-  );
-  return ["127.0.0.1 localhost\n", ...lines].join("");
-}
-
 async function makePlace(cluster: Cluster, node: ClusterNode, host: number): Promise<Place> {
   const { namespace, ipv4 } = await cluster.addPod(node, { name: `replica-${host}`, host });
-  return { node, namespace, addresses: [ipv4], process: undefined };
+  const network = await networkFile(namespace, `${node.name}-${host}`);
+  return { node, namespace, network, addresses: [ipv4] };
 }
 
 async function addAddress({ node, namespace, addresses }: Place, address: string): Promise<void> {
   await namespace.ip([`addr add ${address}/32 dev eth0`]);
   await node.namespace.ip([`route add ${address}/32 dev ${namespace.name}`]);
-  (addresses as string[]).push(address);
-}
-
-async function stop(place: Place): Promise<void> {
-  await place.process?.stop({ graceMs: 12_000 });
-  place.process = undefined;
+  addresses.push(address);
 }
 
 function endpoints({ addresses, node }: Place, isEnding = false): unknown[] {

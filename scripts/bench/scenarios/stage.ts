@@ -18,7 +18,8 @@ import { SERVICE_CIDRS } from "../../parity/addresses.ts";
 import type { Side } from "./catalog.ts";
 import type { Play, PlayedLoad } from "./manifests.ts";
 import { type ProxyPrograms, type RunningProxy, startProxy } from "./proxies.ts";
-import { hostsFile, ScenarioReplicas, withHosts } from "./replicas.ts";
+import { MockGraph } from "./mock_graph.ts";
+import { ScenarioReplicas } from "./replicas.ts";
 
 /** Paths of all programs. */
 export interface ScenarioPrograms extends ProxyPrograms {
@@ -105,9 +106,11 @@ export class ScenarioStage implements AsyncDisposable {
     for (const { namespace } of cluster.nodes) await relay.enter(namespace);
     const writer = made.use(new ApiWriter(access));
     await writer.all(cluster.nodes.map(({ name }) => [nodeWrite(name)]));
-    const clusterIPs = await createServices(plane, play);
+    const hosts = await createServices(plane, play);
+    for (const [namespace, addresses] of hosts) await writeHosts(hostsFile(dir, namespace), addresses);
+    const mockGraph = made.use(await MockGraph.start(cluster.outside, { program: programs.mockGraph, dir }));
     const replicas = await ScenarioReplicas.create({
-      ...{ cluster, play, dir, clusterIPs, mockGraph: programs.mockGraph },
+      ...{ cluster, play, hosts, mockGraph },
       write: (write) => writer.all([[write]]),
     });
     return new ScenarioStage({
@@ -143,7 +146,7 @@ export class ScenarioStage implements AsyncDisposable {
 
   /** Runs a load. @returns fortio's result */
   async load({ namespace }: PlayedLoad, args: readonly string[]): Promise<string> {
-    const hosts = hostsFile({ dir: this.#dir }, namespace);
+    const hosts = hostsFile(this.#dir, namespace);
     return await this.#client.run(withHosts(hosts, [this.#programs.fortio, ...args]));
   }
 
@@ -154,7 +157,7 @@ export class ScenarioStage implements AsyncDisposable {
   async #answers(proxies: readonly RunningProxy[]): Promise<void> {
     const deadlineMs = performance.now() + PATIENCE_MS;
     for (const { namespace, name, port: { port } } of this.#play.services) {
-      const hosts = hostsFile({ dir: this.#dir }, namespace);
+      const hosts = hostsFile(this.#dir, namespace);
       const ask = [this.#programs.fortio, "curl", "-quiet", "-timeout=2s", `http://${name}:${port}/healthz`];
       for (const from of [this.#client, this.#observer]) {
         for (;;) {
@@ -171,24 +174,36 @@ export class ScenarioStage implements AsyncDisposable {
   }
 }
 
-/** Creates namespaces and Services. @returns their ClusterIPs by `namespace/name` */
+/** Creates namespaces and Services. @returns of each namespace its Services' addresses by name */
 async function createServices(
   plane: ControlPlane,
   { namespaces, services }: Play,
-): Promise<Map<string, string>> {
+): Promise<Map<string, Record<string, string>>> {
+  const hosts = new Map<string, Record<string, string>>();
   for (const name of namespaces) {
-    await plane.call("POST", "/api/v1/namespaces", {
-      apiVersion: "v1",
-      kind: "Namespace",
-      metadata: { name },
-    });
+    const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name } };
+    await plane.call("POST", "/api/v1/namespaces", namespace);
+    hosts.set(name, {});
   }
-  const clusterIPs = new Map<string, string>();
   for (const { namespace, name, object } of services) {
     const created = await plane.call("POST", `/api/v1/namespaces/${namespace}/services`, object) as {
       readonly spec: { readonly clusterIP: string };
     };
-    clusterIPs.set(`${namespace}/${name}`, created.spec.clusterIP);
+    hosts.get(namespace)![name] = created.spec.clusterIP;
   }
-  return clusterIPs;
+  return hosts;
+}
+
+function hostsFile(dir: string, namespace: string): string {
+  return join(dir, `hosts-${namespace}`);
+}
+
+async function writeHosts(path: string, addresses: Readonly<Record<string, string>>): Promise<void> {
+  const lines = Object.entries(addresses).map(([name, address]) => `${address} ${name}\n`);
+  await Deno.writeTextFile(path, ["127.0.0.1 localhost\n", ...lines].join(""));
+}
+
+/** Runs a command so that it finds these hosts. */
+function withHosts(hosts: string, command: readonly string[]): string[] {
+  return ["unshare", "-m", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, hosts, ...command];
 }

@@ -16,12 +16,12 @@ type replica struct {
 	service  service
 	latency  time.Duration
 	places   chan struct{} // One for each request that is worked on; nil: no limit.
-	request  []byte
 	response []byte
-	call     func(ctx context.Context, target string) error
+	network  network
+	client   *client
 }
 
-func newReplica(graph *graph, service service, slowdown float64) *replica {
+func newReplica(graph *graph, service service, slowdown float64, network network) *replica {
 	work := graph.Defaults
 	if service.Work != nil {
 		work = *service.Work
@@ -30,17 +30,44 @@ func newReplica(graph *graph, service service, slowdown float64) *replica {
 	if work.Concurrency > 0 {
 		places = make(chan struct{}, work.Concurrency)
 	}
-	client, request := newClient(), filled(graph.RequestBytes)
 	return &replica{
 		service:  service,
 		latency:  time.Duration(float64(work.Latency) * slowdown),
 		places:   places,
-		request:  request,
 		response: filled(graph.ResponseBytes),
-		call: func(ctx context.Context, target string) error {
-			return call(ctx, client, target, request)
-		},
+		network:  network,
+		client:   newClient(network, filled(graph.RequestBytes)),
 	}
+}
+
+// server is a replica at work.
+type server struct {
+	http   *http.Server
+	ended  chan error
+	client *client
+}
+
+// start serves from now on.
+func (r *replica) start() (*server, error) {
+	listener, err := r.network.listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	server := &server{http: &http.Server{Handler: r.handler()}, ended: make(chan error, 1), client: r.client}
+	go func() { server.ended <- server.http.Serve(listener) }()
+	return server, nil
+}
+
+// stop takes no new connections, finishes what is under way, and closes those it had.
+func (s *server) stop() error {
+	ending, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	err := s.http.Shutdown(ending)
+	s.client.http.CloseIdleConnections()
+	if ended := <-s.ended; !errors.Is(ended, http.ErrServerClosed) {
+		return ended
+	}
+	return err
 }
 
 func filled(size int) []byte {
@@ -95,11 +122,11 @@ func (r *replica) work(ctx context.Context) error {
 // callAll calls at the same time, and waits for all.
 func (r *replica) callAll(ctx context.Context, targets []string) error {
 	if len(targets) == 1 {
-		return r.call(ctx, targets[0])
+		return r.client.call(ctx, targets[0])
 	}
 	results := make(chan error, len(targets))
 	for _, target := range targets {
-		go func() { results <- r.call(ctx, target) }()
+		go func() { results <- r.client.call(ctx, target) }()
 	}
 	var failures []error
 	for range targets {
