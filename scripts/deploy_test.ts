@@ -38,6 +38,7 @@ const PATHS: Readonly<Record<string, string>> = {
   ClusterRole: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
   ClusterRoleBinding: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
   DaemonSet: "/apis/apps/v1/namespaces/lightpath-system/daemonsets",
+  Job: "/apis/batch/v1/namespaces/lightpath-system/jobs",
   Deployment: "/apis/apps/v1/namespaces/lightpath-system/deployments",
   PodDisruptionBudget: "/apis/policy/v1/namespaces/lightpath-system/poddisruptionbudgets",
   Role: "/apis/rbac.authorization.k8s.io/v1/namespaces/lightpath-system/roles",
@@ -123,6 +124,17 @@ testUnless(
         });
       }
       for (const folder of FOLDERS) await t.step(folder, async () => await isTaken(await build(folder)));
+      const created = new Set<string>();
+      for (const scenario of namesIn("bench/scenarios")) {
+        await t.step(`bench/scenarios/${scenario}`, async () => {
+          const objects = await build(`bench/scenarios/${scenario}`);
+          for (const object of objects.filter(({ kind }) => kind === "Namespace")) {
+            if (!created.has(object.metadata.name)) await plane.call("POST", "/api/v1/namespaces", object);
+            created.add(object.metadata.name);
+          }
+          await isTaken(objects);
+        });
+      }
     } finally {
       await Deno.remove(dir, { recursive: true });
     }

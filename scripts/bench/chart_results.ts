@@ -1,5 +1,5 @@
 /**
- * Reads results of `scale` and `peers` back, as far as charts show them. Pure.
+ * Reads results of `scale`, `peers` and `scenarios` back, as far as charts show them. Pure.
  *
  * In: the JSON that was written. Out: values with their spread.
  * @module
@@ -8,6 +8,7 @@ import type { PeerFigure } from "./peer_run.ts";
 import type { PeerName } from "./peer_names.ts";
 import type { Machine } from "./results.ts";
 import type { ScaleFigure } from "./scale_figures.ts";
+import type { ScenariosResult } from "./scenarios/result.ts";
 
 /** A figure as it was written. */
 export interface ChartValue {
@@ -34,10 +35,11 @@ export interface PeersResult extends Result {
   readonly peers: Readonly<Partial<Record<PeerName, Readonly<Partial<Record<PeerFigure, ChartValue>>>>>>;
 }
 
-/** What a folder holds, by size. */
+/** What a folder holds; of `scale` and `peers` by size. */
 export interface ChartResults {
   readonly scale: readonly ScaleResult[];
   readonly peers: readonly PeersResult[];
+  readonly scenarios: readonly ScenariosResult[];
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -46,6 +48,7 @@ type Json = Readonly<Record<string, unknown>>;
 export function readResults(results: readonly unknown[]): ChartResults {
   const scale: ScaleResult[] = [];
   const peers: PeersResult[] = [];
+  const scenarios: ScenariosResult[] = [];
   for (const result of results as readonly Json[]) {
     const { bench, services, repetitions, machine } = result ?? {};
     if (typeof bench !== "string") throw new TypeError("a result does not say of which benchmark it is");
@@ -63,10 +66,12 @@ export function readResults(results: readonly unknown[]): ChartResults {
         ...common,
         peers: Object.fromEntries(subjects.map(([name, figures]) => [name, valuesOf(figures)])),
       });
+    } else if (bench === "scenarios") {
+      scenarios.push(result as unknown as ScenariosResult);
     }
   }
   const bySize = (a: Result, b: Result): number => a.services - b.services;
-  return { scale: scale.sort(bySize), peers: peers.sort(bySize) };
+  return { scale: scale.sort(bySize), peers: peers.sort(bySize), scenarios };
 }
 
 function valuesOf(result: Json): Record<string, ChartValue> {

@@ -1,7 +1,8 @@
 /**
  * `deno task bench charts`: draws results as SVG, for the README.
  *
- * In: a folder with results as `--results` writes them. Out: `growth.svg` and `peers-N.svg` in the same folder.
+ * In: a folder with results as `--results` writes them. Out: in the same folder `growth.svg`, `peers-N.svg`, and `scenarios.md` with
+ * its charts.
  * Nothing is measured: equal results give equal charts, on any machine.
  * @module
  */
@@ -11,6 +12,7 @@ import { join } from "@std/path/join";
 import { progress } from "../tool_path.ts";
 import { drawGrowth } from "./chart_growth.ts";
 import { drawPeers } from "./chart_peers.ts";
+import { renderFiles } from "./scenarios/report_files.ts";
 import { type ChartResults, readResults, type ScaleResult } from "./chart_results.ts";
 
 /** Committed. */
@@ -19,7 +21,7 @@ const PUBLISHED_FOLDER: string = fromFileUrl(new URL("../../docs/benchmarks/", i
 /** What it says about itself. */
 export const CHARTS_USAGE = `deno task bench charts [--results DIR] [--json]
 
-  --results DIR     where results of scale and peers are, and where charts are written (default docs/benchmarks)
+  --results DIR     where results of scale, peers and scenarios are, and where charts are written (default docs/benchmarks)
   --json            ends with one line of JSON
 `;
 
@@ -36,7 +38,7 @@ export async function runCharts(args: readonly string[], print: (text: string) =
   const charts = drawAll(readResults(await readFolder(folder)));
   if (charts.size === 0) {
     throw new Error(
-      `there are no results in ${folder}: write some with scale or peers and --results ${folder}`,
+      `there are no results in ${folder}: write some with scale, peers or scenarios and --results ${folder}`,
     );
   }
   for (const [name, svg] of charts) {
@@ -46,13 +48,14 @@ export async function runCharts(args: readonly string[], print: (text: string) =
   if (values.json) print(`${JSON.stringify({ bench: "charts", folder, files: [...charts.keys()] })}\n`);
 }
 
-/** Each chart by its file name. */
-export function drawAll({ scale, peers }: ChartResults): Map<string, string> {
+/** Each chart, and each report, by its file name. */
+export function drawAll({ scale, peers, scenarios }: ChartResults): Map<string, string> {
   const charts = new Map<string, string>();
   // Others (eager, a real API server) are of few sizes and have their place in tables.
   const growth = scale.filter(({ mode, source }) => mode === "on-demand" && source === "synthetic");
   if (isSome(growth)) charts.set("growth.svg", drawGrowth(growth));
   for (const result of peers) charts.set(`peers-${result.services}.svg`, drawPeers(result));
+  for (const [name, text] of scenarios.flatMap((result) => [...renderFiles(result)])) charts.set(name, text);
   return charts;
 }
 

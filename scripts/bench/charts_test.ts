@@ -66,7 +66,7 @@ Deno.test("charts are small, change their ink in the dark, and hold nothing for 
 });
 
 Deno.test("readResults() passes over other benchmarks, and says when a file is none of ours", () => {
-  assertEquals(readResults([{ bench: "soak" }]), { scale: [], peers: [] });
+  assertEquals(readResults([{ bench: "soak" }]), { scale: [], peers: [], scenarios: [] });
   for (const other of [{}, null, 5]) {
     assertThrows(() => readResults([other]), TypeError, "does not say of which benchmark");
   }

@@ -18,6 +18,7 @@ export type ScenarioName =
   | "whoami-100"
   | "whoami-400"
   | "slow-replica"
+  | "slow-replica-defaults"
   | "rolling-restart";
 
 /** Who serves a load's Services. */
@@ -128,8 +129,14 @@ export const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   "slow-replica": {
     title: "A slow replica",
     about:
-      "One service of ten replicas that work for 10 ms, on four requests at a time; one of them for 200 ms.",
+      "One service of ten replicas that work for 10 ms, on four requests at a time; one of them for 200 ms. The Service says " +
+      "how long an answer may take (`upstream-request-timeout: 100ms`).",
     goals: [{ kind: "times lower", figure: "p99Ms", factor: 5 }, NO_MORE_FAILURES],
+  },
+  "slow-replica-defaults": {
+    title: "A slow replica, without a word",
+    about: "The same; the Service says nothing, and Lightpath only counts requests under way.",
+    goals: [NO_MORE_FAILURES],
   },
   "rolling-restart": {
     title: "A rolling restart",

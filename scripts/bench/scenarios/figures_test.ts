@@ -1,5 +1,8 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { readResults } from "../chart_results.ts";
+import { drawAll } from "../charts.ts";
 import type { Side } from "./catalog.ts";
 import { drawLatencies, drawPrograms } from "./charts.ts";
 import { summarizeScenario } from "./figures.ts";
@@ -7,9 +10,9 @@ import { PERCENTILES, readOutcome } from "./load.ts";
 import { machineLoad, type MachineMoment, parseMachineStat } from "./machine_load.ts";
 import { parseScenariosOptions } from "./mod.ts";
 import { renderReport, renderSummaries } from "./report.ts";
+import { renderFiles } from "./report_files.ts";
 import { type ScenariosResult, summarizeResult } from "./result.ts";
 import type { Turn } from "./run.ts";
-import { assertThrows } from "@std/assert/throws";
 
 function turn(side: Side, latencyMs: number, { failed = 0, othersPct = 0 } = {}): Turn {
   return {
@@ -154,10 +157,18 @@ Deno.test("the charts have a panel for each scenario, and say in words what they
   assertEquals(drawLatencies(RESULT), latencies);
 });
 
+Deno.test("the report is drawn again from its result as it was written", () => {
+  const drawn = drawAll(readResults([JSON.parse(JSON.stringify(RESULT))]));
+  assertEquals(drawn, renderFiles(RESULT));
+  for (const name of drawn.keys()) {
+    if (name.endsWith(".svg")) assert(drawn.get("scenarios.md")!.includes(`](${name})`), name);
+  }
+});
+
 Deno.test("parseScenariosOptions() fills in defaults, and says which scenario there is not", () => {
   const { only, effort } = parseScenariosOptions(["--quick", "--only=baseline,whoami-10", "--qps-scale=0.5"]);
   assertEquals(only, ["baseline", "whoami-10"]);
-  assertEquals(effort, { repetitions: 1, durationMs: 2_000, warmUpMs: 500, qpsScale: 0.5 });
+  assertEquals(effort, { repetitions: 1, durationMs: 1_000, warmUpMs: 500, qpsScale: 0.5 });
   assertEquals(parseScenariosOptions([]).effort, {
     repetitions: 5,
     durationMs: 12_000,

@@ -75,7 +75,7 @@ export class MockGraph implements Disposable {
       this.#pending += value;
     }
     const end = this.#pending.indexOf("\n");
-    const answer = this.#pending.slice(0, end);
+    const answer = JSON.parse(this.#pending.slice(0, end)) as string;
     this.#pending = this.#pending.slice(end + 1);
     if (answer !== "") throw new Error(`mock-graph: ${answer}`);
   }

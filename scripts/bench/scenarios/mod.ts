@@ -18,9 +18,9 @@ import { ENVOY_VERSION, FORTIO_VERSION, KUBERNETES_VERSION } from "../../tools/v
 import { parseCount, parseNumber } from "../options.ts";
 import { describeMachine, RESULTS_FOLDER, writeResult } from "../results.ts";
 import { SCENARIO_NAMES, type ScenarioName } from "./catalog.ts";
-import { drawLatencies, drawPrograms } from "./charts.ts";
 import { type KubeObject, type Play, readPlay } from "./manifests.ts";
-import { CHART_FILES, renderReport, renderSummaries } from "./report.ts";
+import { renderSummaries } from "./report.ts";
+import { renderFiles } from "./report_files.ts";
 import { type ScenariosResult, summarizeResult } from "./result.ts";
 import { runScenario, type ScenarioEffort, type Turn } from "./run.ts";
 import { type ScenarioPrograms, ScenarioStage } from "./stage.ts";
@@ -32,7 +32,8 @@ export const SCENARIOS_USAGE = `deno task bench scenarios [--only NAME,…] [--r
                           [--qps-scale X] [--quick] [--results DIR] [--runs DIR] [--json]
 
   --only NAME,…     some of ${SCENARIO_NAMES.slice(0, 6).join(", ")},
-                    ${SCENARIO_NAMES.slice(6).join(", ")} (default all)
+                    ${SCENARIO_NAMES.slice(6, 10).join(", ")},
+                    ${SCENARIO_NAMES.slice(10).join(", ")} (default all)
   --repetitions N   how often both proxies are measured, in an order drawn anew each time (default 5)
   --seconds S       of each load (default 12)
   --qps-scale X     times the requests a second that the manifests say (default 1)
@@ -72,7 +73,7 @@ export function parseScenariosOptions(args: readonly string[]): ScenariosOptions
     effort: {
       repetitions: parseCount("--repetitions", values.repetitions ?? (quick ? "1" : "5"), { max: 100 }),
       durationMs: 1_000 *
-        parseNumber("--seconds", values.seconds ?? (quick ? "2" : "12"), { above: 0, max: 3_600 }),
+        parseNumber("--seconds", values.seconds ?? (quick ? "1" : "12"), { above: 0, max: 3_600 }),
       warmUpMs: quick ? 500 : 3_000,
       qpsScale: parseNumber("--qps-scale", values["qps-scale"], { above: 0, max: 100 }),
     },
@@ -125,7 +126,8 @@ export async function runScenarios(args: readonly string[], print: (text: string
     const summaries = summarizeResult(result);
     print(renderSummaries(summaries));
     await writeResult(results, "scenarios", result);
-    progress(`the report is in ${await writeReport(results, result)}`);
+    for (const [name, text] of renderFiles(result)) await Deno.writeTextFile(join(results, name), text);
+    progress(`result, report and charts are in ${results}`);
     if (json) {
       const { each: _, ...rest } = result;
       print(`${JSON.stringify({ ...rest, scenarios: summaries })}\n`);
@@ -133,15 +135,6 @@ export async function runScenarios(args: readonly string[], print: (text: string
   } finally {
     await Deno.remove(bundle, { recursive: true });
   }
-}
-
-/** Writes the report and its charts. @returns the report's path */
-export async function writeReport(folder: string, result: ScenariosResult): Promise<string> {
-  await Deno.writeTextFile(join(folder, CHART_FILES.latency), drawLatencies(result));
-  await Deno.writeTextFile(join(folder, CHART_FILES.programs), drawPrograms(result));
-  const path = join(folder, "scenarios.md");
-  await Deno.writeTextFile(path, renderReport(result));
-  return path;
 }
 
 /** What a scenario consists of, as a cluster would be given it. @throws {Error} with kustomize's words */

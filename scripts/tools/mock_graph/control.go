@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// command is a line of JSON on the control socket: what is not empty is done. The answer is a line with what went wrong, or an empty one.
+// command is a line of JSON on the control socket: what is not empty is done. The answer is a line of JSON: a
+// text that says what went wrong, or an empty one.
 type command struct {
 	Start *start `json:"start"`
 	// Stop names a replica that is to end as SIGTERM would end its process.
@@ -52,7 +53,7 @@ func serveControl(path string) error {
 
 func obeyAll(connection net.Conn, running map[string]*server) error {
 	defer connection.Close()
-	commands := json.NewDecoder(connection)
+	commands, answers := json.NewDecoder(connection), json.NewEncoder(connection)
 	for {
 		var told command
 		if err := commands.Decode(&told); err != nil {
@@ -65,7 +66,7 @@ func obeyAll(connection net.Conn, running map[string]*server) error {
 		if err := obey(told, running); err != nil {
 			answer = err.Error()
 		}
-		if _, err := fmt.Fprintln(connection, answer); err != nil {
+		if err := answers.Encode(answer); err != nil {
 			return err
 		}
 	}
