@@ -37,7 +37,7 @@ export const SIDE_LABELS: Readonly<Record<Side, string>> = {
 export type Goal =
   /** Not one failed request. */
   | { readonly kind: "no failure" }
-  /** No failed request where kube-proxy has none. */
+  /** No more failed requests than kube-proxy: none, where it has none. */
   | { readonly kind: "no more failures" }
   /** A figure is lower than kube-proxy's by this factor at least. */
   | { readonly kind: "times lower"; readonly figure: "meanMs" | "p99Ms"; readonly factor: number }

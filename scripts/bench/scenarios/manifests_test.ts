@@ -44,11 +44,10 @@ const SERVICE = object("Service", "echo", {
 });
 
 Deno.test("readPlay() finds a replica's environment where a cluster would, and a Service's replicas by their labels", () => {
+  const elsewhere = deployment("elsewhere", { app: "echo" }, {});
   const play = readPlay([
-    WORDS,
-    SERVICE,
-    deployment("fast", { app: "echo", speed: "1" }),
-    deployment("other", { app: "x" }),
+    ...[WORDS, SERVICE, deployment("fast", { app: "echo", speed: "1" }), deployment("other", { app: "x" })],
+    { ...elsewhere, metadata: { name: "elsewhere", namespace: "two" } },
   ]);
   assertEquals(play.deployments[0]?.environment, {
     FROM_LABEL: "echo",
