@@ -67,7 +67,7 @@ export const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   "baseline": {
     title: "Baseline, 500 requests a second",
     about:
-      "The graph at half of what its replicas can do; Lightpath chooses the replica with the fewest requests.",
+      "The graph at 60 % of what its replicas can do; Lightpath chooses the replica with the fewest requests.",
     goals: [
       { kind: "times lower", figure: "meanMs", factor: 1 },
       { kind: "times lower", figure: "p99Ms", factor: 1 },
@@ -84,7 +84,7 @@ export const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   },
   "saturation": {
     title: "Saturation, 1,000 requests a second",
-    about: "As many requests as all replicas together can take, if none of them is ever idle.",
+    about: "More requests than all replicas together can take, which is 833 a second.",
     goals: [NO_MORE_FAILURES],
     published: "proof of concept 841 requests a second",
   },

@@ -40,6 +40,7 @@ const RESULT: ScenariosResult = {
   repetitions: 3,
   seconds: 12,
   qpsScale: 1,
+  slowMotion: 1,
   machine: {
     deno: "2.9.6",
     kernel: "6.18.1",
@@ -167,12 +168,13 @@ Deno.test("the report is drawn again from its result as it was written", () => {
 Deno.test("parseScenariosOptions() fills in defaults, and says which scenario there is not", () => {
   const { only, effort } = parseScenariosOptions(["--quick", "--only=baseline,whoami-10", "--qps-scale=0.5"]);
   assertEquals(only, ["baseline", "whoami-10"]);
-  assertEquals(effort, { repetitions: 1, durationMs: 1_000, warmUpMs: 500, qpsScale: 0.5 });
+  assertEquals(effort, { repetitions: 1, durationMs: 1_000, warmUpMs: 500, qpsScale: 0.5, slowMotion: 1 });
   assertEquals(parseScenariosOptions([]).effort, {
     repetitions: 5,
     durationMs: 12_000,
     warmUpMs: 3_000,
     qpsScale: 1,
+    slowMotion: 1,
   });
   assertThrows(() => parseScenariosOptions(["--only=base"]), TypeError, 'there is no scenario "base"');
 });

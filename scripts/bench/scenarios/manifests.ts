@@ -153,6 +153,17 @@ export function scaledArgs(
   });
 }
 
+/** The same replicas, each so many times slower. */
+export function slowed(play: Play, times: number): Play {
+  return {
+    ...play,
+    deployments: play.deployments.map((deployment) => {
+      const slowdown = times * Number(deployment.environment["MOCK_SLOWDOWN"] ?? 1);
+      return { ...deployment, environment: { ...deployment.environment, MOCK_SLOWDOWN: String(slowdown) } };
+    }),
+  };
+}
+
 function readService(object: KubeObject): PlayedService {
   const { selector, ports } = object["spec"] as {
     readonly selector: Readonly<Record<string, string>>;

@@ -2,7 +2,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { SCENARIO_NAMES, SCENARIOS, SIDES } from "./catalog.ts";
-import { type KubeObject, readPlay, scaledArgs, selectedBy, sideOf } from "./manifests.ts";
+import { type KubeObject, readPlay, scaledArgs, selectedBy, sideOf, slowed } from "./manifests.ts";
 import { PERCENTILES } from "./load.ts";
 import { buildPlay } from "./mod.ts";
 import { testUnless } from "../../lab/testing.ts";
@@ -70,6 +70,12 @@ Deno.test("readPlay() refuses what the lab would play otherwise than a cluster",
     ],
   ];
   for (const [one, words] of refused) assertThrows(() => readPlay([WORDS, one]), Error, words);
+});
+
+Deno.test("slowed() makes replicas slower, those that were slow already too", () => {
+  const slow = { env: [{ name: "MOCK_SLOWDOWN", value: "20" }] };
+  const { deployments } = slowed(readPlay([deployment("usual", {}, {}), deployment("slow", {}, slow)]), 4);
+  assertEquals(deployments.map(({ environment }) => environment["MOCK_SLOWDOWN"]), ["4", "80"]);
 });
 
 Deno.test("scaledArgs() changes rate and duration, and wants both to be there", () => {

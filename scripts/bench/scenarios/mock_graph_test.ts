@@ -1,5 +1,5 @@
 /**
- * The mock services as they are: bodies, calls, errors, places, the end; in namespaces of their own.
+ * The mock services as they are: bodies, calls, errors, places, limits, the end; in namespaces of their own.
  * @module
  */
 import { assert } from "@std/assert/assert";
@@ -25,6 +25,7 @@ services:
   broken: { errorRate: 1 }
   caller: { calls: [[left, broken]] }
   narrow: { work: { latency: 100ms, concurrency: 1 } }
+  limited: { work: { latency: 10ms, cpuLimit: 0.05 } }
 `;
 
 /** A lab in which each service of the graph has one replica. */
@@ -133,6 +134,15 @@ testUnless(
     assert(await graph.askAtOnce("narrow", 3) >= 750);
   },
 );
+
+testUnless("mock-graph stalls until the next period when its share of a processor is used up", {
+  unavailable,
+}, async () => {
+  await using graph = await Graph.create(["limited"]);
+  await graph.begin("limited");
+  // Each takes 5 ms at least, and a period of 100 ms has 5: they are in four periods at least.
+  assert(await graph.askAtOnce("limited", 4) >= 300);
+});
 
 testUnless("mock-graph says what it cannot play", { unavailable }, async () => {
   await using graph = await Graph.create(["left"]);

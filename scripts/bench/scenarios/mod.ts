@@ -18,7 +18,7 @@ import { ENVOY_VERSION, FORTIO_VERSION, KUBERNETES_VERSION } from "../../tools/v
 import { parseCount, parseNumber } from "../options.ts";
 import { describeMachine, RESULTS_FOLDER, writeResult } from "../results.ts";
 import { SCENARIO_NAMES, type ScenarioName } from "./catalog.ts";
-import { type KubeObject, type Play, readPlay } from "./manifests.ts";
+import { type KubeObject, type Play, readPlay, slowed } from "./manifests.ts";
 import { renderSummaries } from "./report.ts";
 import { renderFiles } from "./report_files.ts";
 import { type ScenariosResult, summarizeResult } from "./result.ts";
@@ -29,7 +29,7 @@ const FOLDER = fromFileUrl(new URL("../../../deploy/bench/scenarios/", import.me
 
 /** What it says about itself. */
 export const SCENARIOS_USAGE = `deno task bench scenarios [--only NAME,…] [--repetitions N] [--seconds S]
-                          [--qps-scale X] [--quick] [--results DIR] [--runs DIR] [--json]
+                          [--qps-scale X] [--slow-motion X] [--quick] [--results DIR] [--runs DIR] [--json]
 
   --only NAME,…     some of ${SCENARIO_NAMES.slice(0, 6).join(", ")},
                     ${SCENARIO_NAMES.slice(6, 10).join(", ")},
@@ -37,6 +37,8 @@ export const SCENARIOS_USAGE = `deno task bench scenarios [--only NAME,…] [--r
   --repetitions N   how often both proxies are measured, in an order drawn anew each time (default 5)
   --seconds S       of each load (default 12)
   --qps-scale X     times the requests a second that the manifests say (default 1)
+  --slow-motion X   so many times fewer requests, and replicas that take so many times longer (default 1): each replica is
+                    as busy as before, and the processors are not
   --quick           one brief repetition: looks at everything, but too briefly for good figures
   --results DIR     where result, report and charts are written (default .lightpath/bench)
   --runs DIR        where the result of each load is kept (default .lightpath/bench/scenarios)
@@ -61,6 +63,7 @@ export function parseScenariosOptions(args: readonly string[]): ScenariosOptions
       repetitions: { type: "string" },
       seconds: { type: "string" },
       "qps-scale": { type: "string", default: "1" },
+      "slow-motion": { type: "string", default: "1" },
       quick: { type: "boolean", default: false },
       results: { type: "string", default: RESULTS_FOLDER },
       runs: { type: "string" },
@@ -76,6 +79,7 @@ export function parseScenariosOptions(args: readonly string[]): ScenariosOptions
         parseNumber("--seconds", values.seconds ?? (quick ? "1" : "12"), { above: 0, max: 3_600 }),
       warmUpMs: quick ? 500 : 3_000,
       qpsScale: parseNumber("--qps-scale", values["qps-scale"], { above: 0, max: 100 }),
+      slowMotion: parseNumber("--slow-motion", values["slow-motion"], { above: 0, max: 100 }),
     },
     ...{ results, runs, json },
   };
@@ -103,7 +107,7 @@ export async function runScenarios(args: readonly string[], print: (text: string
     const each: Partial<Record<ScenarioName, Turn[][]>> = {};
     for (const name of only) {
       progress(`${name}: preparing`);
-      const play = await buildPlay(name, programs.kustomize);
+      const play = slowed(await buildPlay(name, programs.kustomize), effort.slowMotion);
       await using stage = await ScenarioStage.create(play, programs);
       progress(`${name}: ${effort.repetitions} repetitions`);
       each[name] = await runScenario(name, { stage, play, effort, keep });
@@ -114,6 +118,7 @@ export async function runScenarios(args: readonly string[], print: (text: string
       repetitions: effort.repetitions,
       seconds: effort.durationMs / 1_000,
       qpsScale: effort.qpsScale,
+      slowMotion: effort.slowMotion,
       machine,
       versions: {
         "Envoy": ENVOY_VERSION,

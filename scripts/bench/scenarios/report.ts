@@ -21,7 +21,7 @@ export const CHART_FILES = { latency: "scenarios-latency.svg", programs: "scenar
 /** Renders the report. */
 export function renderReport(result: ScenariosResult): string {
   const summaries = summarizeResult(result);
-  const { command, machine, versions, repetitions, seconds, qpsScale } = result;
+  const { command, machine, versions, repetitions, seconds, qpsScale, slowMotion } = result;
   return [
     "# Scenarios beside kube-proxy",
     "",
@@ -31,6 +31,10 @@ export function renderReport(result: ScenariosResult): string {
     "",
     `${describeCircumstances(result)}; each load ${seconds} s${
       qpsScale === 1 ? "" : `, ${qpsScale} times the manifests' requests a second`
+    }${
+      slowMotion === 1
+        ? ""
+        : `, ${slowMotion} times fewer requests to replicas that take ${slowMotion} times longer`
     }. Begun ${machine.startedAt}, load average before ${machine.loadAverage}. ${
       Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ")
     }.`,

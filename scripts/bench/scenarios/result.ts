@@ -14,6 +14,7 @@ export interface ScenariosResult {
   readonly repetitions: number;
   readonly seconds: number;
   readonly qpsScale: number;
+  readonly slowMotion: number;
   readonly machine: Machine;
   /** By program. */
   readonly versions: Readonly<Record<string, string>>;

@@ -24,6 +24,8 @@ export interface ScenarioEffort {
   readonly warmUpMs: number;
   /** Factor of the manifests' requests a second. */
   readonly qpsScale: number;
+  /** By this the replicas are slower, and requests fewer on top of that. */
+  readonly slowMotion: number;
 }
 
 /** What a program used during a load, both nodes together. */
@@ -85,14 +87,17 @@ async function measure(
   stage: ScenarioStage,
   proxies: readonly RunningProxy[],
   loads: readonly { readonly load: PlayedLoad; readonly side: Side }[],
-  { effort: { durationMs, warmUpMs, qpsScale }, keep, labelOf }: {
+  { effort: { durationMs, warmUpMs, qpsScale, slowMotion }, keep, labelOf }: {
     readonly effort: ScenarioEffort;
     readonly keep: (side: Side, result: string) => Promise<void>;
     readonly labelOf: (side: Side) => string;
   },
 ): Promise<Turn[]> {
   const run = async (side: Side, load: PlayedLoad, ms: number): Promise<string> => {
-    const [command = "", ...args] = scaledArgs(load.args, { qpsScale, durationMs: ms });
+    const [command = "", ...args] = scaledArgs(load.args, {
+      qpsScale: qpsScale / slowMotion,
+      durationMs: ms,
+    });
     return await stage.load(load, [command, "-labels", labelOf(side), ...args]);
   };
   await Promise.all(loads.map(({ side, load }) => run(side, load, warmUpMs)));

@@ -22,6 +22,8 @@ type work struct {
 	Latency time.Duration `yaml:"latency"`
 	// Concurrency is how many requests are worked on at a time; 0: all.
 	Concurrency int `yaml:"concurrency"`
+	// CPULimit is the share of a processor that the work may take, as a container's resources.limits.cpu; 0: no limit.
+	CPULimit float64 `yaml:"cpuLimit"`
 }
 
 type service struct {

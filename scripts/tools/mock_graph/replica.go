@@ -16,6 +16,7 @@ type replica struct {
 	service  service
 	latency  time.Duration
 	places   chan struct{} // One for each request that is worked on; nil: no limit.
+	throttle *throttle     // Nil: no limit.
 	response []byte
 	network  network
 	client   *client
@@ -30,7 +31,12 @@ func newReplica(graph *graph, service service, slowdown float64, network network
 	if work.Concurrency > 0 {
 		places = make(chan struct{}, work.Concurrency)
 	}
+	var throttle *throttle
+	if work.CPULimit > 0 {
+		throttle = newThrottle(work.CPULimit, slowdown)
+	}
 	return &replica{
+		throttle: throttle,
 		service:  service,
 		latency:  time.Duration(float64(work.Latency) * slowdown),
 		places:   places,
@@ -113,9 +119,16 @@ func (r *replica) work(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	if r.latency > 0 {
-		time.Sleep(r.latency/2 + rand.N(r.latency))
+	if r.latency == 0 {
+		return nil
 	}
+	cost := r.latency/2 + rand.N(r.latency)
+	if r.throttle != nil {
+		if err := r.throttle.take(ctx, cost); err != nil {
+			return err
+		}
+	}
+	time.Sleep(cost)
 	return nil
 }
 
