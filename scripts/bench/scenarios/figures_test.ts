@@ -119,6 +119,13 @@ Deno.test("machineLoad() tells others from what descends from this process and f
   const found = machineLoad(moment(0, 1, 10), moment(10_000, 3, 18), { ours: 100, cpus: 2 });
   assertEquals(found, { busyPct: 40, othersPct: 10 });
   assertEquals(machineLoad(moment(0, 1, 10), moment(10_000, 31, 18), { ours: 100, cpus: 2 }).othersPct, 40);
+  // One of others that ended: its parent has it all now.
+  const withChild = moment(0, 1, 10);
+  const processes = new Map([...withChild.processes, [300, { parent: 200, cpuSeconds: 1.5 }]]);
+  assertEquals(
+    machineLoad({ ...withChild, processes }, moment(10_000, 5, 18), { ours: 100, cpus: 2 }).othersPct,
+    12.5,
+  );
   const stat = "cpu  100 20 300 9000 5 6 70 8 0 0\ncpu0 1 2 3\n";
   assertEquals(parseMachineStat(stat), { busySeconds: 4.96, stolenSeconds: 0.08 });
 });

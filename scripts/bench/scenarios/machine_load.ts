@@ -60,8 +60,8 @@ export function parseMachineStat(
 }
 
 /**
- * What was going on between two moments. Who ended meanwhile is in the figures of whoever waited for it, with its whole life: so others
- * may be overrated, up to all that the machine was busy with, and never underrated.
+ * What was going on between two moments. What a process used that ended meanwhile is in the figures of whoever waited for it; of one that
+ * nobody waited for it is lost.
  * @param options `ours` is the process from which all of ours descend
  */
 export function machineLoad(
@@ -70,17 +70,22 @@ export function machineLoad(
   { ours, cpus }: { readonly ours: number; readonly cpus: number },
 ): MachineLoad {
   const capacity = cpus * (after.atMs - before.atMs) / 1_000;
-  let others = after.stolenSeconds - before.stolenSeconds;
-  for (const [pid, { cpuSeconds }] of after.processes) {
-    if (descends(pid, ours, after) || descends(pid, KTHREADD, after)) continue;
-    others += Math.max(0, cpuSeconds - (before.processes.get(pid)?.cpuSeconds ?? 0));
-  }
   const busy = after.busySeconds - before.busySeconds;
   const stolen = after.stolenSeconds - before.stolenSeconds;
+  const others = Math.max(0, othersSeconds(after, ours) - othersSeconds(before, ours)) + stolen;
   return {
     busyPct: 100 * busy / capacity,
+    // Each process is read at a moment of its own: what that adds up to may be a little more than there was.
     othersPct: 100 * Math.min(others, busy + stolen) / capacity,
   };
+}
+
+function othersSeconds(moment: MachineMoment, ours: number): number {
+  let seconds = 0;
+  for (const [pid, { cpuSeconds }] of moment.processes) {
+    if (!descends(pid, ours, moment) && !descends(pid, KTHREADD, moment)) seconds += cpuSeconds;
+  }
+  return seconds;
 }
 
 function descends(pid: number, ancestor: number, { processes }: MachineMoment): boolean {

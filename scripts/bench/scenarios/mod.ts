@@ -98,6 +98,9 @@ function parseName(text: string): ScenarioName {
 export async function runScenarios(args: readonly string[], print: (text: string) => void): Promise<void> {
   const { only, effort, results, runs, json } = parseScenariosOptions(args);
   const bundle = await Deno.makeTempDir({ prefix: "lightpath-bench-" });
+  const removeBundle = (): void => Deno.removeSync(bundle, { recursive: true });
+  // Also when this process is told to end.
+  globalThis.addEventListener("unload", removeBundle);
   try {
     const programs = await findScenarioPrograms(bundle);
     const machine = describeMachine();
@@ -138,7 +141,8 @@ export async function runScenarios(args: readonly string[], print: (text: string
       print(`${JSON.stringify({ ...rest, scenarios: summaries })}\n`);
     }
   } finally {
-    await Deno.remove(bundle, { recursive: true });
+    globalThis.removeEventListener("unload", removeBundle);
+    removeBundle();
   }
 }
 

@@ -31,8 +31,8 @@ type start struct {
 	Environment map[string]string `json:"environment"`
 }
 
-// serveControl plays replicas as it is told, until it is ended. A process for each replica costs more than what it does: whoever is woken
-// from an idle processor needs 0.1 ms of it before it runs, and a runtime of Go wakes several threads for each request.
+// serveControl plays replicas as it is told, until it is ended. With a process for each, a request costs 0.4 ms of a processor and not 0.1:
+// each is woken from its rest for each step of each request, and the runtime's threads with it.
 func serveControl(path string) error {
 	listener, err := net.Listen("unix", path)
 	if err != nil {
