@@ -1,8 +1,8 @@
 /**
  * `deno task bench charts`: draws results as SVG, for the README.
  *
- * In: a folder with results as `--results` writes them. Out: in the same folder `growth.svg`, `peers-N.svg`, and `scenarios.md` with
- * its charts.
+ * In: a folder with results as `--results` writes them. Out: in the same folder `growth.svg`, `peers-N.svg`, and the reports of `scenarios` with
+ * their charts.
  * Nothing is measured: equal results give equal charts, on any machine.
  * @module
  */

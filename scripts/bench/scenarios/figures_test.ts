@@ -170,6 +170,11 @@ Deno.test("the report is drawn again from its result as it was written", () => {
   assertEquals(drawn, renderFiles(RESULT));
   const shown = [...drawn.get("scenarios.md")!.matchAll(/!\[[^\]]*\]\(([^)]*)\)/g)].map(([, name]) => name);
   assertEquals([...drawn.keys()], ["scenarios.md", ...shown]);
+  assertEquals([...renderFiles({ ...RESULT, slowMotion: 4 }).keys()], [
+    "scenarios-slow-motion-4.md",
+    "scenarios-slow-motion-4-latency.svg",
+    "scenarios-slow-motion-4-programs.svg",
+  ]);
 });
 
 Deno.test("parseScenariosOptions() fills in defaults, and says which scenario there is not", () => {

@@ -19,7 +19,7 @@ import { parseCount, parseNumber } from "../options.ts";
 import { describeMachine, RESULTS_FOLDER, writeResult } from "../results.ts";
 import { SCENARIO_NAMES, type ScenarioName } from "./catalog.ts";
 import { type KubeObject, type Play, readPlay, slowed } from "./manifests.ts";
-import { renderSummaries } from "./report.ts";
+import { renderSummaries, reportName } from "./report.ts";
 import { renderFiles } from "./report_files.ts";
 import { type ScenariosResult, summarizeResult } from "./result.ts";
 import { runScenario, type ScenarioEffort, type Turn } from "./run.ts";
@@ -133,7 +133,7 @@ export async function runScenarios(args: readonly string[], print: (text: string
     };
     const summaries = summarizeResult(result);
     print(renderSummaries(summaries));
-    await writeResult(results, "scenarios", result);
+    await writeResult(results, reportName(result), result);
     for (const [name, text] of renderFiles(result)) await Deno.writeTextFile(join(results, name), text);
     progress(`result, report and charts are in ${results}`);
     if (json) {

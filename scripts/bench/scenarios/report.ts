@@ -15,12 +15,21 @@ const PROGRAMS: Readonly<Record<Side, readonly ScenarioFigure[]>> = {
   "lightpath": ["agentCpuPct", "agentMB", "envoyCpuPct", "envoyMB", "machinePct"],
 };
 
-/** The charts that the report shows, by file name. */
-export const CHART_FILES = { latency: "scenarios-latency.svg", programs: "scenarios-programs.svg" } as const;
+/** What a result and its files are called: one in slow motion stands beside one that is not. */
+export function reportName({ slowMotion }: ScenariosResult): string {
+  return slowMotion === 1 ? "scenarios" : `scenarios-slow-motion-${slowMotion}`;
+}
+
+/** The names of the charts that the report shows. */
+export function chartFiles(result: ScenariosResult): { readonly latency: string; readonly programs: string } {
+  const name = reportName(result);
+  return { latency: `${name}-latency.svg`, programs: `${name}-programs.svg` };
+}
 
 /** Renders the report. */
 export function renderReport(result: ScenariosResult): string {
   const summaries = summarizeResult(result);
+  const charts = chartFiles(result);
   const { command, machine, versions, repetitions, seconds, qpsScale, slowMotion } = result;
   return [
     "# Scenarios beside kube-proxy",
@@ -44,9 +53,9 @@ export function renderReport(result: ScenariosResult): string {
     "Medians over the repetitions, in parentheses the lowest and the highest. CPU in percent of one processor, both nodes together; so is",
     "memory. What kube-proxy's rules cost is in nobody's figures but the machine's.",
     "",
-    `![Latencies by percentile, scenario by scenario](${CHART_FILES.latency})`,
+    `![Latencies by percentile, scenario by scenario](${charts.latency})`,
     "",
-    `![Requests that failed, CPU and memory of kube-proxy, agent and Envoy](${CHART_FILES.programs})`,
+    `![Requests that failed, CPU and memory of kube-proxy, agent and Envoy](${charts.programs})`,
     "",
     "## Goals",
     "",

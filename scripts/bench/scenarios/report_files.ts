@@ -3,14 +3,15 @@
  * @module
  */
 import { drawLatencies, drawPrograms } from "./charts.ts";
-import { CHART_FILES, renderReport } from "./report.ts";
+import { chartFiles, renderReport, reportName } from "./report.ts";
 import type { ScenariosResult } from "./result.ts";
 
 /** Each by its name; all belong in the same folder. */
 export function renderFiles(result: ScenariosResult): Map<string, string> {
+  const { latency, programs } = chartFiles(result);
   return new Map([
-    ["scenarios.md", renderReport(result)],
-    [CHART_FILES.latency, drawLatencies(result)],
-    [CHART_FILES.programs, drawPrograms(result)],
+    [`${reportName(result)}.md`, renderReport(result)],
+    [latency, drawLatencies(result)],
+    [programs, drawPrograms(result)],
   ]);
 }
