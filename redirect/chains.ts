@@ -27,6 +27,15 @@ export interface LayoutChain {
   readonly rules: readonly LayoutRule[];
 }
 
+/** How long conntrack remembers TCP connections that are given it, by `ct timeout set`, where that is not as usual. */
+export interface LayoutTimeout {
+  readonly name: string;
+  /** The kernel wants an object for each family. */
+  readonly ip: "ip" | "ip6";
+  /** Seconds by state, as nft spells and orders them. */
+  readonly policy: Readonly<Partial<Record<"syn_sent" | "close", number>>>;
+}
+
 /** Ports of Envoy's constant listeners on this node, 1-65535. */
 export interface EnvoyPorts {
   readonly tcp: number;
@@ -40,6 +49,8 @@ export interface LayoutOptions {
   readonly clusterCIDRs: Readonly<Record<IPFamily, readonly string[]>>;
   /** Of the connections that Envoy makes in a client's name. */
   readonly marks: Marks;
+  /** Whether the kernel takes `ct timeout` (CONFIG_NF_CONNTRACK_TIMEOUT). */
+  readonly hasTimeouts: boolean;
 }
 
 /** Before every other NAT chain of the usual priority, and, for other chains, after conntrack and before NAT as such. */

@@ -22,8 +22,8 @@
  * - `to-envoy` refuses whoever connects to Envoy's ports without having been sent there: no open proxy. Who was sent there
  *   while nobody listens, because Envoy died and the kernel was not told, is dropped and not refused: such a client
  *   tries again after a second, and is then sent to an endpoint, as is everybody else at once: the kernel notes that nobody was there
- *   (`envoy-gone`), and needs no agent for it. (A program of the node itself is sent to Envoy again: conntrack
- *   confirms a connection when it leaves, before it comes in by `lo`. It waits until Envoy is back.)
+ *   (`envoy-gone`), and needs no agent for it. (A program of the node itself is sent to Envoy as long as conntrack remembers its first
+ *   packet, which it confirms when that leaves, before it comes in by `lo`: for a second, see `ENVOY_TIMEOUTS`.)
  * - `after-output` drops what conntrack gave up on. Such a packet would leave untranslated, with Envoy's own address
  *   and port, and the client would answer it with a reset that kills its connection (kube-proxy: issue 74839).
  * @module

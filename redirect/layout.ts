@@ -9,7 +9,8 @@
  * The parts: `containers.ts`, and the chains, with the reason of each hook, in `service_chains.ts`,
  * `affinity_chains.ts`, `source_chains.ts` and `filter_chains.ts`.
  *
- * Needs kernel 5.13 or newer (`reject` in prerouting alone needs 5.9, nat in inet 5.2) with `nft_socket`, and nft 1.0.1 or newer.
+ * Needs kernel 5.13 or newer (`reject` in prerouting alone needs 5.9, nat in inet 5.2) with `nft_socket`, and nft 1.0.1 or newer. `ct timeout` is
+ * done without where the kernel lacks it.
  * Source of hooks and priorities: kubernetes/pkg/proxy/nftables/README.md; nft(8).
  * @module
  */
@@ -17,10 +18,17 @@
 import { createHash } from "node:crypto";
 import { DEFAULT_MARK_MASK, marksOf } from "../agent/model/mod.ts";
 import { affinityChains } from "./affinity_chains.ts";
-import type { EnvoyPorts, LayoutChain, LayoutHook, LayoutOptions, LayoutRule } from "./chains.ts";
+import type {
+  EnvoyPorts,
+  LayoutChain,
+  LayoutHook,
+  LayoutOptions,
+  LayoutRule,
+  LayoutTimeout,
+} from "./chains.ts";
 import { CONTAINERS, type LayoutContainer } from "./containers.ts";
 import { filterChains } from "./filter_chains.ts";
-import { serviceChains } from "./service_chains.ts";
+import { ENVOY_TIMEOUTS, serviceChains } from "./service_chains.ts";
 import { sourceChains } from "./source_chains.ts";
 
 /** The one table, as `nft` spells it in commands. */
@@ -31,6 +39,7 @@ export const TABLE_NAME = "lightpath";
 /** The constant part. Chains come before those that refer to them. */
 export interface Layout {
   readonly containers: readonly LayoutContainer[];
+  readonly timeouts: readonly LayoutTimeout[];
   readonly chains: readonly CommentedChain[];
 }
 
@@ -54,9 +63,11 @@ const DEFAULT_MARKS = marksOf(DEFAULT_MARK_MASK);
  */
 export function createLayout(
   ports: EnvoyPorts,
-  { clusterCIDRs = NO_CLUSTER_CIDRS, marks = DEFAULT_MARKS }: Partial<Omit<LayoutOptions, "ports">> = {},
+  { clusterCIDRs = NO_CLUSTER_CIDRS, marks = DEFAULT_MARKS, hasTimeouts = true }: Partial<
+    Omit<LayoutOptions, "ports">
+  > = {},
 ): Layout {
-  const options = { ports, clusterCIDRs, marks };
+  const options = { ports, clusterCIDRs, marks, hasTimeouts };
   for (const port of [ports.tcp, ports.http]) {
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
       throw new RangeError(`Cannot redirect to port ${port}: want an integer of 1-65535`);
@@ -70,6 +81,7 @@ export function createLayout(
   ];
   return {
     containers: CONTAINERS,
+    timeouts: hasTimeouts ? ENVOY_TIMEOUTS : [],
     chains: chains.map((chain) => ({
       ...chain,
       rules: chain.rules.map((rule) => ({ ...rule, comment: ruleComment(chain.name, rule) })),
@@ -97,6 +109,10 @@ export const fingerprintLine = {
     `${valueTypes.length === 0 ? "set" : "map"} ${name} ${keyTypes.join(".")}:${valueTypes.join(".")}${
       flags.map((flag) => ` ${flag}`).join("")
     }`,
+  timeout: ({ name, ip, policy }: LayoutTimeout): string =>
+    `timeout ${name} ${ip}${
+      Object.entries(policy).map(([state, seconds]) => ` ${state} ${seconds}`).join("")
+    }`,
   chain: (name: string): string => `chain ${name}`,
   baseChain: (name: string, hook: LayoutHook, policy: string): string =>
     `chain ${name} ${hook.type} ${hook.hook} ${hook.priority} ${policy}`,
@@ -114,6 +130,7 @@ export function layoutFingerprint(layout: Layout): readonly string[] {
     ];
     lines.push(fingerprintLine.container({ ...container, flags }));
   }
+  for (const timeout of layout.timeouts) lines.push(fingerprintLine.timeout(timeout));
   for (const { name, hook, rules } of layout.chains) {
     lines.push(hook ? fingerprintLine.baseChain(name, hook, "accept") : fingerprintLine.chain(name));
     rules.forEach((rule, position) => lines.push(fingerprintLine.rule(name, position, rule.comment)));

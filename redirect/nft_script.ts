@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { LayoutChain } from "./chains.ts";
+import type { LayoutChain, LayoutTimeout } from "./chains.ts";
 import type { LayoutContainer } from "./containers.ts";
 import { emptiedBy, type PlanDelta } from "./diff.ts";
 import { type Layout, TABLE } from "./layout.ts";
@@ -35,9 +35,15 @@ function renderContainer(container: LayoutContainer): string {
   return `add ${kind} ${TABLE} ${name} { ${type};${flags} }`;
 }
 
+function renderTimeout({ name, ip, policy }: LayoutTimeout): string {
+  const states = Object.entries(policy).map(([state, seconds]) => `${state} : ${seconds}`).join(", ");
+  return `add ct timeout ${TABLE} ${name} { protocol tcp; l3proto ${ip}; policy = { ${states} }; }`;
+}
+
 function renderLayoutLines(layout: Layout): string[] {
   const lines: string[] = [];
   for (const container of layout.containers) lines.push(renderContainer(container));
+  for (const timeout of layout.timeouts) lines.push(renderTimeout(timeout));
   // All chains before all rules: rules jump to chains.
   for (const chain of layout.chains) lines.push(renderChain(chain));
   for (const { name, rules } of layout.chains) {

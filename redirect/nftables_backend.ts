@@ -41,17 +41,27 @@ class NftablesBackend implements RedirectBackend {
   readonly name = "nftables";
   readonly #nft: Nft;
   readonly #elements: ElementRoute;
-  readonly #layout: Layout;
+  readonly #layoutWithout: () => Layout;
+  #layout: Layout;
   #readAhead: Promise<KernelTable | undefined> | undefined;
 
   constructor({ nft, elements, ports, ...settings }: NftablesBackendOptions) {
     this.#nft = nft;
     this.#elements = new ElementRoute(nft, elements);
     this.#layout = createLayout(ports, settings);
+    this.#layoutWithout = () => createLayout(ports, { ...settings, hasTimeouts: false });
   }
 
-  probe(): Promise<void> {
-    return probeNft(this.#nft, this.#layout);
+  /** A kernel that takes all but `ct timeout` is given all but that. */
+  async probe(): Promise<void> {
+    try {
+      await probeNft(this.#nft, this.#layout);
+    } catch (error) {
+      const layout = this.#layoutWithout();
+      const isTaken = await probeNft(this.#nft, layout).then(() => true, () => false);
+      if (!isTaken) throw error;
+      this.#layout = layout;
+    }
   }
 
   async readAhead(): Promise<void> {

@@ -154,6 +154,12 @@ function parseContainer(found: JsonObject, layout: string[], elements: PlanEleme
   if (unreadable > 0) layout.push(`elements of ${name} that Lightpath did not write: ${unreadable}`);
 }
 
+function parseTimeout(found: JsonObject): string {
+  const policy = isObject(found["policy"]) ? found["policy"] : {};
+  const { name, l3proto } = found;
+  return fingerprintLine.timeout({ name: text(name), ip: text(l3proto) as "ip", policy });
+}
+
 function parseChain(found: JsonObject): string {
   const name = text(found["name"]);
   if (found["hook"] === undefined) return fingerprintLine.chain(name);
@@ -184,6 +190,9 @@ export function parseRuleset(listing: unknown): KernelTable {
       case "set":
       case "map":
         parseContainer(found, layout, elements);
+        break;
+      case "ct timeout":
+        layout.push(parseTimeout(found));
         break;
       case "chain":
         layout.push(parseChain(found));

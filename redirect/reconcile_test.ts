@@ -57,7 +57,7 @@ Deno.test("reconcile() replaces a table of another layout as a whole, in one tra
   await reconcile({ nft, layout: createLayout({ tcp: 1666, http: 1999 }), plan: () => PLAN });
   const outcome = await bring(nft);
   assertEquals(nft.applied.length, 2);
-  assertStringIncludes(outcome.layoutDifferences.join("\n"), "missing: rule envoy-http 6 to Envoy");
+  assertStringIncludes(outcome.layoutDifferences.join("\n"), "missing: rule envoy-http 8 to Envoy");
   assert(
     nft.applied[1]?.startsWith(
       "add table inet lightpath\ndelete table inet lightpath\nadd table inet lightpath\n",

@@ -47,13 +47,31 @@ import {
   type LayoutChain,
   type LayoutOptions,
   type LayoutRule,
+  type LayoutTimeout,
   SPACE_PURPOSE,
   spaceCondition,
 } from "./chains.ts";
 import { DESTINATION_SPACES, type DestinationSpace, type ServedSpace } from "./containers.ts";
 import { AFFINE, AFFINE_BIT, CLASS_BITS, classPart, PATH_BITS, pathPart } from "./served_value.ts";
 
-function envoyChain(name: string, port: number, envoys: string): LayoutChain {
+/**
+ * Envoy's connections are forgotten a second after they were reset. Usually that takes ten, and for as long conntrack sends a client that
+ * uses the port again to where the old connection went, and prolongs it with each attempt: where Envoy was killed, to nobody.
+ * (A reset by the client makes room for a new connection at once, one by the server does not: nf_conntrack_tcp_packet().) Envoy's node is
+ * this one, so nothing that belongs to such a connection is still under way after a second; and its answer to the first packet comes at once,
+ * so a first packet that was not answered within a second is forgotten too, before it is sent again.
+ */
+export const ENVOY_TIMEOUTS: readonly LayoutTimeout[] = FAMILY_EXPRESSIONS.map(({ suffix, ip }) => ({
+  name: `envoy-${suffix}`,
+  ip,
+  policy: { syn_sent: 1, close: 1 },
+}));
+
+function envoyChain(
+  name: string,
+  port: number,
+  { envoys, hasTimeouts }: { readonly envoys: string; readonly hasTimeouts: boolean },
+): LayoutChain {
   return chain(name, [
     { text: `${envoys} return`, purpose: "Envoy's, in a client's name" },
     { text: "meta l4proto != @envoy-ready return", purpose: "the kernel's turn" },
@@ -63,6 +81,10 @@ function envoyChain(name: string, port: number, envoys: string): LayoutChain {
         destinationKey("ips", family)
       } != @envoy-holds-${family.suffix} return`,
       purpose: "Envoy could not ask for it",
+    })),
+    ...(hasTimeouts ? ENVOY_TIMEOUTS : []).map((timeout) => ({
+      text: `meta nfproto ${timeout.ip === "ip" ? "ipv4" : "ipv6"} ct timeout set "${timeout.name}"`,
+      purpose: "soon forgotten once it is reset",
     })),
     {
       text: `meta l4proto tcp dnat ip to meta l4proto map @envoy-address-4 : ${port}`,
@@ -190,13 +212,13 @@ function servingChains(space: ServedSpace, family: FamilyExpressions): LayoutCha
 
 /** The chains, each before those that refer to it. */
 export function serviceChains(options: LayoutOptions): LayoutChain[] {
-  const { ports, marks: { mask, envoy } } = options;
+  const { ports, marks: { mask, envoy }, hasTimeouts } = options;
   const envoys = `meta mark & ${renderMark(mask)} == ${renderMark(envoy)}`;
   const ownPriorities = [BALANCED_SOCKET_PRIORITY, MASQUERADED_SOCKET_PRIORITY, ENVOY_SOCKET_PRIORITY];
   const toServices = [{ text: "jump services", purpose: "served destinations" }];
   return [
-    envoyChain("envoy-tcp", ports.tcp, envoys),
-    envoyChain("envoy-http", ports.http, envoys),
+    envoyChain("envoy-tcp", ports.tcp, { envoys, hasTimeouts }),
+    envoyChain("envoy-http", ports.http, { envoys, hasTimeouts }),
     ...placeChains(),
     ...DESTINATION_SPACES.flatMap((space) =>
       FAMILY_EXPRESSIONS.flatMap((family) => [

@@ -38,6 +38,10 @@ export interface FakeChain {
 /** The table. */
 export interface FakeTable {
   readonly containers: Map<string, FakeContainer>;
+  readonly timeouts: Map<
+    string,
+    { readonly l3proto: string; readonly policy: Readonly<Record<string, number>> }
+  >;
   readonly chains: Map<string, FakeChain>;
 }
 
@@ -76,6 +80,7 @@ function copyTable(table: FakeTable): FakeTable {
         { ...container, elements: new Map(container.elements) },
       ]),
     ),
+    timeouts: new Map(table.timeouts),
     chains: new Map([...table.chains].map(([name, chain]) => [name, { ...chain, rules: [...chain.rules] }])),
   };
 }
@@ -128,8 +133,9 @@ export class FakeNft implements Nft {
     let table = this.table === undefined ? undefined : copyTable(this.table);
     for (const line of script.split("\n")) {
       if (line === "") continue;
-      if (line === "add table inet lightpath") table ??= { containers: new Map(), chains: new Map() };
-      else if (table === undefined) refuse("not-found", line);
+      if (line === "add table inet lightpath") {
+        table ??= { containers: new Map(), timeouts: new Map(), chains: new Map() };
+      } else if (table === undefined) refuse("not-found", line);
       else if (line === "delete table inet lightpath") table = undefined;
       else this.#statement(table, line);
     }
@@ -139,7 +145,9 @@ export class FakeNft implements Nft {
 
   #statement(table: FakeTable, line: string): void {
     const [, verb = "", object = "", name = "", rest = ""] =
-      /^(add|delete|flush) (set|map|chain|rule|element) inet lightpath (\S+)(?: (.*))?$/.exec(line) ?? [];
+      /^(add|delete|flush) (set|map|ct timeout|chain|rule|element) inet lightpath (\S+)(?: (.*))?$/.exec(
+        line,
+      ) ?? [];
     switch (`${verb} ${object}`) {
       case "add set":
       case "add map": {
@@ -160,6 +168,18 @@ export class FakeNft implements Nft {
       case "flush set":
         (table.containers.get(name) ?? refuse("not-found", line)).elements.clear();
         break;
+      case "add ct timeout": {
+        const [, l3proto = "", states = ""] =
+          /^\{ protocol tcp; l3proto (ip6?); policy = \{ (\w+ : \d+(?:, \w+ : \d+)*) \}; \}$/.exec(rest) ??
+            refuse("other", line);
+        const policy = Object.fromEntries(
+          states.split(", ").map((state) => state.split(" : ")).map((
+            [state, seconds],
+          ) => [state, Number(seconds)]),
+        );
+        table.timeouts.set(name, { l3proto, policy });
+        break;
+      }
       case "add chain":
         table.chains.set(name, { hook: parseHook(rest, line), rules: [] });
         break;
@@ -168,6 +188,9 @@ export class FakeNft implements Nft {
           refuse("other", line);
         for (const chain of chainsNamedBy(text)) {
           if (!table.chains.has(chain)) refuse("not-found", line);
+        }
+        for (const [, timeout = ""] of text.matchAll(/ct timeout set "(\S+)"/g)) {
+          if (!table.timeouts.has(timeout)) refuse("not-found", line);
         }
         for (const [, container = ""] of text.matchAll(/@(\S+)/g)) {
           if (!table.containers.has(container)) refuse("not-found", line);
@@ -262,6 +285,9 @@ function listTable(table: FakeTable): unknown {
       : { size: dynamicSize, flags: ["timeout"] };
     const found = { ...place, name, type, ...flags, ...(elem.length === 0 ? {} : { elem }) };
     objects.push(isSet ? { set: found } : { map: { ...found, map: valueTypes.join(" . ") } });
+  }
+  for (const [name, { l3proto, policy }] of table.timeouts) {
+    objects.push({ "ct timeout": { ...place, name, protocol: "tcp", l3proto, policy } });
   }
   for (const [name, { hook }] of table.chains) {
     const { type, hook: at, priority } = hook ?? {};

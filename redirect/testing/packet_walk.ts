@@ -203,6 +203,11 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
     ({ packet }, mask = "", operator = "", value = "") =>
       holds((((packet.mark ?? 0) & Number(mask)) >>> 0 === Number(value)) === (operator === "==")),
   ],
+  [
+    /^meta nfproto (ipv4|ipv6)/,
+    (walk, family = "") => holds(familyIs(family === "ipv4" ? "ip" : "ip6", walk)),
+  ],
+  [/^ct timeout set "\S+"/, () => MATCH],
   // Of the mark of a connection only its answers read.
   [/^ct mark set ct mark & 0x\w+ \| 0x\w+/, () => MATCH],
   [new RegExp(`^delete @(\\S+) \\{ ${HASH} : meta priority \\}`), (walk, map = "", key = "") => {
