@@ -95,9 +95,12 @@ Stack backtrace:
   );
 });
 
-Deno.test("a base that is none, or for another machine, makes no executable", async () => {
+Deno.test("a base that is none, or for another machine, makes no executable, and what was there before stays", async () => {
   await withFolder(async (folder) => {
-    const output = `--output=${join(folder, "lightpath")}`;
+    const path = join(folder, "lightpath");
+    const output = `--output=${path}`;
+    // As `deno task bundle` leaves it there by default.
+    await Deno.writeTextFile(path, "a script");
     const absent = await compile([output], { DENORT_BIN: "/nowhere/denort" });
     assertEquals([absent.code, absent.stderr], [1, "DENORT_BIN names /nowhere/denort, which is no file\n"]);
     const deno = await compile([output], { DENORT_BIN: Deno.execPath() });
@@ -107,7 +110,8 @@ Deno.test("a base that is none, or for another machine, makes no executable", as
     const other = await compile([output, `--target=${foreign}`], { DENORT_BIN: Deno.execPath() });
     assertEquals(other.code, 1);
     assertMatch(other.stderr, /which is not for (aarch64|x86_64)-unknown-linux-gnu/);
-    assertEquals([...Deno.readDirSync(folder)], []);
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["lightpath"]);
+    assertEquals(await Deno.readTextFile(path), "a script");
     const unknown = await compile(["--target=riscv"], {});
     assertEquals(unknown.code, 2);
     assertMatch(unknown.stderr, /--target is "riscv": wanted one of/);

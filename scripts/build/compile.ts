@@ -10,7 +10,9 @@
  * Source: Deno 2.9, cli/standalone/binary.rs.
  * @module
  */
+import { dirname } from "@std/path/dirname";
 import { join } from "@std/path/join";
+import { resolve } from "node:path";
 import { VERSION } from "../../agent/version.ts";
 import { bundleLightpath, NO_CODE_CACHE, V8_FLAGS } from "../lightpath_command.ts";
 import { DENO_VERSION } from "../tools/versions.ts";
@@ -28,8 +30,8 @@ const USAGE = `deno task compile [--target TARGET] [--output PATH] [--folder PAT
 DENORT_BIN names the base of the executable, denort, where it cannot be fetched from dl.deno.land.
 `;
 
-/** @throws {BuildError} */
-export async function compileLightpath({ output, target, ...more }: BuildOptions): Promise<void> {
+/** @param output where to; Deno refuses a file that is there and that it did not compile. @throws {BuildError} */
+async function compileInto(output: string, { target, ...more }: BuildOptions): Promise<void> {
   const base = Deno.env.get("DENORT_BIN");
   if (base !== undefined && !await isFile(base)) {
     throw new BuildError(`DENORT_BIN names ${base}, which is no file`);
@@ -45,9 +47,29 @@ export async function compileLightpath({ output, target, ...more }: BuildOptions
       ],
     }).output();
     if (!success) throw notCompiled(new TextDecoder().decode(stderr), target);
+    await assertIsFor(target, output);
+    if (isForHere(target)) await assertIsLightpath(output);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Makes it beside where it is to be, and puts it there once it is known to be right: what was there stays until then. */
+async function compileLightpath(options: BuildOptions): Promise<void> {
+  const output = resolve(options.output);
+  await Deno.mkdir(dirname(output), { recursive: true });
+  const folder = await Deno.makeTempDir({ dir: dirname(output), prefix: ".lightpath-" });
+  try {
+    const made = join(folder, "lightpath");
+    await compileInto(made, options);
+    await Deno.rename(made, output);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function isForHere(target: string): boolean {
+  return target === TARGETS[Deno.build.arch];
 }
 
 /** Why Deno made none, by its own words, and the mend where it is known. */
@@ -67,7 +89,6 @@ export function notCompiled(words: string, target: string): BuildError {
 async function assertIsLightpath(output: string): Promise<void> {
   const { stdout } = await new Deno.Command(output, { args: ["version"], stderr: "null" }).output();
   if (new TextDecoder().decode(stdout).startsWith(`lightpath ${VERSION}\n`)) return;
-  await Deno.remove(output);
   throw new BuildError(
     `DENORT_BIN names ${
       Deno.env.get("DENORT_BIN")
@@ -88,7 +109,6 @@ async function assertIsFor(target: string, output: string): Promise<void> {
   const header = new Uint8Array(20);
   await file.read(header);
   if (new DataView(header.buffer).getUint16(18, true) === MACHINES[target]) return;
-  await Deno.remove(output);
   throw new BuildError(`DENORT_BIN names ${Deno.env.get("DENORT_BIN")}, which is not for ${target}`);
 }
 
@@ -105,15 +125,13 @@ async function main(options: BuildOptions): Promise<void> {
   await compileLightpath(options);
   const output = await Deno.realPath(options.output);
   const { size } = await Deno.stat(output);
-  await assertIsFor(options.target, output);
-  if (options.target !== TARGETS[Deno.build.arch]) {
+  if (!isForHere(options.target)) {
     print(
       Deno.stdout,
       `${output}: ${(size / 1e6).toFixed(1)} MB, for ${options.target}; it cannot be run on this machine\n`,
     );
     return;
   }
-  await assertIsLightpath(output);
   renderMeasured(output, size, await measureProgram([output]));
 }
 
