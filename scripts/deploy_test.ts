@@ -11,6 +11,7 @@ import { parseAllDocuments } from "yaml";
 import { parseCommandLine } from "../agent/config.ts";
 import { VERSION } from "../agent/version.ts";
 import { ENVOY_VERSION } from "../xds/mod.ts";
+import { permissionFlags } from "./build/permissions.ts";
 import { startControlPlane } from "./lab/control_plane.ts";
 import { testUnless } from "./lab/testing.ts";
 import { lightpathCommand } from "./lightpath_command.ts";
@@ -53,7 +54,7 @@ const PATHS: Readonly<Record<string, string>> = {
 interface Container {
   readonly name: string;
   readonly image: string;
-  readonly args: readonly string[];
+  readonly args?: readonly string[];
   readonly envFrom?: readonly { readonly configMapRef: { readonly name: string } }[];
   readonly securityContext: { readonly privileged?: boolean; readonly capabilities: unknown };
 }
@@ -82,6 +83,13 @@ function namesIn(folder: string): readonly string[] {
 
 /** What else is applied as a whole. */
 const FOLDERS: readonly string[] = ["admission/policy", "admission/webhook", "cleanup", "whoami"];
+
+/** All that users apply. cert-manager's kinds are none that an API server has by itself. */
+const APPLIED: readonly string[] = [
+  ...namesIn("overlays").map((name) => `overlays/${name}`),
+  "admission/webhook-cert-manager",
+  ...FOLDERS,
+];
 
 const unavailable = [kustomize, envoy, etcd, kubeApiserver].map((tool) => tool.unavailable);
 
@@ -152,16 +160,27 @@ testUnless("beside kube-proxy new Services get the label, in each way that there
   assertEquals((await kindsOf("hybrid-policy")).has("MutatingWebhookConfiguration"), false);
 });
 
+testUnless("containers name no file by their arguments that the image's program may not read", {
+  unavailable: [kustomize.unavailable],
+}, async () => {
+  const readable = permissionFlags().find((flag) => flag.startsWith("--allow-read="))?.split("=")[1]
+    ?.split(",") ?? [];
+  for (const folder of APPLIED) {
+    for (const { spec } of await build(folder)) {
+      const { containers = [], initContainers = [] } = spec?.template?.spec ?? {};
+      const unreadable = [...containers, ...initContainers].flatMap(({ args = [] }) => args)
+        .flatMap((word) => /^--[a-z-]+=(\/.+)$/.exec(word)?.[1] ?? [])
+        .filter((path) => !readable.some((known) => path.startsWith(`${known}/`)));
+      assertEquals(unreadable, [], folder);
+    }
+  }
+});
+
 testUnless("all of deploy/ names the image of this version, as the Dockerfile builds it", {
   unavailable: [kustomize.unavailable],
 }, async () => {
   const image = `lightpath/lightpath:${VERSION}`;
-  const folders = [
-    ...namesIn("overlays").map((name) => `overlays/${name}`),
-    "admission/webhook-cert-manager",
-    ...FOLDERS,
-  ];
-  for (const folder of folders) {
+  for (const folder of APPLIED) {
     for (const { spec } of await build(folder)) {
       const { containers = [], initContainers = [] } = spec?.template?.spec ?? {};
       const foreign = [...containers, ...initContainers].map((one) => one.image)
@@ -182,7 +201,7 @@ function takesItsSettings(objects: readonly KubeObject[]): void {
   assertEquals(Number(podOf(objects).terminationGracePeriodSeconds) * 1000 > LONGEST_END_MS, true);
   const containers = containersOf(objects);
   assertEquals(containers.map(({ name }) => name), ["bootstrap", "envoy", "agent"]);
-  for (const { name, image, args, envFrom, securityContext } of containers) {
+  for (const { name, image, args = [], envFrom, securityContext } of containers) {
     assertEquals(securityContext.privileged, undefined);
     if (name === "envoy") {
       assertEquals(image.endsWith(`-v${ENVOY_VERSION}`), true, image);
@@ -205,7 +224,7 @@ async function envoyTakesItsArguments(containers: readonly Container[], dir: str
   const config = join(dir, "envoy.yaml");
   const [program = "", ...before] = lightpathCommand();
   await runProgram(program, [...before, "bootstrap", `--output=${config}`, "--node-name=node-1"]);
-  const here = container.args.map((word) => word.replace("/run/lightpath/envoy.yaml", config));
+  const here = (container.args ?? []).map((word) => word.replace("/run/lightpath/envoy.yaml", config));
   await runProgram(envoy.path ?? "", [...here, "--mode", "validate"]);
 }
 
