@@ -56,6 +56,7 @@ interface Container {
   readonly image: string;
   readonly args?: readonly string[];
   readonly envFrom?: readonly { readonly configMapRef: { readonly name: string } }[];
+  readonly ports?: readonly unknown[];
   readonly securityContext: { readonly privileged?: boolean; readonly capabilities: unknown };
 }
 
@@ -72,8 +73,12 @@ interface PodSpec {
   readonly initContainers?: readonly Container[];
 }
 
-async function build(folder: string): Promise<readonly KubeObject[]> {
-  const text = await runProgram(kustomize.path ?? "", ["build", `${DEPLOY}${folder}`]);
+function build(folder: string): Promise<readonly KubeObject[]> {
+  return buildFolder(`${DEPLOY}${folder}`);
+}
+
+async function buildFolder(path: string): Promise<readonly KubeObject[]> {
+  const text = await runProgram(kustomize.path ?? "", ["build", path]);
   return parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
 }
 
@@ -158,6 +163,38 @@ testUnless("beside kube-proxy new Services get the label, in each way that there
   assertEquals((await kindsOf("hybrid")).has("MutatingAdmissionPolicy"), false);
   assertEquals((await kindsOf("hybrid-policy")).has("MutatingAdmissionPolicy"), true);
   assertEquals((await kindsOf("hybrid-policy")).has("MutatingWebhookConfiguration"), false);
+});
+
+testUnless("metrics for Prometheus are on a port that a kube-proxy beside has not", {
+  unavailable: [kustomize.unavailable],
+}, async () => {
+  const folder = await Deno.makeTempDir({ prefix: "lightpath-deploy-" });
+  try {
+    // Of what is outside of its folder kustomize takes relative paths only.
+    const up = `${(await Deno.realPath(folder)).split("/").slice(1).map(() => "..").join("/")}${DEPLOY}`;
+    for (const overlay of ["standalone", "hybrid"]) {
+      const kustomization = {
+        resources: [`${up}overlays/${overlay}`],
+        components: [`${up}components/monitoring`],
+      };
+      await Deno.writeTextFile(join(folder, "kustomization.yaml"), JSON.stringify(kustomization));
+      const objects = await buildFolder(folder);
+      assertEquals(objects.some(({ kind }) => kind === "PodMonitor"), true);
+      takesItsSettings(objects);
+      const address = objects.find(({ kind, metadata }) =>
+        kind === "ConfigMap" && /^lightpath-/.test(metadata.name)
+      )
+        ?.data?.["LIGHTPATH_METRICS_BIND_ADDRESS"];
+      const ports = containersOf(objects).flatMap(({ ports = [] }) => ports);
+      assertEquals([address, ports], ["0.0.0.0:10269", [{
+        name: "metrics",
+        containerPort: 10269,
+        hostPort: 10269,
+      }]]);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 testUnless("containers name no file by their arguments that the image's program may not read", {
