@@ -61,8 +61,11 @@ export class VantagePoint {
   }
 
   /** Whether an HTTP request went through Envoy, which adds a header to the answer. Where none came, what happened instead. */
-  async isThroughEnvoy(target: string): Promise<boolean | ProbeResult["outcome"]> {
-    const { outcome, headers } = await this.http(target);
+  async isThroughEnvoy(
+    target: string,
+    options: Pick<Probe, "timeoutMs"> = {},
+  ): Promise<boolean | ProbeResult["outcome"]> {
+    const { outcome, headers } = await this.http(target, options);
     return outcome === "answered" ? headers["x-envoy-upstream-service-time"] !== undefined : outcome;
   }
 

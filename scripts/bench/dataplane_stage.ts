@@ -158,8 +158,10 @@ async function setInForce(
   if (side === "kube-proxy") return;
   const ip = createIp({ argvPrefix: node.enter([]) });
   const families = ["IPv4", "IPv6"] as const;
-  if (inForce) await ensurePolicyRoutes(ip, { ...POLICY_ROUTES, families });
-  else await removePolicyRoutes(ip, families);
+  const set = (): Promise<unknown> =>
+    inForce ? ensurePolicyRoutes(ip, { ...POLICY_ROUTES, families }) : removePolicyRoutes(ip, families);
+  // The agent looks after them every 30 s too: who comes second finds that it is done, and looks again.
+  await set().catch(set);
 }
 
 async function createNode(made: AsyncDisposableStack, { fortio, nft }: DataplanePrograms): Promise<Node> {

@@ -20,6 +20,9 @@ const LONGEST_MS = 30_000;
 /** Clients side by side, HTTP and TCP; each has one request under way at a time. */
 const CLIENTS = [`http://${VIP}/`, `http://${VIP}/`, `tcp://${VIP}:9000`, `tcp://${VIP}:9000`];
 
+/** Who met nobody tries again after a second, when Envoy may be back: too late to see who served in between. */
+const ASK_AGAIN_MS = 200;
+
 /** A node whose agent runs, with an Envoy that serves. */
 export class FailoverStage implements AsyncDisposable {
   readonly #fixture: NodeFixture;
@@ -94,7 +97,9 @@ export class FailoverStage implements AsyncDisposable {
   /** Asks until connections go through Envoy, or do not. Returns when that was. */
   async #until(throughEnvoy: boolean): Promise<number> {
     const startMs = performance.now();
-    while (await this.#fixture.pod.isThroughEnvoy(`${VIP}:80`) !== throughEnvoy) {
+    const ask = (): Promise<unknown> =>
+      this.#fixture.pod.isThroughEnvoy(`${VIP}:80`, { timeoutMs: ASK_AGAIN_MS });
+    while (await ask() !== throughEnvoy) {
       if (performance.now() - startMs > LONGEST_MS) {
         throw new Error(`the node does not recover:\n${this.#agent.process.recentOutput()}`);
       }
