@@ -87,12 +87,20 @@ function namesIn(folder: string): readonly string[] {
 }
 
 /** What else is applied as a whole. */
-const FOLDERS: readonly string[] = ["admission/policy", "admission/webhook", "cleanup", "whoami"];
+const FOLDERS: readonly string[] = [
+  "admission/policy",
+  "admission/webhook",
+  "admission/webhook-cert-manager",
+  "cleanup",
+  "whoami",
+];
 
-/** All that users apply. cert-manager's kinds are none that an API server has by itself. */
+/** Kinds that an API server has not by itself, but of cert-manager. */
+const FOREIGN_KINDS: readonly string[] = ["Certificate", "Issuer"];
+
+/** All that users apply. */
 const APPLIED: readonly string[] = [
   ...namesIn("overlays").map((name) => `overlays/${name}`),
-  "admission/webhook-cert-manager",
   ...FOLDERS,
 ];
 
@@ -120,7 +128,7 @@ testUnless(
       }
       const isTaken = async (objects: readonly KubeObject[]): Promise<void> => {
         for (const object of objects) {
-          if (object.kind === "Namespace") continue;
+          if (object.kind === "Namespace" || FOREIGN_KINDS.includes(object.kind)) continue;
           const path = PATHS[object.kind] ?? fail(`deploy/ has a ${object.kind}`);
           const there = path.replace("lightpath-system", object.metadata.namespace ?? "lightpath-system");
           await plane.call("POST", `${there}?dryRun=All&fieldValidation=Strict`, object);
