@@ -88,9 +88,7 @@ testInLab("who meets no listener reaches an endpoint without anybody telling the
       assertEquals(await endpointOf(from, host), endpoint);
     }
   }
-  // Who knows better says so.
-  agent.redirector.setEnvoyReady(false);
-  await agent.redirector.flushed();
+  // Who knows better says so, also where the agent before had no time to say the contrary.
   agent.redirector.setEnvoyReady(true);
   await agent.redirector.flushed();
   for (const [host, answer] of HOSTS) assertEquals(await lab.dial(lab.barePod, host, 80), answer);

@@ -22,7 +22,7 @@ import type { ModelView, NodeAddresses, ServicePortChange, ServicePortKey } from
 import { foreignDifferences, type Reconciliation, type RedirectBackend } from "./backend.ts";
 import { diffChanges, diffPlans, isEmptyDelta, mergeChanges, type PlanDelta } from "./diff.ts";
 import { RedirectError, type RedirectErrorKind } from "./redirect_error.ts";
-import { type NodeState, planNode, planServicePort, type Socket } from "./plan.ts";
+import { type NodeState, type PlanElement, planNode, planServicePort, type Socket } from "./plan.ts";
 import type { ApplyKind, RedirectObserver } from "./observer.ts";
 import { SharedElements } from "./shared_elements.ts";
 import { Settlement } from "./settlement.ts";
@@ -113,6 +113,10 @@ class PlanRedirector implements Redirector {
   /** A comparison with the whole plan is due, for this reason. */
   #due: Exclude<ApplyKind, "update"> | undefined = "start";
   #resyncAtMs = Infinity;
+  /** What was last said of Envoy. */
+  #saidReady: boolean | undefined;
+  /** Envoy has come back, and the kernel may have noted on its own that nobody was there. */
+  #isEnvoyBack = false;
   #failures = 0;
   readonly #settlement = new Settlement();
 
@@ -148,6 +152,8 @@ class PlanRedirector implements Redirector {
   }
 
   setEnvoyReady(ready: boolean): void {
+    if (ready && this.#saidReady !== true) this.#isEnvoyBack = true;
+    this.#saidReady = ready;
     this.#node = { ...this.#node, envoyReady: ready, envoyAloneWith: undefined };
     this.#handed();
   }
@@ -238,10 +244,12 @@ class PlanRedirector implements Redirector {
   }
 
   async #applyPending(): Promise<StepResult> {
-    const { delta, node, sequence } = this.#take();
+    const { delta: pending, node, sequence } = this.#take();
+    const delta = this.#isEnvoyBack ? withEnvoyBack(pending, node) : pending;
     if (isEmptyDelta(delta)) return { ...delta, transactions: 0, sequence };
     await this.#backend.apply(delta);
     this.#appliedNode = node;
+    this.#isEnvoyBack = false;
     return { ...delta, transactions: 1, sequence };
   }
 
@@ -262,6 +270,8 @@ class PlanRedirector implements Redirector {
     this.#due = undefined;
     this.#resyncAtMs = this.#timers.now() + this.#resyncIntervalMs * (0.9 + 0.2 * this.#random());
     this.#report(kind, outcome, taken.delta);
+    // A comparison finds that Envoy is ready as it was, and not what the kernel has noted since.
+    if (this.#isEnvoyBack) this.#handed();
     return { ...outcome, sequence: taken.sequence };
   }
 
@@ -303,4 +313,15 @@ class PlanRedirector implements Redirector {
     const delayMs = Math.min(LONGEST_RETRY_MS, SHORTEST_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));
     return delayMs * (0.5 + 0.5 * this.#random());
   }
+}
+
+/**
+ * The same, with it written anew that Envoy is ready where it was written already, by an agent that was killed: by that the backends forget what the
+ * kernel has noted (`emptiedBy`).
+ */
+function withEnvoyBack(delta: PlanDelta, node: NodeState): PlanDelta {
+  const isReady = ({ container }: PlanElement): boolean => container === "envoy-ready";
+  if (delta.add.some(isReady)) return delta;
+  const ready = planNode(node).filter(isReady);
+  return { ...delta, add: [...ready, ...delta.add] };
 }
