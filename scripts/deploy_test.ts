@@ -173,6 +173,17 @@ testUnless("beside kube-proxy new Services get the label, in each way that there
   assertEquals((await kindsOf("hybrid-policy")).has("MutatingWebhookConfiguration"), false);
 });
 
+testUnless("who may read the ranges for Services is who drops what no Service has: not beside kube-proxy", {
+  unavailable: [kustomize.unavailable],
+}, async () => {
+  const readers: string[] = [];
+  for (const overlay of namesIn("overlays")) {
+    const text = JSON.stringify(await build(`overlays/${overlay}`));
+    if (text.includes('"servicecidrs"')) readers.push(overlay);
+  }
+  assertEquals(readers, ["eager", "kind", "redirect-iptables", "standalone"]);
+});
+
 testUnless("metrics for Prometheus are on a port that a kube-proxy beside has not", {
   unavailable: [kustomize.unavailable],
 }, async () => {
