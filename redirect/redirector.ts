@@ -250,7 +250,8 @@ class PlanRedirector implements Redirector {
     await this.#backend.apply(delta);
     this.#appliedNode = node;
     this.#isEnvoyBack = false;
-    return { ...delta, transactions: 1, sequence };
+    // What was written anew is no change.
+    return { ...pending, transactions: 1, sequence };
   }
 
   async #compare(kind: Exclude<ApplyKind, "update">): Promise<StepResult> {
