@@ -7,19 +7,8 @@
  * @module
  */
 import { SERVICE_PROXY_NAME_LABEL } from "../../../agent/kube/mod.ts";
+import type { KubeObject } from "../../lab/object_path.ts";
 import type { Side } from "./catalog.ts";
-
-/** An object of the Kubernetes API, as JSON. */
-export interface KubeObject {
-  readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
-  };
-  readonly [field: string]: unknown;
-}
 
 /** A Service and the labels of its pods. */
 export interface PlayedService {

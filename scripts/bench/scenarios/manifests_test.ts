@@ -2,7 +2,8 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { SCENARIO_NAMES, SCENARIOS, SIDES } from "./catalog.ts";
-import { type KubeObject, readPlay, scaledArgs, selectedBy, sideOf, slowed } from "./manifests.ts";
+import type { KubeObject } from "../../lab/object_path.ts";
+import { readPlay, scaledArgs, selectedBy, sideOf, slowed } from "./manifests.ts";
 import { PERCENTILES } from "./load.ts";
 import { buildPlay } from "./mod.ts";
 import { testUnless } from "../../lab/testing.ts";
@@ -25,7 +26,7 @@ function object(
   rest: Readonly<Record<string, unknown>>,
   metadata = {},
 ): KubeObject {
-  return { kind, metadata: { name, namespace: "one", ...metadata }, ...rest };
+  return { apiVersion: "v1", kind, metadata: { name, namespace: "one", ...metadata }, ...rest };
 }
 
 function deployment(

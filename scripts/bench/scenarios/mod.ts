@@ -11,6 +11,7 @@ import { fromFileUrl } from "@std/path/from-file-url";
 import { join } from "@std/path/join";
 import { parseAllDocuments } from "yaml";
 import { namespacesUnavailable } from "../../lab/mod.ts";
+import type { KubeObject } from "../../lab/object_path.ts";
 import { bundleLightpath } from "../../lightpath_command.ts";
 import { progress, withTools } from "../../tool_path.ts";
 import { runProgram } from "../../tools/run_program.ts";
@@ -18,7 +19,7 @@ import { ENVOY_VERSION, FORTIO_VERSION, KUBERNETES_VERSION } from "../../tools/v
 import { parseCount, parseNumber } from "../options.ts";
 import { describeMachine, RESULTS_FOLDER, writeResult } from "../results.ts";
 import { SCENARIO_NAMES, type ScenarioName } from "./catalog.ts";
-import { type KubeObject, type Play, readPlay, slowed } from "./manifests.ts";
+import { type Play, readPlay, slowed } from "./manifests.ts";
 import { renderSummaries, reportName } from "./report.ts";
 import { renderFiles } from "./report_files.ts";
 import { type ScenariosResult, summarizeResult } from "./result.ts";
