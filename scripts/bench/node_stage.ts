@@ -10,6 +10,7 @@ import { fromFileUrl } from "@std/path/from-file-url";
 import { join } from "@std/path/join";
 import { Lab, type LabProcess, type Pod, startEchoServerIn } from "../lab/mod.ts";
 import { giveServiceAccount } from "../lab/service_account.ts";
+import { temporaryFolder } from "../lab/temporary_folder.ts";
 import { BUNDLED_ENVIRONMENT, bundledCommand, bundleLightpath } from "../lightpath_command.ts";
 import type { AgentOptions } from "./measured_agent.ts";
 import type { VipReport } from "./vip_probe.ts";
@@ -94,14 +95,7 @@ export class NodeStage implements AsyncDisposable {
   /** Builds it; the world is complete, and neither agent nor Envoy run. */
   static async create(options: NodeStageOptions): Promise<NodeStage> {
     await using made = new AsyncDisposableStack();
-    const dir = await Deno.makeTempDir({ prefix: "lightpath-bench-" });
-    const removeDir = (): void => Deno.removeSync(dir, { recursive: true });
-    // Processes and namespaces end with this process, however it ends; a folder has to be removed by hand.
-    globalThis.addEventListener("unload", removeDir);
-    made.defer(() => {
-      globalThis.removeEventListener("unload", removeDir);
-      removeDir();
-    });
+    const dir = await temporaryFolder(made, "lightpath-bench-");
     const program = await bundleLightpath(join(dir, "lightpath"), { minify: !options.readable });
     const lab = made.use(await Lab.create());
     // So that what is not served yet is answered as unreachable each time, not only the first few times.

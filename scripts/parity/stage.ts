@@ -6,6 +6,7 @@
  * @module
  */
 import { ask, type Attempt, Cluster, type ClusterNode, type Namespace, startWhoami } from "../lab/mod.ts";
+import { temporaryFolder } from "../lab/temporary_folder.ts";
 import { addressOf, BACKEND_PORTS, CLIENT_HOST, POD_HOSTS, ROUTED_TO_NODE_A } from "./addresses.ts";
 import type { Backend, Place, Row } from "./case.ts";
 import { questionOf } from "./judge.ts";
@@ -33,14 +34,7 @@ export class Stage implements AsyncDisposable {
   /** Builds it. @throws {Error} When the machine allows no namespaces */
   static async create(options: { readonly nft: string }): Promise<Stage> {
     await using made = new AsyncDisposableStack();
-    const dir = await Deno.makeTempDir({ prefix: "lightpath-parity-" });
-    const removeDir = (): void => Deno.removeSync(dir, { recursive: true });
-    // Processes and namespaces end with this process, however it ends; a folder has to be removed by hand.
-    globalThis.addEventListener("unload", removeDir);
-    made.defer(() => {
-      globalThis.removeEventListener("unload", removeDir);
-      removeDir();
-    });
+    const dir = await temporaryFolder(made, "lightpath-parity-");
     const cluster = made.use(await Cluster.create({ prefixes: ROUTED_TO_NODE_A, nft: options.nft }));
     const { nodes, outside } = cluster;
     const [nodeA, nodeB] = nodes;

@@ -13,6 +13,7 @@ import { type ControlPlane, startControlPlane } from "../../lab/control_plane.ts
 import { Cluster, type Namespace } from "../../lab/mod.ts";
 import { Relay } from "../../lab/relay.ts";
 import type { ApiAccess } from "../../lab/service_account.ts";
+import { temporaryFolder } from "../../lab/temporary_folder.ts";
 import { nodeWrite } from "../../parity/api_objects.ts";
 import { SERVICE_CIDRS } from "../../parity/addresses.ts";
 import type { Side } from "./catalog.ts";
@@ -74,14 +75,7 @@ export class ScenarioStage implements AsyncDisposable {
   /** Builds it; neither proxies nor replicas run. @throws {Error} when a part does not start, or the API server refuses an object */
   static async create(play: Play, programs: ScenarioPrograms): Promise<ScenarioStage> {
     await using made = new AsyncDisposableStack();
-    const dir = await Deno.makeTempDir({ prefix: "lightpath-bench-" });
-    const removeDir = (): void => Deno.removeSync(dir, { recursive: true });
-    // Processes and namespaces end with this process, however it ends; a folder has to be removed by hand.
-    globalThis.addEventListener("unload", removeDir);
-    made.defer(() => {
-      globalThis.removeEventListener("unload", removeDir);
-      removeDir();
-    });
+    const dir = await temporaryFolder(made, "lightpath-bench-");
     const planeDir = join(dir, "control-plane");
     await Deno.mkdir(planeDir);
     const plane = made.use(

@@ -26,6 +26,7 @@ import {
 } from "../../lab/mod.ts";
 import { Relay } from "../../lab/relay.ts";
 import type { RunningProgram } from "../../lab/running_program.ts";
+import { temporaryFolder } from "../../lab/temporary_folder.ts";
 import { bundleLightpath } from "../../lightpath_command.ts";
 import { withTools } from "../../tool_path.ts";
 import { runProgram } from "../../tools/run_program.ts";
@@ -66,14 +67,7 @@ export async function startLocalCluster(
   if (tools.unavailable.length > 0) throw new Error(`no local cluster: ${tools.unavailable.join("; ")}`);
   const path = (tool: typeof TOOLS[number]): string => tools.paths.get(tool)!;
   await using made = new AsyncDisposableStack();
-  const dir = await Deno.makeTempDir({ prefix: "lp-e2e-" });
-  const removeDir = (): void => Deno.removeSync(dir, { recursive: true });
-  // Processes and namespaces end with this process, however it ends; a folder has to be removed by hand.
-  globalThis.addEventListener("unload", removeDir);
-  made.defer(() => {
-    globalThis.removeEventListener("unload", removeDir);
-    removeDir();
-  });
+  const dir = await temporaryFolder(made, "lp-e2e-");
 
   const cluster = made.use(
     await Cluster.create({ prefixes: [...SERVICE_CIDRS, `${LOAD_BALANCER_IP}/32`], nft: path("nft") }),
