@@ -100,14 +100,25 @@ async def ask_udp(question):
         return {"body": (await loop.sock_recv(opened, 4096)).decode()}
 
 
+async def init_ack_for(opened, source_port):
+    while True:  # A raw socket gets everybody's packets.
+        parsed = sctp.parse(opened.family, await asyncio.get_running_loop().sock_recv(opened, 4096))
+        if parsed and not sctp.is_init(parsed) and parsed[1] == source_port:
+            return parsed[4].decode()
+
+
 async def ask_sctp(question):
-    loop, source_port = asyncio.get_running_loop(), random.randint(20000, 60000)
+    """INIT, and once more when nothing comes back (RFC 9260, 6.3.3), as one can get lost: a machine without SCTP does not
+    refuse it while a raw socket is being opened there, for until that is connected it takes everything."""
+    source_port = random.randint(20000, 60000)
     with await open_socket(question, "sctp") as opened:
-        await send(opened, sctp.init(source_port, question["port"]))
-        while True:  # A raw socket gets everybody's packets.
-            parsed = sctp.parse(opened.family, await loop.sock_recv(opened, 4096))
-            if parsed and not sctp.is_init(parsed) and parsed[1] == source_port:
-                return {"body": parsed[4].decode()}
+        init = sctp.init(source_port, question["port"])
+        await send(opened, init)
+        with contextlib.suppress(asyncio.TimeoutError):
+            answer = init_ack_for(opened, source_port)
+            return {"body": await asyncio.wait_for(answer, question["timeoutMs"] / 2000)}
+        await send(opened, init)
+        return {"body": await init_ack_for(opened, source_port)}
 
 
 ASK = {"tcp": ask_tcp, "http": ask_http, "udp": ask_udp, "sctp": ask_sctp}
