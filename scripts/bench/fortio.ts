@@ -6,6 +6,7 @@
  * @module
  */
 import type { Namespace } from "../lab/mod.ts";
+import { onProcessors } from "./processors.ts";
 
 /** How to call. */
 export interface Load {
@@ -33,11 +34,13 @@ export interface LoadResult {
 export interface LoadGenerator {
   readonly fortio: string;
   readonly from: Namespace;
+  /** Where it runs, as taskset spells it. @default anywhere */
+  readonly processors?: string | undefined;
 }
 
 /** Calls for so long. @throws {Error} when a call fails: figures of failures are none */
-export async function runLoad({ fortio, from }: LoadGenerator, load: Load): Promise<LoadResult> {
-  const output = await from.run([
+export async function runLoad({ fortio, from, processors }: LoadGenerator, load: Load): Promise<LoadResult> {
+  const output = await from.run(onProcessors(processors, [
     fortio,
     "load",
     ...["-quiet", "-loglevel", "error", "-json", "-", "-allow-initial-errors"],
@@ -49,7 +52,7 @@ export async function runLoad({ fortio, from }: LoadGenerator, load: Load): Prom
     // Seconds; its default is 1 ms.
     ...["-p", "50,99", "-r", "0.00001"],
     load.url,
-  ]);
+  ]));
   return parseFortio(output, load.url);
 }
 

@@ -17,7 +17,7 @@ import { describeMachine, RESULTS_FOLDER, writeResult } from "./results.ts";
 /** What it says about itself. */
 export const L7_USAGE = `deno task bench l7 [--rounds N] [--quick] [--results DIR] [--json]
 
-  --rounds N        how often every way is measured, in an order drawn anew each time (default 20, ten seconds each),
+  --rounds N        how often every way is measured, in an order drawn anew each time (default 20, 20 seconds each),
                     every four of them with Envoys started anew
   --quick           one brief round: looks at everything, but too briefly for good figures
   --results DIR     where the result is written (default .lightpath/bench)

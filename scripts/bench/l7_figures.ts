@@ -21,7 +21,13 @@ import {
 import { CASE_NAMES, type CaseName, CASES, PAIRS } from "./l7_cases.ts";
 
 /** Names of the figures of a case. */
-export type L7Figure = "requestsPerSecond" | "cpuUs" | "p50Ms" | "p99Ms" | "connectionsPerSecond";
+export type L7Figure =
+  | "requestsPerSecond"
+  | "cpuUs"
+  | "p50Ms"
+  | "p99Ms"
+  | "calmP50Ms"
+  | "connectionsPerSecond";
 
 /** Of a case. */
 export const L7_FIGURES: Readonly<Record<L7Figure, FigureDefinition>> = {
@@ -29,6 +35,7 @@ export const L7_FIGURES: Readonly<Record<L7Figure, FigureDefinition>> = {
   cpuUs: { label: "CPU of Envoy per request", unit: "µs", summarize: "median" },
   p50Ms: { label: "p50", unit: "ms", summarize: "median" },
   p99Ms: { label: "p99", unit: "ms", summarize: "median" },
+  calmP50Ms: { label: "p50 at 100 /s", unit: "ms", summarize: "median" },
   connectionsPerSecond: { label: "new connections", unit: "/s", summarize: "median" },
 };
 const FIGURES = Object.keys(L7_FIGURES) as readonly L7Figure[];

@@ -26,6 +26,9 @@ const CONNECTIONS = 20;
 /** Calls a second while latency is measured: far from what either side can do. */
 const MODERATE_RATE = 1_000;
 
+/** Calls a second when hardly anything happens: what is not in a processor's caches by then each call fetches anew. */
+const CALM_RATE = 100;
+
 /** Connections that are opened and closed one after the other at the same time. */
 const OPENERS = 4;
 
@@ -49,7 +52,7 @@ export async function runRounds(stage: L7Stage, { rounds, durationMs }: L7Effort
 /** A way to load a case, and what figures come of it. */
 type Way = (stage: L7Stage, name: CaseName, durationMs: number) => Promise<Figures<L7Figure>>;
 
-const WAYS: readonly Way[] = [atFullSpeed, atModerateRate, withNewConnections];
+const WAYS: readonly Way[] = [atFullSpeed, atModerateRate, atCalmRate, withNewConnections];
 
 async function atFullSpeed(stage: L7Stage, name: CaseName, durationMs: number): Promise<Figures<L7Figure>> {
   const load = { url: stage.url(name), connections: CONNECTIONS, durationMs };
@@ -68,6 +71,18 @@ async function atModerateRate(
   const load = { url: stage.url(name), connections: CONNECTIONS, durationMs, rate: MODERATE_RATE };
   const { p50Ms, p99Ms } = await runLoad(stage.client, load);
   return { p50Ms, p99Ms };
+}
+
+async function atCalmRate(stage: L7Stage, name: CaseName, durationMs: number): Promise<Figures<L7Figure>> {
+  // As many calls as there are connections are the first of theirs.
+  const load = {
+    url: stage.url(name),
+    connections: CONNECTIONS,
+    durationMs: 3 * durationMs,
+    rate: CALM_RATE,
+  };
+  const { p50Ms: calmP50Ms } = await runLoad(stage.client, load);
+  return { calmP50Ms };
 }
 
 async function withNewConnections(

@@ -4,8 +4,9 @@
  * In: the programs' paths. Out: all of it running, the kernel redirecting, every Service asked once; disposing it ends and
  * removes everything.
  *
- * Both Envoys have one worker, so that at full speed it is the worker that limits; both throw away what they log, which a
- * node's container runtime would read at its own cost. Both are behind a VIP, which the kernel translates.
+ * Both Envoys have one worker and, where the machine has two, a processor to themselves, so that at full speed it is the worker
+ * that limits: shared with client and endpoints, a pair's ratio was between 0.75 and 1.14 in half of the rounds. Both throw away
+ * what they log, which a node's container runtime would read at its own cost. Both are behind a VIP, which the kernel translates.
  * @module
  */
 import { ManifestFolder } from "../../commands/testing/manifests.ts";
@@ -25,6 +26,7 @@ import {
 import { type LoadGenerator, runLoad } from "./fortio.ts";
 import { type JsonObject, staticBootstrap } from "./l7_static.ts";
 import { MeasuredAgent } from "./measured_agent.ts";
+import { dealProcessors, onProcessors, type Processors } from "./processors.ts";
 
 /** Paths of the programs. */
 export interface L7Programs {
@@ -72,21 +74,23 @@ export class L7Stage implements AsyncDisposable {
   /** Builds it. @throws {Error} when a part does not start, or a case does not answer */
   static async create({ envoy, nft, fortio }: L7Programs): Promise<L7Stage> {
     await using made = new AsyncDisposableStack();
+    const processors = await dealProcessors();
     const folder = made.use(await ManifestFolder.create());
     const lab = made.use(await Lab.create());
     const { node } = lab;
     const endpoints: string[] = [];
     for (const host of [11, 12]) {
       const { namespace, ipv4 } = await lab.addPod({ name: `endpoint-${host}`, host });
-      await startEndpoint(namespace, fortio);
+      await startEndpoint(namespace, onProcessors(processors?.rest, [fortio]));
       endpoints.push(ipv4);
     }
-    const client = { fortio, from: (await lab.addPod({ name: "client", host: 100 })).namespace };
+    const from = (await lab.addPod({ name: "client", host: 100 })).namespace;
+    const client = { fortio, from, processors: processors?.rest };
     // Each connection leaves its port behind for a minute, and there are 28,000.
     for (const namespace of [node, client.from]) await namespace.sysctl({ "net/ipv4/tcp_tw_reuse": "1" });
     await folder.write("services.yaml", manifests(endpoints));
 
-    const lightpath = await startLightpath(node, { envoy, nft, manifests: folder.path });
+    const lightpath = await startLightpath(node, { envoy, nft, manifests: folder.path, processors });
     const addresses = { none: endpoints[0]!, lightpath: VIP, static: STATIC_VIP };
     const ask = async (proxy: Proxy): Promise<void> => {
       for (const name of CASE_NAMES.filter((name) => CASES[name].proxy === proxy)) {
@@ -98,7 +102,7 @@ export class L7Stage implements AsyncDisposable {
     const bootstrap = staticBootstrap({ clusters: await clustersOf(node), endpoints });
     await node.run(["sh", "-c", `cat >${STATIC_CONFIG}`], { stdin: JSON.stringify(bootstrap) });
     await node.run([nft, "-f", "-"], { stdin: STATIC_REDIRECT });
-    const beside = startEnvoy(node, envoy, STATIC_CONFIG);
+    const beside = startEnvoy(node, onProcessors(processors?.measured, [envoy]), STATIC_CONFIG);
     await beside.waitForLine(/starting main dispatch loop/);
     await ask("static");
     const pids = { lightpath: await lightpath.pid(), static: await beside.pid() };
@@ -126,37 +130,42 @@ function urlOf(name: CaseName, addresses: Addresses): string {
   return `http://${addresses[proxy]}:${port}/echo`;
 }
 
-async function startEndpoint(namespace: Namespace, fortio: string): Promise<void> {
+async function startEndpoint(namespace: Namespace, fortio: readonly string[]): Promise<void> {
   const others = ["grpc", "redirect", "tcp", "udp"].flatMap((name) => [`-${name}-port`, "disabled"]);
-  const server = namespace.spawn([fortio, "server", "-http-port", String(ENDPOINT_PORT), ...others]);
+  const server = namespace.spawn([...fortio, "server", "-http-port", String(ENDPOINT_PORT), ...others]);
   await server.waitForLine(/http-echo server listening/);
 }
 
 /** An agent and its Envoy, ready. @returns Envoy */
 async function startLightpath(
   node: Namespace,
-  options: { readonly envoy: string; readonly nft: string; readonly manifests: string },
+  { envoy: binary, nft, manifests, processors }: {
+    readonly envoy: string;
+    readonly nft: string;
+    readonly manifests: string;
+    readonly processors: Processors | undefined;
+  },
 ): Promise<LabProcess> {
   const command = lightpathCommand();
   await node.run(["mkdir", "-p", "-m", "700", "/run/lightpath"]);
   const output = ["--format=json", `--output=${LIGHTPATH_CONFIG}`];
   await node.run([...command, "bootstrap", `--node-name=${NODE_NAME}`, ...output]);
-  const envoy = startEnvoy(node, options.envoy, LIGHTPATH_CONFIG);
+  const envoy = startEnvoy(node, onProcessors(processors?.measured, [binary]), LIGHTPATH_CONFIG);
   await MeasuredAgent.start(node, {
-    command: [...command, "agent"],
+    command: onProcessors(processors?.rest, [...command, "agent"]),
     flags: [
       `--node-name=${NODE_NAME}`,
-      `--manifests=${options.manifests}`,
+      `--manifests=${manifests}`,
       "--envoy=external",
       "--state-dir=",
-      `--nft-bin=${options.nft}`,
+      `--nft-bin=${nft}`,
     ],
     env: {},
   });
   return envoy;
 }
 
-function startEnvoy(node: Namespace, binary: string, config: string): LabProcess {
+function startEnvoy(node: Namespace, command: readonly string[], config: string): LabProcess {
   const flags = [
     "--concurrency",
     "1",
@@ -165,7 +174,7 @@ function startEnvoy(node: Namespace, binary: string, config: string): LabProcess
     "info",
     ...ACCESS_LOG_ARGUMENTS,
   ];
-  return node.spawn(["sh", "-c", `exec "$0" "$@" >/dev/null`, binary, "-c", config, ...flags]);
+  return node.spawn(["sh", "-c", `exec "$0" "$@" >/dev/null`, ...command, "-c", config, ...flags]);
 }
 
 /** The Clusters Envoy has from the agent, by name. */

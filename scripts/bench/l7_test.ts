@@ -72,7 +72,7 @@ testUnless(
     const cases = result["cases"] as Readonly<Record<CaseName, Readonly<Partial<Record<L7Figure, number>>>>>;
     assertEquals(Object.keys(cases), CASE_NAMES);
     for (const [name, figures] of Object.entries(cases) as [CaseName, typeof cases[CaseName]][]) {
-      const wanted: L7Figure[] = ["requestsPerSecond", "p50Ms", "p99Ms"];
+      const wanted: L7Figure[] = ["requestsPerSecond", "p50Ms", "p99Ms", "calmP50Ms"];
       if (CASES[name].proxy !== "none") wanted.push("cpuUs");
       if (CASES[name].opensConnections) wanted.push("connectionsPerSecond");
       for (const figure of wanted) {

@@ -12,6 +12,7 @@ import { join } from "@std/path/join";
 import { parseAllDocuments } from "yaml";
 import { namespacesUnavailable } from "../../lab/mod.ts";
 import type { KubeObject } from "../../lab/object_path.ts";
+import { temporaryFolder } from "../../lab/temporary_folder.ts";
 import { bundleLightpath } from "../../lightpath_command.ts";
 import { progress, withTools } from "../../tool_path.ts";
 import { runProgram } from "../../tools/run_program.ts";
@@ -98,52 +99,44 @@ function parseName(text: string): ScenarioName {
  */
 export async function runScenarios(args: readonly string[], print: (text: string) => void): Promise<void> {
   const { only, effort, results, runs, json } = parseScenariosOptions(args);
-  const bundle = await Deno.makeTempDir({ prefix: "lightpath-bench-" });
-  const removeBundle = (): void => Deno.removeSync(bundle, { recursive: true });
-  // Also when this process is told to end.
-  globalThis.addEventListener("unload", removeBundle);
-  try {
-    const programs = await findScenarioPrograms(bundle);
-    const machine = describeMachine();
-    await Deno.mkdir(runs, { recursive: true });
-    const keep = (name: string, text: string): Promise<void> =>
-      Deno.writeTextFile(join(runs, `${name}.json`), text);
-    const each: Partial<Record<ScenarioName, Turn[][]>> = {};
-    for (const name of only) {
-      progress(`${name}: preparing`);
-      const play = slowed(await buildPlay(name, programs.kustomize), effort.slowMotion);
-      await using stage = await ScenarioStage.create(play, programs);
-      progress(`${name}: ${effort.repetitions} repetitions`);
-      each[name] = await runScenario(name, { stage, play, effort, keep });
-    }
-    const result: ScenariosResult = {
-      bench: "scenarios",
-      command: ["deno task bench scenarios", ...args.filter((arg) => arg !== "--json")].join(" "),
-      repetitions: effort.repetitions,
-      seconds: effort.durationMs / 1_000,
-      qpsScale: effort.qpsScale,
-      slowMotion: effort.slowMotion,
-      machine,
-      versions: {
-        "Envoy": ENVOY_VERSION,
-        "kube-proxy": KUBERNETES_VERSION,
-        "fortio": FORTIO_VERSION,
-        "Deno": machine.deno,
-      },
-      each,
-    };
-    const summaries = summarizeResult(result);
-    print(renderSummaries(summaries));
-    await writeResult(results, reportName(result), result);
-    for (const [name, text] of renderFiles(result)) await Deno.writeTextFile(join(results, name), text);
-    progress(`result, report and charts are in ${results}`);
-    if (json) {
-      const { each: _, ...rest } = result;
-      print(`${JSON.stringify({ ...rest, scenarios: summaries })}\n`);
-    }
-  } finally {
-    globalThis.removeEventListener("unload", removeBundle);
-    removeBundle();
+  await using made = new AsyncDisposableStack();
+  const programs = await findScenarioPrograms(await temporaryFolder(made, "lightpath-bench-"));
+  const machine = describeMachine();
+  await Deno.mkdir(runs, { recursive: true });
+  const keep = (name: string, text: string): Promise<void> =>
+    Deno.writeTextFile(join(runs, `${name}.json`), text);
+  const each: Partial<Record<ScenarioName, Turn[][]>> = {};
+  for (const name of only) {
+    progress(`${name}: preparing`);
+    const play = slowed(await buildPlay(name, programs.kustomize), effort.slowMotion);
+    await using stage = await ScenarioStage.create(play, programs);
+    progress(`${name}: ${effort.repetitions} repetitions`);
+    each[name] = await runScenario(name, { stage, play, effort, keep });
+  }
+  const result: ScenariosResult = {
+    bench: "scenarios",
+    command: ["deno task bench scenarios", ...args.filter((arg) => arg !== "--json")].join(" "),
+    repetitions: effort.repetitions,
+    seconds: effort.durationMs / 1_000,
+    qpsScale: effort.qpsScale,
+    slowMotion: effort.slowMotion,
+    machine,
+    versions: {
+      "Envoy": ENVOY_VERSION,
+      "kube-proxy": KUBERNETES_VERSION,
+      "fortio": FORTIO_VERSION,
+      "Deno": machine.deno,
+    },
+    each,
+  };
+  const summaries = summarizeResult(result);
+  print(renderSummaries(summaries));
+  await writeResult(results, reportName(result), result);
+  for (const [name, text] of renderFiles(result)) await Deno.writeTextFile(join(results, name), text);
+  progress(`result, report and charts are in ${results}`);
+  if (json) {
+    const { each: _, ...rest } = result;
+    print(`${JSON.stringify({ ...rest, scenarios: summaries })}\n`);
   }
 }
 
