@@ -49,7 +49,7 @@ import { emptyCluster, translateCluster } from "./translate/cluster.ts";
 import { translateListener } from "./translate/listener.ts";
 import { SOURCE_FILTER } from "./listeners.ts";
 import { translateLoadAssignment } from "./translate/load_assignment.ts";
-import { type RoutesPart, routesPart } from "./translate/metadata.ts";
+import { type RouteSettings, routeSettings } from "./translate/metadata.ts";
 import { type SourceAddress, translateSourceFilter } from "./translate/source_filter.ts";
 import { SEND_ORDER, type XdsType } from "./type_urls.ts";
 import type { WildcardScope } from "./wildcard_scope.ts";
@@ -65,8 +65,9 @@ export interface ResourceStoreOptions {
 }
 
 /**
- * So many destinations the routes name at most, 17 bytes each: each that comes or goes has all of them sent. With more, the routes do for
- * all destinations what they do for those, which costs a request 3 % of its instructions, and never change.
+ * So many destinations the routes name at most, 17 bytes each: each that comes, goes or changes its settings has all of them sent.
+ * With more, the settings of all destinations are looked up in their Clusters, which costs a request 3 % of its instructions, and the
+ * routes never change.
  */
 const MOST_NAMED = 500;
 /** Down to so few they stay that way: not to and fro at each change. */
@@ -90,8 +91,8 @@ export class ResourceStore implements ResourceSource {
   };
   /** The routes look for settings of every destination, because too many have some. */
   #namesNobody = false;
-  /** Clusters for which the routes have to do something. */
-  readonly #routesParts = new Map<string, RoutesPart>();
+  /** By Cluster: what the routes are to do otherwise there. */
+  readonly #routeSettings = new Map<string, RouteSettings>();
   /** Clusters whose ports have moved to the kernel while the agent ran: an Envoy that holds all Clusters keeps these. */
   readonly #movedAway = new Set<string>();
   readonly #listeners = new Set<(changed: ChangedNames) => void>();
@@ -116,8 +117,8 @@ export class ResourceStore implements ResourceSource {
   markReady(): void {
     if (this.#ready) return;
     for (const servicePort of this.#view.servicePorts()) {
-      if (routesPart(servicePort) === undefined) continue;
-      for (const name of this.#clusterNames(servicePort, this.#nodeAddresses)) this.#noteRoutesPart(name);
+      if (routeSettings(servicePort) === undefined) continue;
+      for (const name of this.#clusterNames(servicePort, this.#nodeAddresses)) this.#noteRouteSettings(name);
     }
     this.#ready = true;
     this.#opened.resolve();
@@ -179,7 +180,7 @@ export class ResourceStore implements ResourceSource {
     if (ownListenerOf(servicePort) !== undefined) {
       for (const name of names) yield { type: "Listener", name };
     }
-    if (routesPart(servicePort) !== undefined) {
+    if (routeSettings(servicePort) !== undefined) {
       yield { type: "RouteConfiguration", name: ROUTE_CONFIGURATION_NAME };
     }
   }
@@ -222,19 +223,19 @@ export class ResourceStore implements ResourceSource {
   /** Adds the routes to what changed, if they have to do something else for one of the Clusters. */
   #withRoutes(changed: Record<XdsType, Set<string>>): Record<XdsType, Set<string>> {
     for (const name of changed.Cluster) {
-      if (this.#noteRoutesPart(name)) changed.RouteConfiguration.add(ROUTE_CONFIGURATION_NAME);
+      if (this.#noteRouteSettings(name)) changed.RouteConfiguration.add(ROUTE_CONFIGURATION_NAME);
     }
     return changed;
   }
 
   /** Whether the routes have to do something else for this Cluster now. */
-  #noteRoutesPart(name: string): boolean {
+  #noteRouteSettings(name: string): boolean {
     const owner = this.#ownerOf(name);
-    const before = this.#routesParts.get(name);
-    const now = owner && routesPart(owner.servicePort);
-    if (now === undefined) this.#routesParts.delete(name);
-    else this.#routesParts.set(name, now);
-    return before !== now;
+    const before = this.#routeSettings.get(name);
+    const now = owner && routeSettings(owner.servicePort);
+    if (now === undefined) this.#routeSettings.delete(name);
+    else this.#routeSettings.set(name, now);
+    return JSON.stringify(before) !== JSON.stringify(now);
   }
 
   /** Whose address endpoints are to see from now on. Until the first word it is the node's. */
@@ -369,8 +370,8 @@ export class ResourceStore implements ResourceSource {
 
   #encodeRoutes(name: string): EncodedResource | undefined {
     if (name !== ROUTE_CONFIGURATION_NAME) return undefined;
-    this.#namesNobody = this.#routesParts.size > (this.#namesNobody ? FEWEST_UNNAMED : MOST_NAMED);
-    const json = this.#namesNobody ? ROUTES_WITH_SETTINGS : routeConfiguration(this.#routesParts);
+    this.#namesNobody = this.#routeSettings.size > (this.#namesNobody ? FEWEST_UNNAMED : MOST_NAMED);
+    const json = this.#namesNobody ? ROUTES_WITH_SETTINGS : routeConfiguration(this.#routeSettings);
     const routes = RouteConfiguration.fromJSON(json);
     return this.#keep("RouteConfiguration", encoded(name, RouteConfiguration.encode(routes).finish()));
   }

@@ -161,7 +161,7 @@ function routesParts({ store }: Pick<Fixture, "store">): Readonly<Record<string,
   return Object.fromEntries(parts.map(({ name, domains }) => [name, domains]));
 }
 
-Deno.test("ResourceStore: the routes name the destinations of Services with settings, and change only when others have some", () => {
+Deno.test("ResourceStore: the routes name the destinations of Services with settings, and what they want", () => {
   const ports = [portSpec({ nodePort: 30080 })];
   const timeout = (text: string): Service =>
     service({ ports, annotations: { "config.lightpath.cloud/request-timeout": text } });
@@ -169,12 +169,15 @@ Deno.test("ResourceStore: the routes name the destinations of Services with sett
   assertEquals(routesParts(fixture), {});
   fixture.apply(timeout("1m"));
   assert(fixture.takeChanged().includes(ROUTES));
-  assertEquals(routesParts(fixture), { "vip-with-settings": ["10.96.0.10:80", "192.0.2.5:30080"] });
+  const wish = (milliseconds: number): string =>
+    `vip only-try-timeout=${milliseconds} request-timeout=${milliseconds}`;
+  assertEquals(routesParts(fixture), { [wish(60_000)]: ["10.96.0.10:80", "192.0.2.5:30080"] });
   fixture.apply(timeout("2m"));
-  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", "Cluster 192.0.2.5:30080"]);
+  assertEquals(fixture.takeChanged(), ["Cluster 10.96.0.10:80", "Cluster 192.0.2.5:30080", ROUTES]);
+  assertEquals(routesParts(fixture), { [wish(120_000)]: ["10.96.0.10:80", "192.0.2.5:30080"] });
   fixture.store.setNodeAddresses({ IPv4: ["192.0.2.6"], IPv6: [] });
   assert(fixture.takeChanged().includes(ROUTES));
-  assertEquals(routesParts(fixture), { "vip-with-settings": ["10.96.0.10:80", "192.0.2.6:30080"] });
+  assertEquals(routesParts(fixture), { [wish(120_000)]: ["10.96.0.10:80", "192.0.2.6:30080"] });
   // What rides on the Cluster alone asks nothing of the routes.
   fixture.apply(service({ ports, annotations: { "config.lightpath.cloud/lb-policy": "RANDOM" } }));
   assert(fixture.takeChanged().includes(ROUTES));
@@ -215,7 +218,7 @@ Deno.test("ResourceStore: the routes name those that had settings before the sto
   model.load([{ type: "apply", object: service({ annotations }) }]);
   model.loaded();
   store.markReady();
-  assertEquals(routesParts({ store }), { "vip-unlogged": ["10.96.0.10:80"] });
+  assertEquals(routesParts({ store }), { "vip unlogged=true": ["10.96.0.10:80"] });
 });
 
 Deno.test("ResourceStore: a VIP has the settings of the Service that has the VIP", () => {
@@ -228,11 +231,11 @@ Deno.test("ResourceStore: a VIP has the settings of the Service that has the VIP
       ),
     });
   const fixture = new Fixture(at("younger", { "access-log": "false" }));
-  assertEquals(routesParts(fixture), { "vip-unlogged": ["10.96.0.20:80"] });
+  assertEquals(routesParts(fixture), { "vip unlogged=true": ["10.96.0.20:80"] });
   fixture.apply(at("older", {}));
   assertEquals(routesParts(fixture), {});
   fixture.reduce([{ type: "delete", kind: "Service", namespacedName: "default/older" }]);
-  assertEquals(routesParts(fixture), { "vip-unlogged": ["10.96.0.20:80"] });
+  assertEquals(routesParts(fixture), { "vip unlogged=true": ["10.96.0.20:80"] });
 });
 
 Deno.test("ResourceStore: all destinations of a port share one ClusterLoadAssignment", () => {

@@ -1,8 +1,8 @@
 /**
  * The routes of the HTTP listener: what kind of request this is, and which timeouts and retries it has.
  *
- * In: the destinations whose Services want otherwise than the routes say. Out: an `envoy.config.route.v3.RouteConfiguration` and
- * the HTTP filter its routes configure, as plain JSON.
+ * In: the destinations whose Services want otherwise than the routes say, and what they want. Out: an
+ * `envoy.config.route.v3.RouteConfiguration` and the HTTP filter its routes configure, as plain JSON.
  *
  * Each route leads to the Cluster named by the header. They differ in what holds by default:
  *
@@ -17,14 +17,14 @@
  * Most requests are those of `get`. They would come to `repeatable`, which does the same with them, but to pass over the routes
  * before it takes 1.3 % of the instructions of a request.
  *
- * Where a Service wants otherwise, its Clusters say so in their metadata (`translate/metadata.ts`), and the filter writes it
- * into the headers by which Envoy's router is told. A key that is missing writes nothing. A client's own `x-envoy-…` headers are
- * gone by then (the connection manager removes them), and the router removes these.
+ * Destinations whose Services want otherwise have a virtual host with the same routes and their own values in them: one for all that want
+ * the same. It is chosen not by the host that a client names but by the destination. Their requests cost as much as all others.
  *
- * To ask for nothing costs a request 3 % of its instructions, and few Services want anything. So the filter is off, and on in a
- * second virtual host, which is chosen not by the host that a client names but by the destination. A third one is for those that
- * only want no log. All that is ever different in the routes are the names of the destinations there; what their Services want
- * they do not say.
+ * There is a limit to how many such virtual hosts there are. Of those beyond it the Clusters say what they want, in their metadata
+ * (`translate/metadata.ts`), and a filter writes it into the headers by which Envoy's router is told. A key that is missing writes
+ * nothing. A client's own `x-envoy-…` headers are gone by then (the connection manager removes them), and the router removes these. To
+ * ask costs a request 3 % of its instructions with nothing to be found and more with something: so the filter is off, and on in a
+ * virtual host for those.
  *
  * Source: Envoy 1.40 "Router", "Header mutation" in its configuration reference. What the filter itself says is done before
  * what the route says to it. Which retries a route has is decided in `translate/retries.ts`.
@@ -33,7 +33,7 @@
 import { DEFAULT_SETTINGS } from "../agent/model/mod.ts";
 import { TypedStruct, typeUrlOf } from "../protos/mod.ts";
 import type { Json } from "./listeners.ts";
-import { METADATA_NAMESPACE, type MetadataKey, type RoutesPart } from "./translate/metadata.ts";
+import { METADATA_NAMESPACE, type MetadataKey, type RouteSettings } from "./translate/metadata.ts";
 import { defaultRetryPolicy } from "./translate/retries.ts";
 
 /**
@@ -78,11 +78,11 @@ export const SETTINGS_FILTER: { readonly [key: string]: Json } = {
 
 /** Writes a header, unless the Cluster has no such key. */
 function setFromMetadata(header: string, key: MetadataKey): Json {
-  const value = `%CLUSTER_METADATA(${METADATA_NAMESPACE}:${key})%`;
-  return { append: { append_action: "OVERWRITE_IF_EXISTS_OR_ADD", header: { key: header, value } } };
+  return { append: overwriting(header, `%CLUSTER_METADATA(${METADATA_NAMESPACE}:${key})%`) };
 }
 
 interface RouteKind {
+  readonly name: string;
   /** What the request's headers have to be. */
   readonly headers: readonly Json[];
   /** Whether answers are worth another try. */
@@ -92,31 +92,47 @@ interface RouteKind {
    * @default no limit: the headers of a stream may come with its first message, and that much later
    */
   readonly tryTimeoutMs?: number;
-  /** Done to the request's headers besides. */
-  readonly mutations?: readonly Json[];
+  /** The setting that holds for this one instead, beside the one that holds for all. */
+  readonly tryTimeoutKey?: MetadataKey;
 }
 
-/** A route, and what it says to the filter, where that is on. */
-interface Route {
-  readonly route: { readonly [key: string]: Json };
-  readonly mutations: readonly Json[];
-}
-
-function route(name: string, { headers, isRepeatable, tryTimeoutMs, mutations = [] }: RouteKind): Route {
-  const route = {
+/** A route for those who want this. */
+function route(kind: RouteKind, settings: RouteSettings): { readonly [key: string]: Json } {
+  const { name, headers, isRepeatable, tryTimeoutMs, tryTimeoutKey } = kind;
+  const tryTimeout = settings["try-timeout"] ?? (tryTimeoutKey && settings[tryTimeoutKey]) ?? tryTimeoutMs;
+  const retryOn = isRepeatable ? settings["retry-on"] : undefined;
+  return {
     name,
     match: { prefix: "/", headers },
     route: {
       cluster_header: VIP_HEADER,
       // Of the whole exchange. The default of 15 s would cut long requests and streams.
-      timeout: "0s",
+      timeout: seconds(settings["request-timeout"] ?? 0),
       retry_policy: {
         ...defaultRetryPolicy(isRepeatable),
-        ...(tryTimeoutMs === undefined ? {} : { per_try_timeout: `${tryTimeoutMs / 1_000}s` }),
+        ...(tryTimeout === undefined ? {} : { per_try_timeout: seconds(tryTimeout) }),
       },
     },
+    // A Cluster's policy hides the route's; to what it says a header can add.
+    ...(retryOn === undefined ? {} : { request_headers_to_add: [overwriting(RETRY_ON_HEADER, retryOn)] }),
   };
-  return { route, mutations: [...(isRepeatable ? [] : [{ remove: RETRY_ON_HEADER }]), ...mutations] };
+}
+
+/** What the filter does besides for requests of this kind. */
+function mutationsOf({ isRepeatable, tryTimeoutKey }: RouteKind): readonly Json[] {
+  return [
+    ...(isRepeatable ? [] : [{ remove: RETRY_ON_HEADER }]),
+    ...(tryTimeoutKey === undefined ? [] : [setFromMetadata(TRY_TIMEOUT_HEADER, tryTimeoutKey)]),
+  ];
+}
+
+function overwriting(key: string, value: string): Json {
+  return { append_action: "OVERWRITE_IF_EXISTS_OR_ADD", header: { key, value } };
+}
+
+/** A `Duration`. */
+function seconds(milliseconds: number | string): string {
+  return `${Number(milliseconds) / 1_000}s`;
 }
 
 /** Turns the filter on, and has it do this after its own. As TypedStruct, which needs no message of ours. */
@@ -162,45 +178,54 @@ function lacks(header: string): Json {
 const REPEATABLE = { isRepeatable: true, tryTimeoutMs: DEFAULTS["upstream-request-timeout"] } as const;
 
 /** The routes, in the order in which they are tried. */
-const ROUTES: readonly Route[] = [
-  route("get", {
+const ROUTES: readonly RouteKind[] = [
+  {
+    name: "get",
     ...REPEATABLE,
     headers: [IS_GET, lacks("upgrade"), WANTS_NO_EVENTS, lacks("content-type")],
-  }),
-  route("grpc", { headers: [IS_GRPC], isRepeatable: false }),
-  route("repeatable-events", { headers: [WANTS_EVENTS, IS_REPEATABLE], isRepeatable: true }),
-  route("events", { headers: [WANTS_EVENTS], isRepeatable: false }),
-  route("websocket", { headers: [IS_GET, WANTS_WEBSOCKET], isRepeatable: true }),
-  route("repeatable", { ...REPEATABLE, headers: [IS_REPEATABLE] }),
-  route("others", {
+  },
+  { name: "grpc", headers: [IS_GRPC], isRepeatable: false },
+  { name: "repeatable-events", headers: [WANTS_EVENTS, IS_REPEATABLE], isRepeatable: true },
+  { name: "events", headers: [WANTS_EVENTS], isRepeatable: false },
+  { name: "websocket", headers: [IS_GET, WANTS_WEBSOCKET], isRepeatable: true },
+  { name: "repeatable", ...REPEATABLE, headers: [IS_REPEATABLE] },
+  {
+    name: "others",
     headers: [],
     isRepeatable: false,
     tryTimeoutMs: DEFAULTS["request-timeout"],
-    mutations: [setFromMetadata(TRY_TIMEOUT_HEADER, "only-try-timeout")],
-  }),
+    tryTimeoutKey: "only-try-timeout",
+  },
 ];
+
+/**
+ * So many virtual hosts there are at most for Services that want otherwise, some 2 KB each, which are sent with each change. Those
+ * that most destinations share come first.
+ */
+const MOST_VIRTUAL_HOSTS = 20;
 
 const EVERYWHERE: readonly string[] = ["*"];
 
 /** What {@linkcode routeConfiguration} calls what it makes. */
 export const ROUTE_CONFIGURATION_NAME = "vip";
 
-/** Destinations, named as their Clusters, for which the routes are to do something; in what follows they are sorted. */
-export type RoutesParts = ReadonlyMap<string, RoutesPart>;
-
-/** The routes of listeners in which the filter is off: on for those destinations that need it. */
-export function routeConfiguration(parts: RoutesParts): Json {
-  const domains = Map.groupBy([...parts.keys()].sort(), (name) => parts.get(name)!);
-  const settings = domains.get("settings");
-  const unlogged = domains.get("unlogged");
+/** The routes of listeners in which the filter is off. @param settings By Cluster, whose name is its destination */
+export function routeConfiguration(settings: ReadonlyMap<string, RouteSettings>): Json {
+  const groups = [...Map.groupBy([...settings.keys()].sort(), (name) => JSON.stringify(settings.get(name)))]
+    .toSorted(([text, names], [otherText, others]) =>
+      others.length - names.length || (text < otherText ? -1 : 1)
+    );
+  const others = groups.slice(MOST_VIRTUAL_HOSTS).flatMap(([, names]) => names).sort();
   return {
     name: ROUTE_CONFIGURATION_NAME,
     // The connection manager has overwritten it when it looks.
     vhost_header: VIP_HEADER,
     virtual_hosts: [
       virtualHost("vip", EVERYWHERE),
-      ...(settings === undefined ? [] : [virtualHostWithSettings(settings)]),
-      ...(unlogged === undefined ? [] : [unloggedVirtualHost(unlogged)]),
+      ...groups.slice(0, MOST_VIRTUAL_HOSTS).map(([, names]) =>
+        virtualHostFor(settings.get(names[0]!)!, names)
+      ),
+      ...(others.length === 0 ? [] : [virtualHostWithSettings(others)]),
     ],
   };
 }
@@ -211,27 +236,34 @@ export const ROUTES_WITH_SETTINGS: Json = {
   virtual_hosts: [virtualHostWithSettings(EVERYWHERE)],
 };
 
-function virtualHostWithSettings(domains: readonly string[]): Json {
-  const routes = ROUTES.map(({ route, mutations }) => (
-    mutations.length === 0 ? route : { ...route, ...filterConfig(mutations) }
-  ));
-  return { ...virtualHost("vip-with-settings", domains), routes, ...filterConfig([]) };
-}
-
-/** Says without the filter what the filter would say: it is the one wish that is a matter of speed. */
-function unloggedVirtualHost(domains: readonly string[]): Json {
-  const header = { key: UNLOGGED_HEADER, value: "true" };
+/** Its routes have what the filter would look up. */
+function virtualHostFor(settings: RouteSettings, domains: readonly string[]): Json {
+  const name = Object.entries(settings).map(([key, value]) => `${key}=${value}`).join(" ");
   return {
-    ...virtualHost("vip-unlogged", domains),
-    request_headers_to_add: [{ append_action: "OVERWRITE_IF_EXISTS_OR_ADD", header }],
+    ...virtualHost(`vip ${name}`, domains, settings),
+    ...(settings.unlogged === undefined
+      ? {}
+      : { request_headers_to_add: [overwriting(UNLOGGED_HEADER, settings.unlogged)] }),
   };
 }
 
-function virtualHost(name: string, domains: readonly string[]): { readonly [key: string]: Json } {
+function virtualHostWithSettings(domains: readonly string[]): Json {
+  const routes = ROUTES.map((kind) => {
+    const mutations = mutationsOf(kind);
+    return { ...route(kind, {}), ...(mutations.length === 0 ? {} : filterConfig(mutations)) };
+  });
+  return { ...virtualHost("vip-with-settings", domains), routes, ...filterConfig([]) };
+}
+
+function virtualHost(
+  name: string,
+  domains: readonly string[],
+  settings: RouteSettings = {},
+): { readonly [key: string]: Json } {
   return {
     name,
     domains,
     request_headers_to_remove: [VIP_HEADER],
-    routes: ROUTES.map(({ route }) => route),
+    routes: ROUTES.map((kind) => route(kind, settings)),
   };
 }

@@ -158,6 +158,23 @@ envoyTest("the whole time ends a request while its first try still has time", as
   await assertRequestLasted(fixture, 200);
 });
 
+envoyTest("a time holds where more Services want something than the routes have virtual hosts", async () => {
+  const asked: string[] = [];
+  await using silent = silentBackend("silent", () => void asked.push("silent"));
+  await using fixture = await serve({ "request-timeout": "200ms" }, [silent]);
+  for (let index = 0; index < 21; index++) {
+    // What two of them want goes before what one wants.
+    for (const host of [20, 120]) {
+      const name = `other-${host + index}`;
+      fixture.apply(configured(fixture, name, host + index, { "request-timeout": `${index + 1}m` }));
+    }
+  }
+  await fixture.settled();
+  assertEquals((await get(fixture, 11)).slice(0, 3), "504");
+  assertEquals(asked.length, 1);
+  await assertRequestLasted(fixture, 200);
+});
+
 /** Asserts how long the one request took that was logged, as Envoy measured it. */
 async function assertRequestLasted(fixture: EnvoyFixture, limitMs: number): Promise<void> {
   await until("the request is logged", () => fixture.accessLog.length > 0);

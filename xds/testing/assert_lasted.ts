@@ -15,6 +15,7 @@ const LATE_MS = 3_000;
 
 /** Asserts that a duration of the access log can be the work of this limit: not shorter, and not so long that it is another's. */
 export function assertLasted(durationMs: number | undefined, limitMs: number): void {
-  const lasted = durationMs !== undefined && durationMs > limitMs - EARLY_MS && durationMs < limitMs + LATE_MS;
+  const lasted = durationMs !== undefined && durationMs > limitMs - EARLY_MS &&
+    durationMs < limitMs + LATE_MS;
   assert(lasted, `${durationMs} ms instead of ${limitMs}`);
 }

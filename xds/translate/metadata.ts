@@ -1,14 +1,15 @@
 /**
- * What the constant listeners look up in a Cluster: `Cluster.metadata.filter_metadata.lightpath`; and whether there is anything to
- * be looked up.
+ * What a Service wants of its requests that Envoy does not take from a Cluster, as the routes have it (`routes.ts`), and as the
+ * Clusters carry it for the constant listeners to look it up: `Cluster.metadata.filter_metadata.lightpath`.
  *
- * In: a ServicePort. Out: Metadata with a key for each value that differs from the routes' own (`routes.ts`), and one where
- * requests are not to be logged (`access_log.ts`). A Service without annotations has no key. But it has the part that is ours,
- * by which the log knows that there is a Cluster. Nothing is looked up of it otherwise: the routes (`routes.ts`) say where to look.
+ * In: a ServicePort. Out: a key for each value that differs from the routes' own, and one where requests are not to be logged
+ * (`access_log.ts`). A Service without annotations has no key. But its Clusters have the part of the metadata that is ours, by
+ * which the log knows that there is a Cluster.
  *
- * Why metadata: Envoy takes these values from the route and from headers, but not from the Cluster
- * (`retry_policy.per_try_timeout` there is ignored), and the routes are the same for all Services. A filter before the router
- * writes the headers, with values from here; a change reaches the next request on connections that are open.
+ * Why both: Envoy takes these values from the route and from headers, but not from the Cluster (`retry_policy.per_try_timeout` there
+ * is ignored). A route that has them is as fast as one that has the defaults; but all routes are one resource, which is sent anew
+ * with each change. So beyond a number of Services a filter before the router writes the headers, with values from the Cluster.
+ * Either way a change reaches the next request on connections that are open.
  *
  * Values are strings, as they stand in the header.
  *
@@ -45,28 +46,30 @@ const DEFAULT_REQUEST_TIMEOUT_MS = DEFAULT_SETTINGS.values["request-timeout"];
 
 /** The metadata of a port's Clusters. */
 export function clusterMetadata(servicePort: ServicePort): Metadata {
+  return {
+    filterMetadata: { [METADATA_NAMESPACE]: Object.fromEntries(wishes(servicePort)) },
+    typedFilterMetadata: {},
+  };
+}
+
+function wishes(servicePort: ServicePort): readonly (readonly [MetadataKey, string | undefined])[] {
   const { appProtocol, settings } = servicePort;
   const all: readonly (readonly [MetadataKey, string | undefined])[] = [
     ...(isHttp(appProtocol) ? requestMetadata(servicePort) : []),
     ["unlogged", unless(settings.values["access-log"], "true")],
   ];
-  const present = all.filter(([, value]) => value !== undefined);
-  return { filterMetadata: { [METADATA_NAMESPACE]: Object.fromEntries(present) }, typedFilterMetadata: {} };
+  return all.filter(([, value]) => value !== undefined);
 }
 
-/**
- * What the routes have to do for a port: let the filter look for what it wants (`settings`), or only keep its requests out of
- * the log (`unlogged`); undefined: nothing. Costs nearly nothing for a port that wants nothing.
- */
-export type RoutesPart = "settings" | "unlogged";
+/** What the routes are to do otherwise for a port. The keys are always in the same order: equal settings are equal as JSON. */
+export type RouteSettings = Readonly<Partial<Record<MetadataKey, string>>>;
 
-/** See {@linkcode RoutesPart}. */
-export function routesPart(servicePort: ServicePort): RoutesPart | undefined {
+/** See {@linkcode RouteSettings}; undefined: nothing. Costs nearly nothing for a port that wants nothing. */
+export function routeSettings(servicePort: ServicePort): RouteSettings | undefined {
   const { settings: { origins }, prefersNear } = servicePort;
   if (origins.size === 0 && !prefersNear) return undefined;
-  const keys = Object.keys(clusterMetadata(servicePort).filterMetadata[METADATA_NAMESPACE] ?? {});
-  if (keys.length === 0) return undefined;
-  return keys.join() === ("unlogged" satisfies MetadataKey) ? "unlogged" : "settings";
+  const present = wishes(servicePort);
+  return present.length === 0 ? undefined : Object.fromEntries(present);
 }
 
 /** The metadata of a Cluster that is no Service's. */
