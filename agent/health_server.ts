@@ -3,7 +3,9 @@
  *
  * In: an address, and the values to answer with, asked for at each request. Out: a listening {@linkcode HttpServer}.
  * - health: `/healthz` and `/livez` (kube-proxy's JSON, 200 or 503), `/readyz` (JSON with reasons, 200 or 503).
- * - metrics: `/metrics` (Prometheus text), `/healthz` (`ok`) and `/proxyMode`, as kube-proxy's metrics server has them.
+ * - metrics: `/metrics` (Prometheus text), `/healthz` (`ok`) and `/proxyMode`, as kube-proxy's metrics server has them; and
+ *   `/metrics/envoy`, Envoy's in the same format, or 503 and why not. Apart from the agent's, so that each can be scraped as
+ *   often as it is worth, and that the agent's do not fail with Envoy.
  * Source: Kubernetes `pkg/proxy/healthcheck/proxy_health.go` and `cmd/kube-proxy/app/server.go`, v1.36.
  * @module
  */
@@ -13,6 +15,9 @@ import type { Logger } from "./log.ts";
 import type { ProxyHealthTracker } from "./proxy_health.ts";
 import type { Readiness } from "./readiness.ts";
 import type { HostPort } from "./setting_values.ts";
+
+/** Source: Prometheus, "Exposition formats". */
+const PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8";
 
 /** What {@linkcode startHealthServer} needs. */
 export interface HealthServerOptions {
@@ -29,6 +34,8 @@ export interface MetricsServerOptions {
   readonly address: HostPort;
   /** The metrics, and their content type. */
   readonly metrics: { readonly contentType: string; render(): Promise<string> };
+  /** Envoy's, in the text format of Prometheus. Rejects with the reason when there are none to be had. */
+  readonly envoyStatistics: () => Promise<string>;
   readonly logger: Logger;
 }
 
@@ -59,21 +66,26 @@ export function startHealthServer(options: HealthServerOptions): HttpServer {
 }
 
 /**
- * Serves `/metrics`, `/healthz` and `/proxyMode`.
+ * Serves `/metrics`, `/metrics/envoy`, `/healthz` and `/proxyMode`.
  * @throws {BindError} when the address cannot be listened on
  */
 export function startMetricsServer(options: MetricsServerOptions): HttpServer {
-  const { metrics } = options;
+  const { metrics, envoyStatistics } = options;
   return listen({ ...options, usedFor: "--metrics-bind-address" }, async (path) => {
     switch (path) {
       case "/metrics":
         return respond(await metrics.render(), 200, metrics.contentType);
+      case "/metrics/envoy":
+        return await envoyStatistics().then(
+          (text) => respond(text, 200, PROMETHEUS_TEXT),
+          (error) => plain(error instanceof Error ? error.message : String(error), 503),
+        );
       case "/healthz":
         return respond("ok", 200, "text/plain; charset=utf-8");
       case "/proxyMode":
         return respond("lightpath", 200, "text/plain; charset=utf-8");
       default:
-        return plain("not found: there are /metrics, /healthz and /proxyMode", 404);
+        return plain("not found: there are /metrics, /metrics/envoy, /healthz and /proxyMode", 404);
     }
   });
 }

@@ -74,10 +74,13 @@ Deno.test("/readyz tells which condition is missing and why", async () => {
   assertEquals((await get(server, "/readyz", "POST")).response.status, 405);
 });
 
+const envoyStatistics = (): Promise<string> => Promise.reject(new Error("nobody asks"));
+
 Deno.test("the metrics server answers /metrics, /healthz and /proxyMode, and points at them elsewhere", async () => {
   await using server = startMetricsServer({
     address: ANY_PORT,
     metrics: { contentType: "text/plain; version=0.0.4", render: () => Promise.resolve("up 1\n") },
+    envoyStatistics,
     logger: silentLogger,
   });
   const metrics = await get(server, "/metrics");
@@ -92,10 +95,28 @@ Deno.test("the metrics server answers /metrics, /healthz and /proxyMode, and poi
   assertStringIncludes(elsewhere.text, "/metrics");
 });
 
+Deno.test("the metrics server passes Envoy's statistics on, or says why there are none", async () => {
+  let failure: Error | undefined;
+  await using server = startMetricsServer({
+    address: ANY_PORT,
+    metrics: { contentType: "text/plain", render: () => Promise.resolve("up 1\n") },
+    envoyStatistics: () => failure === undefined ? Promise.resolve("envoy_up 1\n") : Promise.reject(failure),
+    logger: silentLogger,
+  });
+  const had = await get(server, "/metrics/envoy");
+  assertEquals([had.response.status, had.text], [200, "envoy_up 1\n"]);
+  assertEquals(had.response.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+  failure = new Error("it does not answer");
+  const not = await get(server, "/metrics/envoy");
+  assertEquals([not.response.status, not.text], [503, "it does not answer\n"]);
+  assertEquals((await get(server, "/metrics")).response.status, 200);
+});
+
 Deno.test("metrics that cannot be rendered are a 500, not the end", async () => {
   await using server = startMetricsServer({
     address: ANY_PORT,
     metrics: { contentType: "text/plain", render: () => Promise.reject(new Error("no")) },
+    envoyStatistics,
     logger: silentLogger,
   });
   assertEquals((await get(server, "/metrics")).response.status, 500);
@@ -104,9 +125,14 @@ Deno.test("metrics that cannot be rendered are a 500, not the end", async () => 
 
 Deno.test("a port in use is one clear sentence", async () => {
   const metrics = { contentType: "text/plain", render: () => Promise.resolve("") };
-  await using server = startMetricsServer({ address: ANY_PORT, metrics, logger: silentLogger });
+  await using server = startMetricsServer({
+    address: ANY_PORT,
+    metrics,
+    envoyStatistics,
+    logger: silentLogger,
+  });
   const error = assertThrows(
-    () => startMetricsServer({ address: server.address, metrics, logger: silentLogger }),
+    () => startMetricsServer({ address: server.address, metrics, envoyStatistics, logger: silentLogger }),
     BindError,
   );
   assertEquals(
@@ -124,7 +150,7 @@ Deno.test("a request that never ends does not hold up the shutdown", async () =>
     return never.promise;
   };
   const metrics = { contentType: "text/plain", render };
-  const server = startMetricsServer({ address: ANY_PORT, metrics, logger: silentLogger });
+  const server = startMetricsServer({ address: ANY_PORT, metrics, envoyStatistics, logger: silentLogger });
   using client = await Deno.connect(server.address);
   await client.write(new TextEncoder().encode("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"));
   await asked.promise;

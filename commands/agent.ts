@@ -59,6 +59,7 @@ import {
   ENVOY_VERSION,
   type EnvoyBinary,
   type EnvoyState,
+  envoyStatistics,
   fetchEnvoy,
   findEnvoy,
   openWorkingSet,
@@ -222,7 +223,12 @@ export async function runAgent(context: CommandContext): Promise<void> {
     );
   }
   if (config.metricsBindAddress !== undefined) {
-    servers.use(startMetricsServer({ address: config.metricsBindAddress, metrics, logger }));
+    servers.use(startMetricsServer({
+      address: config.metricsBindAddress,
+      metrics,
+      envoyStatistics: () => envoyStatistics(config.envoyAdminSocket),
+      logger,
+    }));
   }
   const envoys = observeEnvoys({
     metrics: metrics.xds,

@@ -103,12 +103,24 @@ testUnless("lightpath explain tells what Envoy does", { unavailable: fixtureUnav
     assertMatch(text, /10\.244\.0\.11:8080 +no zone +not here +used: ready\n/);
   });
 
+  await t.step("its statistics are the agent's to give, by Service port", async () => {
+    const requests = (): Promise<number> =>
+      agent.envoyMetric("envoy_cluster_upstream_rq_total", { envoy_cluster_name: "default/echo_http" });
+    const before = await requests();
+    assert(before > 0, "none counted");
+    for (let request = 0; request < 3; request++) await pod.who(ECHO);
+    assert(await requests() >= before + 3, `${before} before`);
+  });
+
   await t.step("it is there, but does not answer questions: that is said, and the rest", async () => {
     await lab.node.run(["mv", "/run/lightpath/envoy-admin.sock", "/run/lightpath/away.sock"]);
     assertMatch(
       await explain(),
       /\n\nNot known: which endpoints Envoy leaves out, because they fail \(Envoy's admin socket \S+ does not answer \(.*\)\)\n$/,
     );
+    const { status, body } = await agent.envoyStatistics();
+    assertEquals(status, 503);
+    assertMatch(body, /^Envoy's admin socket \S+envoy-admin\.sock does not answer \(.*\)\n?$/);
     await lab.node.run(["mv", "/run/lightpath/away.sock", "/run/lightpath/envoy-admin.sock"]);
   });
 

@@ -10,6 +10,7 @@ export { ABSENT, type EnvoyProcess, whyNotInClientsName } from "./envoy_capabili
 export { drainEnvoy, endDrain } from "./envoy_drain.ts";
 export { askLiveness, type Liveness } from "./envoy_liveness.ts";
 export { type EnvoyState, runEnvoy, type RunEnvoyOptions } from "./envoy_process.ts";
+export { envoyStatistics } from "./envoy_statistics.ts";
 export { ENVOY_VERSION, sameMinor } from "./envoy_version.ts";
 export { EnvoyOrphanError } from "./envoy_orphan.ts";
 export { fetchEnvoy } from "./fetch_envoy.ts";

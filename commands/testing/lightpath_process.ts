@@ -5,6 +5,7 @@
 import type { ExecResult, LabProcess, Namespace } from "../../scripts/lab/mod.ts";
 import { lightpathCommand } from "../../scripts/lightpath_command.ts";
 import { sumOf } from "../../scripts/demo/metrics_text.ts";
+import type { ProbeResult } from "./prober.ts";
 import { until } from "./until.ts";
 import type { VantagePoint } from "./vantage_point.ts";
 
@@ -118,6 +119,17 @@ export class RunningAgent {
   async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
     const { body } = await this.#from.http("127.0.0.1:10249", { path: "/metrics" });
     return sumOf(body, name, labels);
+  }
+
+  /** The same of Envoy's statistics, as the agent passes them on. */
+  async envoyMetric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    const { body } = await this.envoyStatistics();
+    return sumOf(body, name, labels);
+  }
+
+  /** What it says when it is asked for them. */
+  async envoyStatistics(): Promise<ProbeResult> {
+    return await this.#from.http("127.0.0.1:10249", { path: "/metrics/envoy" });
   }
 
   /** Waits until a line is logged whose message or fields match. */
