@@ -8,7 +8,7 @@
  * to match anywhere in the name); `HostHealthStatus` in envoy/admin/v3/clusters.proto.
  * @module
  */
-import { getFromSocket } from "../agent/get_from_socket.ts";
+import { askEnvoy } from "./ask_envoy.ts";
 
 /** An endpoint as the model has it. */
 export interface EndpointAddress {
@@ -37,11 +37,7 @@ export async function askLeftOutEndpoints(
   for (let from = 0; from < clusters.length; from += NAMES_AT_ONCE) {
     const filter = `^(?:${clusters.slice(from, from + NAMES_AT_ONCE).map(literally).join("|")})$`;
     const path = `/clusters?format=json&filter=${encodeURIComponent(filter)}`;
-    const { status, body } = await getFromSocket(adminSocket, path, signal).catch((cause: unknown) => {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`Envoy's admin socket ${adminSocket} does not answer (${reason})`, { cause });
-    });
-    if (status !== 200) throw new Error(`Envoy's admin socket ${adminSocket} answers with status ${status}`);
+    const body = await askEnvoy(adminSocket, path, signal);
     for (const [name, endpoints] of parseLeftOutEndpoints(body)) found.set(name, endpoints);
   }
   return found;

@@ -27,6 +27,7 @@
 import { HTTP_IDLE_TIMEOUT_MS, type IPFamily } from "../agent/model/mod.ts";
 import { HTTP_ACCESS_LOG, TCP_ACCESS_LOG } from "./access_log.ts";
 import { ROUTE_CONFIGURATION_NAME, ROUTES_WITH_SETTINGS, SETTINGS_FILTER, VIP_HEADER } from "./routes.ts";
+import { secondsOf } from "./translate/duration.ts";
 
 /** A JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
@@ -127,7 +128,7 @@ export function tcpFilterChains(options: FilterOptions): FilterChains {
             access_log: TCP_ACCESS_LOG,
             // Never used: the filter state above always names one.
             cluster: "none",
-            idle_timeout: seconds(options.idleTimeoutMs),
+            idle_timeout: secondsOf(options.idleTimeoutMs),
             // Each attempt asks the load balancer anew, which favours a dead endpoint, because that has the fewest
             // connections. Outlier detection takes it out at its first failure (translate/cluster.ts), but a moment
             // later: hence the pauses. One dead of two costs under 1 % of connections; without both and with 3 attempts, 20 %.
@@ -201,7 +202,7 @@ export function httpFilterChains(options: HttpFilterOptions): FilterChains {
           // The default of 5 min would cut silent streams.
           stream_idle_timeout: "0s",
           common_http_protocol_options: {
-            idle_timeout: seconds(options.idleTimeoutMs),
+            idle_timeout: secondsOf(options.idleTimeoutMs),
             max_headers_count: 1000,
           },
           max_request_headers_kb: 96,
@@ -264,11 +265,6 @@ function listenOn(port: number, families: readonly IPFamily[]): { readonly [key:
     use_original_dst: true,
     socket_options: KEEPALIVE,
   };
-}
-
-/** A `Duration`. */
-function seconds(milliseconds: number): string {
-  return `${milliseconds / 1_000}s`;
 }
 
 /**

@@ -33,6 +33,7 @@
 import { DEFAULT_SETTINGS } from "../agent/model/mod.ts";
 import { TypedStruct, typeUrlOf } from "../protos/mod.ts";
 import type { Json } from "./listeners.ts";
+import { secondsOf } from "./translate/duration.ts";
 import { METADATA_NAMESPACE, type MetadataKey, type RouteSettings } from "./translate/metadata.ts";
 import { defaultRetryPolicy } from "./translate/retries.ts";
 
@@ -107,10 +108,10 @@ function route(kind: RouteKind, settings: RouteSettings): { readonly [key: strin
     route: {
       cluster_header: VIP_HEADER,
       // Of the whole exchange. The default of 15 s would cut long requests and streams.
-      timeout: seconds(settings["request-timeout"] ?? 0),
+      timeout: secondsOf(Number(settings["request-timeout"] ?? 0)),
       retry_policy: {
         ...defaultRetryPolicy(isRepeatable),
-        ...(tryTimeout === undefined ? {} : { per_try_timeout: seconds(tryTimeout) }),
+        ...(tryTimeout === undefined ? {} : { per_try_timeout: secondsOf(Number(tryTimeout)) }),
       },
     },
     // A Cluster's policy hides the route's; to what it says a header can add.
@@ -128,11 +129,6 @@ function mutationsOf({ isRepeatable, tryTimeoutKey }: RouteKind): readonly Json[
 
 function overwriting(key: string, value: string): Json {
   return { append_action: "OVERWRITE_IF_EXISTS_OR_ADD", header: { key, value } };
-}
-
-/** A `Duration`. */
-function seconds(milliseconds: number | string): string {
-  return `${Number(milliseconds) / 1_000}s`;
 }
 
 /** Turns the filter on, and has it do this after its own. As TypedStruct, which needs no message of ours. */

@@ -18,6 +18,7 @@ import {
 } from "../../xds/listeners.ts";
 import { DEFAULT_MARK_MASK, HTTP_IDLE_TIMEOUT_MS, marksOf } from "../../agent/model/mod.ts";
 import { STATISTICS } from "../../xds/statistics.ts";
+import { secondsOf } from "../../xds/translate/duration.ts";
 import { defaultRetryPolicy } from "../../xds/translate/retries.ts";
 import { type CaseName, CASES, ENDPOINT_PORT, STATIC_ROUTES, type StaticRoute, VIP } from "./l7_cases.ts";
 
@@ -91,8 +92,8 @@ function staticHttpFilterChains(cluster: CaseName, own: StaticRoute, retries: Js
   const router = (http_filters as readonly Json[]).at(-1)!;
   const route = {
     cluster,
-    timeout: seconds(own.timeoutMs),
-    retry_policy: { ...retries, per_try_timeout: seconds(own.tryTimeoutMs) },
+    timeout: secondsOf(own.timeoutMs),
+    retry_policy: { ...retries, per_try_timeout: secondsOf(own.tryTimeoutMs) },
   };
   const typed_config = {
     ...options,
@@ -154,8 +155,4 @@ function clusterOf(name: CaseName, cluster: JsonObject, endpoints: readonly stri
       }],
     },
   };
-}
-
-function seconds(milliseconds: number): string {
-  return `${milliseconds / 1_000}s`;
 }
