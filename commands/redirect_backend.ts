@@ -19,7 +19,7 @@ import {
   findIptables,
   IpError,
   IPTABLES_NAMES,
-  openNetlinkElements,
+  openNetlink,
   type Programs,
   type RedirectBackend,
   RedirectError,
@@ -59,7 +59,15 @@ export async function openBackend(
   };
   await using made = new AsyncDisposableStack();
   const nft = made.use(createNftSession({ nftPath: config.nftBin, logger }));
-  const nftables = createNftablesBackend({ ...options, nft });
+  const wanted = config.redirect === "none" ? "auto" : config.redirect;
+  const netlink = wanted === "iptables" ? undefined : await openNetlink(logger);
+  if (netlink !== undefined) made.use(netlink);
+  const nftables = createNftablesBackend({
+    ...options,
+    nft,
+    elements: netlink && { writer: netlink.elements, logger },
+    sense: netlink?.table,
+  });
   let used: Programs | undefined;
   const iptables = async (): Promise<RedirectBackend> => {
     used = (await foundPrograms(config))[0] ?? programsNamed(config, "iptables");
@@ -69,17 +77,13 @@ export async function openBackend(
       families: families.map((family) => family === "IPv4" ? "4" : "6"),
     });
   };
-  const wanted = config.redirect === "none" ? "auto" : config.redirect;
   const backend = await chooseBackend(wanted, { candidates: { nftables, iptables }, logger });
   const isNftables = backend === nftables;
   const name = isNftables ? "nftables" : used?.name ?? "iptables";
   logger.info("the kernel is programmed with", { backend: name });
-  const netlink = isNftables ? await openNetlinkElements(logger) : undefined;
-  if (netlink !== undefined) made.use(netlink);
-  const elements = netlink && { writer: netlink, logger };
   const kept = made.move();
   return {
-    backend: isNftables ? createNftablesBackend({ ...options, nft, elements }) : backend,
+    backend,
     name,
     whyNotInClientsName: isNftables ? undefined : NO_PRIORITIES,
     removeLeftovers: () =>

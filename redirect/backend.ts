@@ -39,6 +39,13 @@ export interface RedirectBackend {
    * changed meanwhile.
    */
   reconcile(plan: () => Iterable<PlanElement>): Promise<Reconciliation>;
+  /** Between two looks: as short as their cost allows; Infinity where nothing can be seen at little cost. Milliseconds. */
+  readonly lookIntervalMs: number;
+  /**
+   * Looks whether somebody else has removed or changed what is the same for all Services, of what the last `reconcile` left; elements are
+   * not looked at. Returns what is wrong, undefined when nothing is. Cost: constant. That it cannot be seen is returned too: a comparison tells.
+   */
+  look(): Promise<string | undefined>;
   /** Takes out of the kernel what any version of this backend put there, and nothing else. */
   cleanup(): Promise<void>;
 }

@@ -8,7 +8,7 @@ export type { BackendName, RedirectBackend } from "./backend.ts";
 export type { Nft } from "./nft.ts";
 export { createNftablesBackend, type NftablesBackendOptions } from "./nftables_backend.ts";
 export { RedirectError, type RedirectErrorKind, type RedirectErrorOptions } from "./redirect_error.ts";
-export { type NetlinkElements, openNetlinkElements } from "./netlink/netlink_elements.ts";
+export { type Netlink, openNetlink } from "./netlink/open_netlink.ts";
 export { chooseBackend, removeLeftovers } from "./choose_backend.ts";
 export { findIptables, IPTABLES_NAMES } from "./iptables/find_iptables.ts";
 export { createIptablesBackend, removeRules } from "./iptables/iptables_backend.ts";

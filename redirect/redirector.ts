@@ -10,6 +10,8 @@
  *   of 1.5 s). It is as good then: nobody but this redirector writes the table (table_lock.ts), and it has not begun to.
  *   What a stranger does in between is found as at any other time: at once where it is in the way of a transaction, else
  *   by the next comparison.
+ * - Between changes the backend looks whether somebody else has removed the table or what is constant in it. When it sees that, all is compared. Looks that
+ *   prove wrong become rarer.
  * - After a failure nothing is assumed: the table is read and compared with the whole plan, again and again, with
  *   growing delays, until it fits. An element the kernel will not take is left out and reported, then tried again at
  *   each of these readings.
@@ -113,6 +115,11 @@ class PlanRedirector implements Redirector {
   /** A comparison with the whole plan is due, for this reason. */
   #due: Exclude<ApplyKind, "update"> | undefined = "start";
   #resyncAtMs = Infinity;
+  #lookAtMs = Infinity;
+  /** What a look saw, for which the comparison is due. */
+  #seen: string | undefined;
+  /** Comparisons, one after the other, for which looks gave no good reason. */
+  #vainLooks = 0;
   /** What was last said of Envoy. */
   #saidReady: boolean | undefined;
   /** Envoy has come back, and the kernel may have noted on its own that nobody was there. */
@@ -174,7 +181,14 @@ class PlanRedirector implements Redirector {
       while (!signal.aborted) {
         const kind = this.#nextStep();
         if (kind === undefined) {
-          await this.#pause.untilWoken(this.#resyncAtMs - this.#timers.now(), signal);
+          await this.#pause.untilWoken(
+            Math.min(this.#lookAtMs, this.#resyncAtMs) - this.#timers.now(),
+            signal,
+          );
+          continue;
+        }
+        if (kind === "look") {
+          await this.#look();
           continue;
         }
         const error = await this.#step(kind);
@@ -192,11 +206,25 @@ class PlanRedirector implements Redirector {
     this.#pause.wake();
   }
 
-  #nextStep(): ApplyKind | undefined {
+  #nextStep(): ApplyKind | "look" | undefined {
     if (this.#view === undefined) return undefined;
     if (this.#due !== undefined) return this.#due;
-    if (this.#timers.now() >= this.#resyncAtMs) return "resync";
+    const now = this.#timers.now();
+    if (now >= this.#resyncAtMs) return "resync";
+    // Changes do not keep it off: some of them succeed in a table that has lost its rules.
+    if (now >= this.#lookAtMs) return "look";
     return this.#settlement.owed ? "update" : undefined;
+  }
+
+  async #look(): Promise<void> {
+    this.#seen = await this.#backend.look();
+    if (this.#seen === undefined) this.#vainLooks = 0;
+    else this.#due = "resync";
+    this.#lookAtMs = this.#timers.now() + this.#lookDelayMs();
+  }
+
+  #lookDelayMs(): number {
+    return Math.min(this.#backend.lookIntervalMs * 2 ** this.#vainLooks, this.#resyncIntervalMs);
   }
 
   /** One comparison or one transaction. Returns the fault, if any, after which a repair is due. */
@@ -270,18 +298,29 @@ class PlanRedirector implements Redirector {
     this.#appliedNode = taken.node;
     this.#due = undefined;
     this.#resyncAtMs = this.#timers.now() + this.#resyncIntervalMs * (0.9 + 0.2 * this.#random());
-    this.#report(kind, outcome, taken.delta);
+    const differences = this.#report(kind, outcome, taken.delta);
+    if (this.#seen !== undefined && differences === 0) {
+      this.#vainLooks++;
+      this.#logger.info("The kernel's table seemed to be changed by someone else, and holds what it should", {
+        because: this.#seen,
+      });
+    }
+    this.#seen = undefined;
+    this.#lookAtMs = this.#timers.now() + this.#lookDelayMs();
     // A comparison finds that Envoy is ready as it was, and not what the kernel has noted since.
     if (this.#isEnvoyBack) this.#handed();
     return { ...outcome, sequence: taken.sequence };
   }
 
-  /** Says what a comparison found: drift only where it is neither our own pending change nor refused by the kernel. */
+  /**
+   * Says what a comparison found: drift only where it is neither our own pending change nor refused by the kernel. After a failure
+   * elements may differ by our own doing, the rest only by somebody else's. Returns how many differences that were.
+   */
   #report(
     kind: Exclude<ApplyKind, "update">,
     outcome: Reconciliation,
     pending: PlanDelta,
-  ): void {
+  ): number {
     for (const { element, error } of outcome.refused) {
       this.#logger.error("The kernel refused a map element; its destination is not served", {
         map: element.container,
@@ -296,16 +335,16 @@ class PlanRedirector implements Redirector {
         elementsDeleted: outcome.delete.length,
         replaced: outcome.layoutDifferences.length > 0,
       });
-      return;
+      return 0;
     }
-    if (kind === "repair") return;
-    const differences = foreignDifferences(outcome, pending);
-    if (differences.length === 0) return;
+    const differences = kind === "repair" ? outcome.layoutDifferences : foreignDifferences(outcome, pending);
+    if (differences.length === 0) return 0;
     this.#logger.warn("The kernel's table had been changed by someone else; mended it", {
       differences: differences.length,
       first: differences.slice(0, LOGGED_DIFFERENCES).join("; "),
     });
     this.#observer.onDrift?.(differences.length);
+    return differences.length;
   }
 
   #retryDelayMs(error: RedirectError): number {

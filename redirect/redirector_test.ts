@@ -32,11 +32,24 @@ class Bench implements AsyncDisposable {
   readonly #end = new AbortController();
   readonly #running: Promise<void>;
 
-  /** @param prepare Called before the redirector is at work. */
-  constructor(prepare: (nft: FakeNft) => void = () => {}) {
+  /**
+   * @param prepare Called before the redirector is at work.
+   * @param look What the backend is to see each second; by default it cannot look.
+   */
+  constructor(
+    prepare: (nft: FakeNft) => void = () => {},
+    look: ((nft: FakeNft) => Promise<string | undefined>) | undefined = undefined,
+  ) {
     prepare(this.nft);
+    const backend = createNftablesBackend({ nft: this.nft, ports: PORTS });
+    if (look !== undefined) {
+      Object.defineProperties(backend, {
+        lookIntervalMs: { value: 1_000 },
+        look: { value: () => look(this.nft) },
+      });
+    }
     this.redirector = createRedirector({
-      backend: createNftablesBackend({ nft: this.nft, ports: PORTS }),
+      backend,
       logger: createLogger({ level: "info", format: "text", write: (line) => this.lines.push(line) }),
       observer: {
         onApplied: (applied) => this.applied.push(applied),
@@ -391,6 +404,71 @@ Deno.test("drift is found at the long interval, mended, and told", async () => {
   assertEquals(bench.drifts, [1, 1]);
   assertEquals(bench.nft.elements().length, 6);
   assertEquals(bench.applied.map(({ kind }) => kind), ["start", "resync", "resync", "resync"]);
+});
+
+/** Sees that there is no table. */
+function seeIfGone(nft: FakeNft): Promise<string | undefined> {
+  return Promise.resolve(nft.table === undefined ? "the table is gone" : undefined);
+}
+
+Deno.test("what a look sees is mended at once, and told", async () => {
+  await using bench = new Bench(() => {}, seeIfGone);
+  await bench.started(servicePort());
+  await bench.timers.advance(10_000);
+  assertEquals(
+    [bench.nft.listings, bench.nft.applied.length],
+    [1, 1],
+    "looks that see nothing cost no listing",
+  );
+  bench.nft.table = undefined;
+  await bench.timers.advance(999);
+  assertEquals(bench.nft.listings, 1);
+  await bench.timers.advance(1);
+  assertEquals([bench.nft.listings, bench.drifts, bench.nft.elements().length], [2, [1], 6]);
+  assert(bench.lines.some((line) => line.includes("missing: the table")));
+});
+
+Deno.test("what a look sees is mended between changes that succeed", async () => {
+  await using bench = new Bench(
+    () => {},
+    // Changes of elements succeed there.
+    (nft) => Promise.resolve(nft.table?.chains.get("services")?.rules.length === 0 ? "no rules" : undefined),
+  );
+  await bench.started(servicePort());
+  bench.nft.table?.chains.get("services")?.rules.splice(0);
+  for (let second = 0; second < 10 && bench.drifts.length === 0; second++) {
+    const [before, after] = second % 2 === 0
+      ? [undefined, servicePort({ name: "x", vips: ["10.96.0.11 80"] })]
+      : [
+        servicePort({ name: "x", vips: ["10.96.0.11 80"] }),
+        undefined,
+      ];
+    bench.redirector.update(changes([before, after]));
+    await bench.timers.advance(300);
+  }
+  assertEquals(bench.drifts.length, 1);
+});
+
+Deno.test("looks that prove wrong become rarer, and are told", async () => {
+  await using bench = new Bench(() => {}, () => Promise.resolve("it looks strange"));
+  await bench.started(servicePort());
+  await bench.timers.advance(1_000);
+  assertEquals(bench.nft.listings, 2);
+  await bench.timers.advance(1_999);
+  assertEquals(bench.nft.listings, 2);
+  for (const ms of [1, 4_000, 8_000]) await bench.timers.advance(ms);
+  assertEquals([bench.nft.listings, bench.drifts], [5, []]);
+  assert(bench.lines.some((line) => line.includes("holds what it should") && line.includes("strange")));
+});
+
+Deno.test("a table that a change finds gone counts as somebody else's doing", async () => {
+  await using bench = new Bench();
+  await bench.started(servicePort());
+  bench.nft.table = undefined;
+  bench.redirector.update(changes([undefined, servicePort({ name: "x", vips: ["10.96.0.11 80"] })]));
+  await settle();
+  await bench.timers.advance(0);
+  assertEquals(bench.drifts, [1]);
 });
 
 Deno.test("a refused element is named and left out, at each comparison again; it is no drift", async () => {

@@ -18,7 +18,7 @@ import type { PlanElement } from "../plan.ts";
 import { RedirectError } from "../redirect_error.ts";
 import { blamedElements } from "./blame.ts";
 import { type ChainChanges, ChainPlan } from "./chain_plan.ts";
-import { type Table, TABLES } from "./chains.ts";
+import { ruleComment, type Table, TABLES } from "./chains.ts";
 import { heldDelta, heldPlan } from "./elements.ts";
 import { findFamily, type FoundFamily } from "./found.ts";
 import { createLayout, type LayoutOptions } from "./layout.ts";
@@ -52,8 +52,12 @@ interface KernelReading {
   readonly tables: ReadonlyMap<FamilySuffix, SavedTables>;
 }
 
+/** As kube-proxy: each look is two programs for each family, and iptables-legacy copies a whole table for any of them. */
+const LOOK_INTERVAL_MS = 30_000;
+
 class IptablesBackend implements RedirectBackend {
   readonly name = "iptables";
+  readonly lookIntervalMs = LOOK_INTERVAL_MS;
   readonly #options: IptablesBackendOptions;
   readonly #programs: Programs;
   readonly #families: readonly FamilySuffix[];
@@ -116,6 +120,34 @@ class IptablesBackend implements RedirectBackend {
         reading = await this.#read();
       }
     }
+  }
+
+  /** At the rules in front of one of the kernel's chains in each table: a table is flushed, or restored without ours, as a whole. */
+  async look(): Promise<string | undefined> {
+    try {
+      for (const suffix of this.#families) {
+        for (const table of TABLES) {
+          const missing = await this.#missingRule(suffix, table);
+          if (missing !== undefined) return `missing: IPv${suffix} ${table} ${missing}`;
+        }
+      }
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof RedirectError)) throw error;
+      return `the rules cannot be seen: ${error.message}`;
+    }
+  }
+
+  async #missingRule(suffix: FamilySuffix, table: Table): Promise<string | undefined> {
+    const plan = this.#chains?.get(suffix);
+    if (plan === undefined) return undefined;
+    const layout = createLayout({ suffix, envoyAddress: plan.envoyAddress, ...this.#constant(suffix) });
+    const chain = layout.find((one) => one.table === table && one.isKernels);
+    if (chain === undefined) return undefined;
+    const listed = await this.#programs.showChain(suffix, table, chain.name);
+    const comments = chain.rules.map((rule) => ruleComment(chain.name, rule));
+    const missing = comments.find((comment) => !listed.includes(comment));
+    return missing && `${chain.name} ${missing}`;
   }
 
   async cleanup(): Promise<void> {

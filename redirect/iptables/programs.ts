@@ -6,6 +6,7 @@
  */
 
 import type { FamilySuffix } from "../containers.ts";
+import type { Table } from "./chains.ts";
 
 /** The few things that are asked of `iptables`, `ip6tables` and `ipset`. Each method throws `RedirectError` and nothing else. */
 export interface Programs {
@@ -17,6 +18,8 @@ export interface Programs {
   restoreTables(family: FamilySuffix, text: string): Promise<void>;
   /** Whether the program takes the text; changes nothing. */
   checkTables(family: FamilySuffix, text: string): Promise<void>;
+  /** The rules of one of the kernel's own chains, as the program lists them. */
+  showChain(family: FamilySuffix, table: Table, chain: string): Promise<string>;
   /** All sets. Cost: that of their entries. */
   saveSets(): Promise<string>;
   /**

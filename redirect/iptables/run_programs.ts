@@ -40,11 +40,14 @@ const KIND_BY_MESSAGE: readonly (readonly [RegExp, RedirectErrorKind])[] = [
 ];
 
 /** A family's program, by what stands behind its name: `ip6tables-legacy-restore` beside `iptables-legacy`. */
-function companion(iptablesPath: string, family: FamilySuffix, action: "restore" | "save"): string {
+function programOf(iptablesPath: string, family: FamilySuffix): string {
   const name = basename(iptablesPath);
   const twin = family === "6" ? name.replace(/^iptables/, "ip6tables") : name;
-  const place = iptablesPath.includes("/") ? `${dirname(iptablesPath)}/` : "";
-  return `${place}${twin}-${action}`;
+  return `${iptablesPath.includes("/") ? `${dirname(iptablesPath)}/` : ""}${twin}`;
+}
+
+function companion(iptablesPath: string, family: FamilySuffix, action: "restore" | "save"): string {
+  return `${programOf(iptablesPath, family)}-${action}`;
 }
 
 function refusal(program: string, { code, stderr }: ChildResult, stdin: string): RedirectError {
@@ -93,6 +96,8 @@ export function createPrograms(options: ProgramOptions): Programs {
         String(LOCK_SECONDS),
       ], text);
     },
+    showChain: (family, table, chain) =>
+      run(programOf(iptablesPath, family), ["-w", String(LOCK_SECONDS), "-t", table, "-S", chain], ""),
     saveSets: () => run(ipsetPath, ["save"], ""),
     async restoreSets(text): Promise<void> {
       await run(ipsetPath, ["restore", "-exist"], text);

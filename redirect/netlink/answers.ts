@@ -12,9 +12,8 @@
 
 import type { PlanElement } from "../plan.ts";
 import type { Batch, BatchMessage } from "./encode_batch.ts";
+import { align, attributeOf, attributesOf, cString, messagesOf } from "./frames.ts";
 import {
-  NLA_HDRLEN,
-  NLA_TYPE_MASK,
   NLM_F_ACK_TLVS,
   NLM_F_CAPPED,
   NLMSG_ERROR,
@@ -57,57 +56,23 @@ const ECHO = NLMSG_HDRLEN + 4;
 
 /** Reads what was received at a time; messages of other kinds are none of ours. */
 export function parseAnswers(received: Uint8Array): Answer[] {
-  const view = new DataView(received.buffer, received.byteOffset, received.byteLength);
-  return frames(view, 0, NLMSG_HDRLEN, (at) => view.getUint32(at, true))
-    .filter((message) =>
-      message.getUint16(4, true) === NLMSG_ERROR && message.byteLength >= ECHO + NLMSG_HDRLEN
-    )
-    .map(parseAnswer);
-}
-
-/** Messages, or attributes of one: each tells its length and begins at a multiple of four. */
-function frames(
-  view: DataView,
-  start: number,
-  headerLength: number,
-  lengthAt: (at: number) => number,
-): DataView[] {
-  const found: DataView[] = [];
-  for (let at = start; at + headerLength <= view.byteLength;) {
-    const length = lengthAt(at);
-    if (length < headerLength || at + length > view.byteLength) break;
-    found.push(new DataView(view.buffer, view.byteOffset + at, length));
-    at += align(length);
-  }
-  return found;
-}
-
-function align(length: number): number {
-  return (length + 3) & ~3;
+  return messagesOf(received)
+    .filter(({ type, view }) => type === NLMSG_ERROR && view.byteLength >= ECHO + NLMSG_HDRLEN)
+    .map(({ view }) => parseAnswer(view));
 }
 
 function parseAnswer(message: DataView): Answer {
   const flags = message.getUint16(6, true);
   const echoLength = flags & NLM_F_CAPPED ? NLMSG_HDRLEN : message.getUint32(ECHO, true);
-  const attributes = flags & NLM_F_ACK_TLVS
-    ? frames(message, ECHO + align(echoLength), NLA_HDRLEN, (at) => message.getUint16(at, true))
-    : [];
-  const attribute = (type: number): DataView | undefined =>
-    attributes.find((found) => (found.getUint16(2, true) & NLA_TYPE_MASK) === type);
-  const words = attribute(NLMSGERR_ATTR_MSG);
-  const offset = attribute(NLMSGERR_ATTR_OFFS);
+  const attributes = flags & NLM_F_ACK_TLVS ? attributesOf(message, ECHO + align(echoLength)) : [];
+  const words = attributeOf(attributes, NLMSGERR_ATTR_MSG);
+  const offset = attributeOf(attributes, NLMSGERR_ATTR_OFFS);
   return {
     sequence: message.getUint32(8, true),
     errno: 0 - message.getInt32(NLMSG_HDRLEN, true),
-    words: words === undefined ? "" : cString(words, NLA_HDRLEN),
-    ...(offset?.byteLength === NLA_HDRLEN + 4 ? { offset: offset.getUint32(NLA_HDRLEN, true) } : {}),
+    words: words === undefined ? "" : cString(words),
+    ...(offset?.byteLength === 4 ? { offset: offset.getUint32(0, true) } : {}),
   };
-}
-
-function cString(view: DataView, start: number): string {
-  const bytes = new Uint8Array(view.buffer, view.byteOffset + start, view.byteLength - start);
-  const end = bytes.indexOf(0);
-  return new TextDecoder().decode(end === -1 ? bytes : bytes.subarray(0, end));
 }
 
 /** What became of a batch that was sent and answered like this. */

@@ -29,7 +29,6 @@ import {
   NFPROTO_INET,
   NFPROTO_UNSPEC,
   NFT_MSG_DELSETELEM,
-  NFT_MSG_GETGEN,
   NFT_MSG_NEWSETELEM,
   NFTA_SET_ELEM_LIST_ELEMENTS,
   NFTA_SET_ELEM_LIST_SET,
@@ -115,14 +114,6 @@ export function encodeBatch(delta: PlanDelta, firstSequence: number): Batch {
   });
   writeEdge(bytes, NFNL_MSG_BATCH_END, sequenceAt(changes.length + 1));
   return { bytes: bytes.written(), firstSequence, messages };
-}
-
-/** A question that changes nothing, to which everybody is answered who may make changes: for the number of the last. */
-export function encodeProbe(sequence: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Bytes(MESSAGE_BYTES);
-  const type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN;
-  endMessage(bytes, beginMessage(bytes, { type, flags: NLM_F_ACK, sequence, family: NFPROTO_UNSPEC }));
-  return bytes.written();
 }
 
 /** The begin or end of a batch. */

@@ -4,7 +4,7 @@ import { assertThrows } from "@std/assert/throws";
 import { diffPlans, type PlanDelta } from "../diff.ts";
 import type { PlanElement } from "../plan.ts";
 import { GOLDEN_PLAN } from "../testing/golden_plan.ts";
-import { batchChanges, encodeBatch, encodeProbe, UnencodableElement } from "./encode_batch.ts";
+import { batchChanges, encodeBatch, UnencodableElement } from "./encode_batch.ts";
 
 function service(host: number, value = "4c51:1"): PlanElement {
   return {
@@ -110,8 +110,4 @@ Deno.test("encodeBatch() names the element that is none", () => {
     UnencodableElement,
   );
   assertEquals(error.element, bad);
-});
-
-Deno.test("encodeProbe() asks for the generation, acknowledged", () => {
-  assertEquals(messages(encodeProbe(3)), [{ header: [0xa10, 5, 3], content: "00000000" }]);
 });

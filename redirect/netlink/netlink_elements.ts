@@ -9,15 +9,15 @@
  * @module
  */
 
-import type { Logger } from "../../agent/log.ts";
 import type { ElementContainer } from "../containers.ts";
 import type { PlanDelta } from "../diff.ts";
 import type { ElementWriter } from "../element_route.ts";
 import { RedirectError } from "../redirect_error.ts";
 import { type Outcome, outcomeOf, parseAnswers } from "./answers.ts";
-import { type Batch, encodeBatch, encodeProbe, UnencodableElement } from "./encode_batch.ts";
+import { type Batch, encodeBatch, UnencodableElement } from "./encode_batch.ts";
 import { isEncodable } from "./encode_element.ts";
-import { Libc, LibcUnavailable } from "../../agent/libc.ts";
+import { generationQuestion } from "./encode_question.ts";
+import { Libc } from "../../agent/libc.ts";
 import { NetlinkError, NetlinkSocket } from "./netlink_socket.ts";
 import { refusalError } from "./refusal.ts";
 
@@ -40,7 +40,7 @@ export class NetlinkElements implements ElementWriter, Disposable {
   static async open(): Promise<NetlinkElements> {
     using opened = new DisposableStack();
     const socket = opened.use(NetlinkSocket.open(opened.use(Libc.open())));
-    const answers = (await socket.exchange(encodeProbe(0))).flatMap(parseAnswers);
+    const answers = (await socket.exchange(generationQuestion(0))).flatMap(parseAnswers);
     const refusal = answers.find(({ errno }) => errno !== 0);
     if (refusal !== undefined) {
       throw new NetlinkError("the kernel answers no questions about nftables", refusal.errno);
@@ -103,20 +103,5 @@ export class NetlinkElements implements ElementWriter, Disposable {
 
   [Symbol.dispose](): void {
     this.#owned[Symbol.dispose]();
-  }
-}
-
-/** The same, where it is possible; where it is not, that is logged, and nothing is lost but time. */
-export async function openNetlinkElements(logger: Logger): Promise<NetlinkElements | undefined> {
-  try {
-    return await NetlinkElements.open();
-  } catch (error) {
-    if (!(error instanceof LibcUnavailable) && !(error instanceof NetlinkError)) throw error;
-    // What the kernel has not, or does not let us do, nft is told as well, in one sentence.
-    const isFatal = error instanceof NetlinkError && ["permission", "unsupported"].includes(error.kind);
-    if (!isFatal) {
-      logger.warn("nft writes all changes, which takes longer than over netlink", { reason: error.message });
-    }
-    return undefined;
   }
 }

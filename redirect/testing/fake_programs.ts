@@ -55,6 +55,11 @@ export class FakePrograms implements Programs {
     return Promise.resolve();
   }
 
+  showChain(family: FamilySuffix, table: string, chain: string): Promise<string> {
+    const rules = this.tables[family].get(table)?.get(chain) ?? [];
+    return Promise.resolve([`-P ${chain} ACCEPT`, ...rules.map((rule) => `-A ${chain} ${rule}`)].join("\n"));
+  }
+
   saveSets(): Promise<string> {
     return Promise.resolve(
       [...this.sets].map(([name, { type, entries }]) =>

@@ -19,14 +19,16 @@ import type { ElementWriter } from "../element_route.ts";
 import { createIptablesBackend } from "../iptables/iptables_backend.ts";
 import type { Programs } from "../iptables/programs.ts";
 import { createPrograms, type ProgramOptions } from "../iptables/run_programs.ts";
-import type { NetlinkElements } from "../netlink/netlink_elements.ts";
+import type { Table } from "../iptables/chains.ts";
+import type { Netlink } from "../netlink/open_netlink.ts";
+import type { NetlinkTable } from "../netlink/netlink_table.ts";
 import type { Nft } from "../nft.ts";
 import { createNftSession } from "../nft_session.ts";
 import type { Applied } from "../observer.ts";
 import { createNftablesBackend } from "../nftables_backend.ts";
 import { createRedirector, type Redirector } from "../redirector.ts";
 import { createNft } from "../run_nft.ts";
-import { openNetlinkIn } from "./netlink_in_namespace.ts";
+import { openAllNetlinkIn } from "./netlink_in_namespace.ts";
 import { ENDPOINT_SCRIPT } from "./udp_talk.ts";
 
 const SCRIPT = fromFileUrl(new URL("./original_destination.py", import.meta.url));
@@ -126,12 +128,13 @@ export class NodeLab implements AsyncDisposable {
   readonly nftPath: string;
 
   readonly #elements: CountingElements | undefined;
+  readonly #sense: NetlinkTable | undefined;
   readonly #made = new AsyncDisposableStack();
 
   private constructor(
     namespaces: Record<"node" | "pod" | "barePod" | "outside", Namespace>,
     backend: LabBackend,
-    netlink: NetlinkElements | undefined,
+    netlink: Netlink | undefined,
   ) {
     this.node = namespaces.node;
     this.pod = namespaces.pod;
@@ -145,7 +148,9 @@ export class NodeLab implements AsyncDisposable {
         ? this.#made.use(createNftSession({ ...options, logger: silentLogger }))
         : createNft(options),
     );
-    this.#elements = netlink && new CountingElements(this.#made.use(netlink));
+    if (netlink !== undefined) this.#made.use(netlink);
+    this.#elements = netlink && new CountingElements(netlink.elements);
+    this.#sense = netlink?.table;
     this.programs = isIptables(backend)
       ? new CountingPrograms(createPrograms(this.programOptions(backend)))
       : undefined;
@@ -172,7 +177,7 @@ export class NodeLab implements AsyncDisposable {
       return createIptablesBackend({ programs: this.programs, families: ["4", "6"], ...options });
     }
     const elements = this.#elements && { writer: this.#elements, logger: silentLogger };
-    return createNftablesBackend({ nft: this.nft, elements, ...options });
+    return createNftablesBackend({ nft: this.nft, elements, sense: this.#sense, ...options });
   }
 
   /** Builds it, with the stand-in listening on these ports of the node. */
@@ -214,7 +219,7 @@ export class NodeLab implements AsyncDisposable {
       await outside.ip(["route add 10.244.0.0/16 via 192.168.77.2"]);
       await pod.ip(["route add default via 10.244.0.1", "route add ::/0 via fd00:244::1"]);
       await barePod.ip(["route add default dev node", "route add ::/0 via fe80::1 dev node"]);
-      const netlink = backend === "netlink" ? await openNetlinkIn(node) : undefined;
+      const netlink = backend === "netlink" ? await openAllNetlinkIn(node) : undefined;
       const lab = new NodeLab({ node, pod, barePod, outside }, backend, netlink);
       if (ports.length > 0) await lab.listen(node, ports);
       return lab;
@@ -377,6 +382,10 @@ export class CountingPrograms implements Programs {
 
   checkTables(family: FamilySuffix, text: string): Promise<void> {
     return this.#programs.checkTables(family, text);
+  }
+
+  showChain(family: FamilySuffix, table: Table, chain: string): Promise<string> {
+    return this.#programs.showChain(family, table, chain);
   }
 
   saveSets(): Promise<string> {

@@ -36,13 +36,10 @@ export async function install(cluster: E2eCluster, { mode, version }: Installati
     LIGHTPATH_CLUSTER_CIDR: cluster.clusterCidrs.join(","),
     // Clients of the suite that keep idle connections would wait for the whole of the default.
     LIGHTPATH_DRAIN_TIME: "2s",
-    ...(beside
-      // Soon enough to see that a table which others have damaged is mended.
-      ? { LIGHTPATH_RESYNC_INTERVAL: "3s" }
-      : {
-        KUBERNETES_SERVICE_HOST: apiServer.host,
-        KUBERNETES_SERVICE_PORT: String(apiServer.port),
-      }),
+    ...(beside ? {} : {
+      KUBERNETES_SERVICE_HOST: apiServer.host,
+      KUBERNETES_SERVICE_PORT: String(apiServer.port),
+    }),
   };
   const objects = await buildOverlay(beside ? "overlays/hybrid" : `overlays/${cluster.overlay}`, {
     image: cluster.images[version],
