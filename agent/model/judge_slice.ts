@@ -11,7 +11,7 @@
 import type { EndpointSlice, NamespacedName, SliceEndpoint } from "../kube/objects.ts";
 import { exactly } from "./exactly.ts";
 import { parseIPAddress, unusableAddress } from "./ip_address.ts";
-import { type NodePlace, type Place, placeOf } from "./place.ts";
+import { type Place, placeOf } from "./place.ts";
 import { isPortNumber, parseProtocol } from "./port.ts";
 import type { IPFamily, Problem, ProblemKind, Protocol } from "./types.ts";
 
@@ -42,10 +42,10 @@ export interface JudgedSlice {
   readonly endpoints: readonly JudgedEndpoint[];
 }
 
-/** Judges one slice of the Service of that name, as seen from a node. Never throws. */
+/** Judges one slice of the Service of that name, as seen from the node of that name. Never throws. */
 export function judgeSlice(
   slice: EndpointSlice,
-  { service, node }: { readonly service: NamespacedName; readonly node: NodePlace },
+  { service, nodeName }: { readonly service: NamespacedName; readonly nodeName: string },
 ): { readonly judged: JudgedSlice; readonly problems: readonly Problem[] } {
   const object = `EndpointSlice ${slice.namespacedName}`;
   const problems: Problem[] = [];
@@ -66,7 +66,7 @@ export function judgeSlice(
     service,
     family,
     ports: judgePorts(slice, report),
-    endpoints: family === undefined ? [] : judgeEndpoints(slice.endpoints, { family, node }, report),
+    endpoints: family === undefined ? [] : judgeEndpoints(slice.endpoints, { family, nodeName }, report),
   };
   return { judged, problems };
 }
@@ -109,7 +109,7 @@ function shared(ports: readonly JudgedSlicePort[]): readonly JudgedSlicePort[] {
 
 function judgeEndpoints(
   endpoints: readonly SliceEndpoint[],
-  { family, node }: { readonly family: IPFamily; readonly node: NodePlace },
+  { family, nodeName }: { readonly family: IPFamily; readonly nodeName: string },
   report: Report,
 ): readonly JudgedEndpoint[] {
   const judged: JudgedEndpoint[] = [];
@@ -133,7 +133,7 @@ function judgeEndpoints(
       report("invalid-address", `endpoint address ${text} ${unusable}; it is left out.`);
       continue;
     }
-    judged.push({ address: parsed.address, ready, serving, terminating, place: placeOf(endpoint, node) });
+    judged.push({ address: parsed.address, ready, serving, terminating, place: placeOf(endpoint, nodeName) });
   }
   return exactly(judged);
 }

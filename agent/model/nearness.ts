@@ -1,8 +1,8 @@
 /**
  * Decides which endpoints of a Service come first on this node: those of the node, of its zone, the others.
  *
- * In: `spec.trafficDistribution`, the Places of the ready endpoints. Out: a tier for each, of which a later one is used only
- * when the ones before it fail; in the kernel, which does not see failures, only the first.
+ * In: `spec.trafficDistribution`, the zone of this node, the Places of the ready endpoints. Out: a tier for each, of which a
+ * later one is used only when the ones before it fail; in the kernel, which does not see failures, only the first.
  *
  * Hints are followed, as by kube-proxy, and by its rules: hints for nodes, if every endpoint has some and one names this
  * node; else hints for zones, likewise. So a control plane that hints otherwise than by where an endpoint is
@@ -19,7 +19,7 @@
  * documentation, "Traffic distribution"; KEP-3015.
  * @module
  */
-import type { Bearing, Place } from "./place.ts";
+import { type Bearing, bearing, bearingOfAny, type Place } from "./place.ts";
 import type { Endpoint } from "./types.ts";
 
 /** What `spec.trafficDistribution` asks for; empty: nothing. */
@@ -40,14 +40,25 @@ export function parseTrafficDistribution(text: string): TrafficDistribution | un
   }
 }
 
+/** By what endpoints of a Service are near. */
+export interface Nearness {
+  readonly distribution: TrafficDistribution;
+  /** Of this node, as endpoints name theirs; empty: unknown, and then no zone is near. */
+  readonly zone: string;
+}
+
 /** Whom an endpoint is for, seen from this node. */
-type Hints = Pick<Place, "forNodes" | "forZones">;
+interface Hints {
+  readonly forNodes: Bearing;
+  readonly forZones: Bearing;
+}
 
 /** The tier of each ready endpoint, in their order; the first is 0. */
-export function tiersOf(places: readonly Place[], distribution: TrafficDistribution): readonly number[] {
-  const hints: readonly Hints[] = places.some(isHinted)
-    ? places
-    : places.map((place) => hintsByPlace(place, distribution));
+export function tiersOf(places: readonly Place[], nearness: Nearness): readonly number[] {
+  const isAnyHinted = places.some((place) => isHinted(place, nearness.zone));
+  const hints = places.map((place) =>
+    isAnyHinted ? hintsOf(place, nearness.zone) : hintsByPlace(place, nearness)
+  );
   const byNode = isFollowed(hints.map(({ forNodes }) => forNodes));
   const byZone = isFollowed(hints.map(({ forZones }) => forZones));
   return hints.map(({ forNodes, forZones }) => {
@@ -57,9 +68,14 @@ export function tiersOf(places: readonly Place[], distribution: TrafficDistribut
 }
 
 /** Whether {@linkcode tiersOf} may tell an endpoint at this Place from others, now or when others are ready. */
-export function mayBeNear(place: Place, distribution: TrafficDistribution): boolean {
-  return isHinted(place) || distribution !== "" && place.inZone !== "unknown" ||
+export function mayBeNear(place: Place, { distribution, zone }: Nearness): boolean {
+  return isHinted(place, zone) || distribution !== "" && bearing(place.zone, zone) !== "unknown" ||
     distribution === "PreferSameNode" && place.node !== "unknown";
+}
+
+/** Whether it matters to {@linkcode tiersOf} in which zone this node is, where one of the endpoints is at this Place. */
+export function asksForZone(place: Place, distribution: TrafficDistribution): boolean {
+  return place.forZones.length > 0 || distribution !== "" && place.zone !== "";
 }
 
 /** The endpoints in order of preference. No tier is empty; several only where some are nearer than others. */
@@ -69,15 +85,19 @@ export function endpointTiers(endpoints: readonly Endpoint[]): readonly (readonl
   return tiers.filter((tier) => tier !== undefined);
 }
 
-function isHinted({ forNodes, forZones }: Hints): boolean {
-  return forNodes !== "unknown" || forZones !== "unknown";
+function isHinted({ forNodes, forZones }: Place, zone: string): boolean {
+  return forNodes !== "unknown" || forZones.length > 0 && zone !== "";
+}
+
+function hintsOf({ forNodes, forZones }: Place, zone: string): Hints {
+  return { forNodes, forZones: bearingOfAny(forZones, zone) };
 }
 
 /** What the EndpointSlice controller would write. */
-function hintsByPlace({ node, inZone }: Place, distribution: TrafficDistribution): Hints {
+function hintsByPlace(place: Place, { distribution, zone }: Nearness): Hints {
   return {
-    forNodes: distribution === "PreferSameNode" ? node : "unknown",
-    forZones: distribution === "" ? "unknown" : inZone,
+    forNodes: distribution === "PreferSameNode" ? place.node : "unknown",
+    forZones: distribution === "" ? "unknown" : bearing(place.zone, zone),
   };
 }
 

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import {
+  asksForZone,
   endpointTiers,
   mayBeNear,
   parseTrafficDistribution,
@@ -9,7 +10,7 @@ import {
 import { type Place, placeOf } from "./place.ts";
 import { endpoint } from "./testing/objects.ts";
 
-/** Places as node-1 in zone-a sees them, each written `node zone`, with hints `>zones` and `@nodes` behind. */
+/** Places as node-1 sees them, each written `node zone`, with hints `>zones` and `@nodes` behind. */
 function places(...texts: readonly string[]): readonly Place[] {
   return texts.map((text) => {
     const words = text.split(" ");
@@ -18,16 +19,14 @@ function places(...texts: readonly string[]): readonly Place[] {
     const [nodeName = "", zone = ""] = words.map((word) => word === "-" ? "" : word);
     return placeOf(
       endpoint("10.244.0.1", { nodeName, zone, hintedZones: hinted(">"), hintedNodes: hinted("@") }),
-      {
-        nodeName: "node-1",
-        zone: "zone-a",
-      },
+      "node-1",
     );
   });
 }
 
+/** In zone-a. */
 function tiers(distribution: TrafficDistribution, ...texts: readonly string[]): readonly number[] {
-  return tiersOf(places(...texts), distribution);
+  return tiersOf(places(...texts), { distribution, zone: "zone-a" });
 }
 
 Deno.test("parseTrafficDistribution() knows both names of the zone, and what is not followed", () => {
@@ -49,14 +48,19 @@ Deno.test("placeOf() keeps one copy of what is the same from here, and no names 
   );
   assertEquals(one === same, true);
   assertEquals(one === other, false);
+  const hinted = places("n z >a >b", "m z >a >b", "n z >b", "n y >b", "n z");
+  assertEquals(hinted.map((place) => hinted.indexOf(place)), [0, 0, 2, 3, 4]);
+  assertEquals(new Set(hinted.map(({ text }) => text)).size, 4);
 });
 
-Deno.test("placeOf() on a node without a name and a zone knows nothing of either", () => {
-  const { node, inZone, forNodes, forZones } = placeOf(
-    endpoint("10.244.0.1", { nodeName: "n", zone: "z", hintedNodes: ["n"], hintedZones: ["z"] }),
-    { nodeName: "", zone: "" },
-  );
-  assertEquals([node, inZone, forNodes, forZones], ["unknown", "unknown", "unknown", "unknown"]);
+Deno.test("on a node without a name and a zone nothing is near or far", () => {
+  const here = endpoint("10.244.0.1", { nodeName: "n", zone: "z", hintedNodes: ["n"], hintedZones: ["z"] });
+  const place = placeOf(here, "");
+  assertEquals([place.node, place.forNodes], ["unknown", "unknown"]);
+  for (const distribution of ["", "PreferSameZone", "PreferSameNode"] as const) {
+    assertEquals(mayBeNear(place, { distribution, zone: "" }), false);
+    assertEquals(tiersOf([place, ...places("m y >y")], { distribution, zone: "" }), [0, 0]);
+  }
 });
 
 Deno.test("tiersOf() without distribution and hints knows one tier", () => {
@@ -103,7 +107,7 @@ Deno.test("tiersOf() leaves hints alone that not every endpoint has, or that nam
 
 Deno.test("mayBeNear() where an endpoint could come first, though it does not now", () => {
   const may = (distribution: TrafficDistribution, ...texts: readonly string[]): readonly boolean[] =>
-    places(...texts).map((place) => mayBeNear(place, distribution));
+    places(...texts).map((place) => mayBeNear(place, { distribution, zone: "zone-a" }));
   assertEquals(may("", "node-1 zone-a", "node-3 zone-b", "node-3 zone-b >zone-b", "- - @node-2"), [
     false,
     false,
@@ -112,6 +116,13 @@ Deno.test("mayBeNear() where an endpoint could come first, though it does not no
   ]);
   assertEquals(may("PreferSameZone", "node-3 zone-b", "node-1 -"), [true, false]);
   assertEquals(may("PreferSameNode", "node-3 -", "- zone-b", "- -"), [true, true, false]);
+});
+
+Deno.test("asksForZone() where an endpoint is hinted for zones, or in one and a distribution is asked for", () => {
+  const asks = (distribution: TrafficDistribution, ...texts: readonly string[]): readonly boolean[] =>
+    places(...texts).map((place) => asksForZone(place, distribution));
+  assertEquals(asks("", "node-1 zone-a", "node-3 - >zone-b", "- - @node-2"), [false, true, false]);
+  assertEquals(asks("PreferSameZone", "node-3 zone-b", "node-1 -"), [true, false]);
 });
 
 Deno.test("endpointTiers() are in order, and none is empty", () => {

@@ -2,8 +2,8 @@
  * The service model: Services and EndpointSlices joined into ServicePorts, kept up to date event by event.
  *
  * In: batches of ObjectEvents, in the order of their source. Out: for each batch a ModelDelta that names exactly
- * the ServicePorts it touched. No clock, no I/O; the outcome depends only on the set of objects, never on the order or
- * the batches in which they came (the tests hold it against a model rebuilt from scratch).
+ * the ServicePorts it touched. No clock, no I/O; the outcome depends only on the set of objects and the node's
+ * zone, never on the order or the batches in which they came (the tests hold it against a model rebuilt from scratch).
  *
  * Invariants: a slice may come before its Service, or outlive it; every VIP and NodePort has one owner; a Service
  * that cannot be served in part is served in the rest. State is updated in place, because a copy per change would
@@ -16,7 +16,8 @@
  * The first state comes in parts, of which nothing is served yet: `load` takes them in without comparing anything, and
  * `loaded` says what is wrong with the whole.
  *
- * Cost of a batch: the Services it names, times their own ports and endpoints.
+ * Cost of a batch: the Services it names, times their own ports and endpoints. Of another zone of the node: all
+ * Services that ask for zones.
  * @module
  */
 import type { EndpointSlice, NamespacedName, ObjectEvent, Service } from "../kube/objects.ts";
@@ -37,7 +38,7 @@ import {
   type WantedPort,
 } from "./judge_service.ts";
 import { type JudgedSlice, judgeSlice } from "./judge_slice.ts";
-import type { NodePlace } from "./place.ts";
+import { asksForZone, type Nearness } from "./nearness.ts";
 import { ProblemTable } from "./problem_table.ts";
 import { isServed, type ServiceSelection } from "./selection.ts";
 import { serviceOfKey, servicePortKey } from "./service_port_name.ts";
@@ -68,7 +69,7 @@ import {
 export interface ModelOptions {
   /** As endpoints name it; empty: unknown, so none is local. @default unknown */
   readonly nodeName?: string;
-  /** As endpoints name it. @default unknown */
+  /** As endpoints name it; what {@linkcode ServiceModel.reduceZone} says later holds from then on. @default unknown */
   readonly zone?: string;
   /** What carries TCP where a Service does not say. @default "envoy" */
   readonly tcpPath?: Carrier;
@@ -101,9 +102,10 @@ const NO_SLICES: readonly JudgedSlice[] = [];
 /** The model. One owner applies events; everybody else holds it as a `ModelView`. */
 export class ServiceModel implements ModelView {
   readonly #selection: ServiceSelection;
-  readonly #node: NodePlace;
+  readonly #nodeName: string;
   readonly #tcpPath: Carrier;
   readonly #nodeIPs: readonly string[];
+  #zone: string;
   readonly #known = new Map<NamespacedName, Known>();
   /** Which Service a slice named when it was last seen: the label may change. */
   readonly #slices = new Map<NamespacedName, JudgedSlice>();
@@ -116,7 +118,8 @@ export class ServiceModel implements ModelView {
     { nodeName = "", zone = "", tcpPath = "envoy", nodeIPs = [] }: ModelOptions = {},
   ) {
     this.#selection = selection;
-    this.#node = { nodeName, zone };
+    this.#nodeName = nodeName;
+    this.#zone = zone;
     this.#tcpPath = tcpPath;
     this.#nodeIPs = nodeIPs;
   }
@@ -203,7 +206,34 @@ export class ServiceModel implements ModelView {
   reduce(events: readonly ObjectEvent[]): ModelDelta {
     const touched: Touched = new Map();
     for (const event of events) this.#take(event, touched);
+    return this.#settle(touched);
+  }
 
+  /** The zone that this node is in; empty: unknown. */
+  get zone(): string {
+    return this.#zone;
+  }
+
+  /** Says in which zone this node is, while the first state is loaded. */
+  loadZone(zone: string): void {
+    this.#zone = zone;
+  }
+
+  /**
+   * Takes in that this node is in that zone from now on, and says what it changed. Cost: a glance at all endpoints, and
+   * building the ports of Services that ask for zones.
+   */
+  reduceZone(zone: string): ModelDelta {
+    const touched: Touched = new Map();
+    if (zone !== this.#zone) {
+      for (const known of this.#known.values()) if (dependsOnZone(known)) this.#touch(known.name, touched);
+    }
+    this.#zone = zone;
+    return this.#settle(touched);
+  }
+
+  /** What all that was touched has become. */
+  #settle(touched: Touched): ModelDelta {
     const changes = new Map<ServicePortKey, ServicePortChange>();
     const healthChecks = new Map<NamespacedName, HealthCheck | undefined>();
     const triggerTimesMs: number[] = [];
@@ -278,7 +308,7 @@ export class ServiceModel implements ModelView {
     const { namespacedName: name } = slice;
     const { judged, problems } = judgeSlice(slice, {
       service: this.#shared(`${slice.namespace}/${slice.serviceName}`),
-      node: this.#node,
+      nodeName: this.#nodeName,
     });
     const before = this.#slices.get(name);
     if (before !== undefined && before.service !== judged.service) this.#removeSlice(name, touched);
@@ -362,6 +392,7 @@ export class ServiceModel implements ModelView {
     const { trafficRules } = service;
     const { trafficDistribution, internalTrafficPolicy, externalTrafficPolicy } = trafficRules;
     const isLocal = internalTrafficPolicy === "Local" || externalTrafficPolicy === "Local";
+    const nearness: Nearness = { distribution: trafficDistribution, zone: this.#zone };
     const v4 = joinCandidates(wanted, "IPv4", slices);
     const v6 = joinCandidates(wanted, "IPv6", slices);
     return {
@@ -373,14 +404,14 @@ export class ServiceModel implements ModelView {
       vips,
       nodePort,
       families: service.families,
-      prefersNear: prefersNear(v4, trafficDistribution) || prefersNear(v6, trafficDistribution),
+      prefersNear: prefersNear(v4, nearness) || prefersNear(v6, nearness),
       internalTrafficPolicy,
       externalTrafficPolicy,
       affinityTimeoutSeconds: trafficRules.affinityTimeoutSeconds,
       loadBalancerSourceRanges: sourceRangesOf(trafficRules, { vips, nodeIPs: this.#nodeIPs }),
       endpoints: {
-        IPv4: usableEndpoints(v4, trafficDistribution),
-        IPv6: usableEndpoints(v6, trafficDistribution),
+        IPv4: usableEndpoints(v4, nearness),
+        IPv6: usableEndpoints(v6, nearness),
       },
       localEndpoints: isLocal
         ? { IPv4: usableLocalEndpoints(v4), IPv6: usableLocalEndpoints(v6) }
@@ -421,6 +452,15 @@ interface Dispute {
 interface Rivals {
   readonly wanted: WantedPort;
   readonly problems: Problem[] | undefined;
+}
+
+/** Whether anything of a Service depends on the zone of this node. */
+function dependsOnZone({ service, slices }: Known): boolean {
+  if (service === undefined) return false;
+  const { trafficDistribution } = service.trafficRules;
+  return slices.some(({ endpoints }) =>
+    endpoints.some(({ place }) => asksForZone(place, trafficDistribution))
+  );
 }
 
 function claimsIn(service: JudgedService | undefined): [Claim, WantedPort][] {

@@ -79,6 +79,40 @@ Deno.test("reduce() puts the endpoints of the node's zone first where the Servic
   assertEquals([...changes.keys()], [KEY]);
 });
 
+Deno.test("reduceZone() names the ports to which it matters in which zone the node is, and no others", () => {
+  const model = new ServiceModel({ serviceProxyName: "", families: IP_FAMILIES }, { nodeName: "node-1" });
+  const endpoints = [endpoint("10.244.0.5", { zone: "zone-a" }), endpoint("10.244.0.6", { zone: "zone-b" })];
+  const hinted = endpoints.map((one) => ({ ...one, hintedZones: [one.zone] }));
+  const shapes = {
+    asks: { trafficDistribution: "PreferSameZone", endpoints },
+    hinted: { trafficDistribution: "", endpoints: hinted },
+    neither: { trafficDistribution: "", endpoints },
+    "only-node": { trafficDistribution: "", endpoints: [endpoint("10.244.0.7", { nodeName: "node-1" })] },
+  };
+  for (const [index, [name, { trafficDistribution, endpoints }]] of Object.entries(shapes).entries()) {
+    const clusterIPs = [`10.96.0.${index + 1}`];
+    model.reduce(apply(
+      service({ name, trafficDistribution, clusterIPs }),
+      slice({ name, serviceName: name, endpoints }),
+    ));
+  }
+  const moved = (zone: string): unknown => {
+    const { changes, problemsAppeared } = model.reduceZone(zone);
+    assertEquals(problemsAppeared, []);
+    assertEquals(model.zone, zone);
+    return [...changes].map(([key, { before, after }]) => [
+      key.replace(/^default\/(.*):.*$/, "$1"),
+      ...[before, after].map((port) => port?.endpoints.IPv4.map(({ tier = 0 }) => tier).join()),
+    ]);
+  };
+  assertEquals(moved("zone-b"), [["asks", "0,0", "1,0"], ["hinted", "0,0", "1,0"]]);
+  assertEquals(moved("zone-b"), []);
+  assertEquals(moved("zone-a"), [["asks", "1,0", "0,1"], ["hinted", "1,0", "0,1"]]);
+  // Nobody is there: all endpoints are alike, though they could be told apart.
+  assertEquals(moved("zone-c"), [["asks", "0,1", "0,0"], ["hinted", "0,1", "0,0"]]);
+  assertEquals(moved(""), [["asks", "0,0", "0,0"], ["hinted", "0,0", "0,0"]]);
+});
+
 Deno.test("reduce() knows no tiers among endpoints that terminate, and none under the policy Local", () => {
   const model = newModel();
   const going = { ready: false, terminating: true, nodeName: "node-1", zone: "zone-a" };
@@ -626,7 +660,7 @@ Deno.test("reduce() hands on the trigger times of the slices that changed someth
   assertEquals(delta.triggerTimesMs, [1000]);
 });
 
-Deno.test("reduce(): any sequence of events, in any batches, ends where a model built from scratch begins", () => {
+Deno.test("reduce(), reduceZone(): any sequence of events, in any batches, ends where a model built from scratch begins", () => {
   for (let seed = 1; seed <= 60; seed++) {
     const random = new Random(seed);
     const model = newModel();
@@ -635,8 +669,9 @@ Deno.test("reduce(): any sequence of events, in any batches, ends where a model 
     const healthChecks = new Map<string, HealthCheck>();
     const problems = new Map<string, Problem>();
     for (let step = 0; step < 60; step++) {
-      const batch = Array.from({ length: random.integer(1, 4) }, () => randomEvent(random, world));
-      const delta = model.reduce(batch);
+      const delta = random.chance(0.1)
+        ? model.reduceZone(random.pick(ZONES))
+        : model.reduce(Array.from({ length: random.integer(1, 4) }, () => randomEvent(random, world)));
       // A consumer that knows only the deltas must see the same as one that reads the model.
       for (const [key, { before, after }] of delta.changes) {
         assertEquals(before, view.get(key), `seed ${seed}`);
@@ -656,6 +691,7 @@ Deno.test("reduce(): any sequence of events, in any batches, ends where a model 
     const events = apply(...random.shuffled([...world.values()]));
     const middle = random.integer(0, events.length);
     fresh.load(events.slice(0, middle));
+    fresh.loadZone(model.zone);
     fresh.load(events.slice(middle));
     const { problemsAppeared } = fresh.loaded();
     assertEquals(
@@ -680,6 +716,8 @@ Deno.test("reduce(): any sequence of events, in any batches, ends where a model 
     }
   }
 });
+
+const ZONES = ["", "zone-a", "zone-b"] as const;
 
 function sorted(ports: ReadonlyMap<string, ServicePort>): readonly (readonly [string, ServicePort])[] {
   return [...ports].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -747,7 +785,7 @@ function randomSlice(random: Random, name: string): KubeObject {
         ready: random.chance(0.6),
         serving: random.chance(0.8),
         terminating: random.chance(0.3),
-        zone: random.pick(["", "zone-a", "zone-b"]),
+        zone: random.pick(ZONES),
         nodeName: random.pick(["", "node-1", "node-2"]),
         hintedZones: random.pick([[], [], ["zone-a"], ["zone-b"]]),
         hintedNodes: random.pick([[], [], ["node-1"], ["node-2"]]),

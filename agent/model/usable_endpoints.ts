@@ -1,7 +1,7 @@
 /**
  * Decides which endpoints of a service port are usable: all of them, those of this node, and which of all come first.
  *
- * In: the judged endpoints of one ServicePort and family, from all its slices; which distribution its Service asks for. Out:
+ * In: the judged endpoints of one ServicePort and family, from all its slices; by what they are near. Out:
  * the addresses to balance over, sorted, without duplicates; empty only if nothing is ready and nothing terminating still
  * serves, of this node for the second list. Beside them those that terminate but still serve: whoever began with them may
  * end there.
@@ -15,7 +15,7 @@
  * @module
  */
 import type { JudgedEndpoint } from "./judge_slice.ts";
-import { mayBeNear, tiersOf, type TrafficDistribution } from "./nearness.ts";
+import { mayBeNear, type Nearness, tiersOf } from "./nearness.ts";
 import type { Endpoint } from "./types.ts";
 
 /** One judged endpoint at the port a slice resolved for it. */
@@ -27,11 +27,11 @@ export interface PortedEndpoint {
 /** The usable endpoints of all nodes, in tiers. Cost: n log n in the endpoints of this one port. */
 export function usableEndpoints(
   candidates: readonly PortedEndpoint[],
-  distribution: TrafficDistribution,
+  nearness: Nearness,
 ): readonly Endpoint[] {
   const usable = distinct(readyElseServing(candidates));
-  const tiers = usable[0]?.endpoint.ready === true && prefersNear(usable, distribution)
-    ? tiersOf(usable.map(({ endpoint }) => endpoint.place), distribution)
+  const tiers = usable[0]?.endpoint.ready === true && prefersNear(usable, nearness)
+    ? tiersOf(usable.map(({ endpoint }) => endpoint.place), nearness)
     : NO_TIERS;
   return byZone(usable.map((candidate, index) => translate(candidate, tiers[index] ?? 0)));
 }
@@ -45,9 +45,9 @@ export function usableLocalEndpoints(candidates: readonly PortedEndpoint[]): rea
 /** Whether any of these may come before others, once they are usable. Of nearly all Services none may. */
 export function prefersNear(
   candidates: readonly PortedEndpoint[],
-  distribution: TrafficDistribution,
+  nearness: Nearness,
 ): boolean {
-  return candidates.some(({ endpoint }) => mayBeNear(endpoint.place, distribution));
+  return candidates.some(({ endpoint }) => mayBeNear(endpoint.place, nearness));
 }
 
 const NO_TIERS: readonly number[] = [];
