@@ -15,7 +15,7 @@ export type Command = "agent" | "bootstrap" | "explain" | "webhook" | "adopt" | 
 export interface Config {
   /** Name of the Node this runs on. */
   readonly nodeName: string;
-  /** The zone the Node is in, as endpoints name theirs; empty: unknown. */
+  /** The zone the Node is in, as endpoints name theirs; empty: the agent is not told. */
   readonly zone: string;
   /** Files and folders of manifests to read Services from; empty: from the API server. */
   readonly manifests: readonly string[];

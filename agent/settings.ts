@@ -101,7 +101,7 @@ export const SETTINGS: { readonly [Field in keyof Config]: Setting<Config[Field]
     commands: EXPLAINED,
     default: "",
     defaultHelp:
-      "what the Node says in the API server when the agent starts, else unknown: no zone is preferred",
+      "what the Node says in the API server, also when that changes; else unknown: no zone is preferred",
     help:
       "zone of that Node (its label topology.kubernetes.io/zone), whose endpoints come first for Services with " +
       "trafficDistribution, or hints for zones",

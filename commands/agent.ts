@@ -301,9 +301,13 @@ export async function runAgent(context: CommandContext): Promise<void> {
     }]),
     ...(nodes === undefined ? [] : [(signal: AbortSignal) => {
       const addresses = (): string[] => readNodeNetwork().interfaces.map(({ address }) => address);
-      const own = { name: nodeName, zone, addresses };
-      const onChange = (fault: string | undefined): void => readiness.note("node", fault);
-      return watchNode({ client: nodes, own, onChange, logger }, signal);
+      return watchNode({
+        client: nodes,
+        own: { name: nodeName, zone: config.zone, addresses },
+        onZone: (zone) => path.setZone(zone),
+        onFault: (fault) => readiness.note("node", fault),
+        logger,
+      }, signal);
     }]),
     ...(events === undefined ? [] : [(signal: AbortSignal) => events.run(signal)]),
     (signal) => {

@@ -7,13 +7,13 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { fail } from "@std/assert/fail";
 import { join } from "@std/path/join";
-import { parseAllDocuments } from "yaml";
 import { createKubeClient } from "../agent/kube/mod.ts";
 import { ClusterLoadAssignment } from "../protos/mod.ts";
 import { type ControlPlane, startControlPlane } from "../scripts/lab/control_plane.ts";
 import { progress } from "../scripts/tool_path.ts";
 import { ensureTool } from "../scripts/tools/mod.ts";
 import { DeltaClient } from "../xds/testing/delta_client.ts";
+import { applyRbac } from "./testing/apply_rbac.ts";
 import { LIGHTPATH } from "./testing/lightpath_process.ts";
 import { type LoopbackProgram, startLoopbackProgram } from "./testing/loopback_program.ts";
 import { until } from "./testing/until.ts";
@@ -21,14 +21,6 @@ import { until } from "./testing/until.ts";
 const NAME = "the agent against a real kube-apiserver";
 const etcd = await ensureTool("etcd", { onProgress: progress });
 const kubeApiserver = await ensureTool("kube-apiserver", { onProgress: progress });
-
-/** Where each kind of deploy/base/rbac.yaml is created. */
-const PATHS: Readonly<Record<string, string>> = {
-  Namespace: "/api/v1/namespaces",
-  ServiceAccount: "/api/v1/namespaces/lightpath-system/serviceaccounts",
-  ClusterRole: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
-  ClusterRoleBinding: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-};
 
 if (etcd.path === undefined || kubeApiserver.path === undefined) {
   const reason = etcd.unavailable ?? kubeApiserver.unavailable;
@@ -269,16 +261,6 @@ async function nextAddresses(envoy: DeltaClient): Promise<readonly string[]> {
       return `${address?.address}:${address?.portValue}`;
     })
   );
-}
-
-async function applyRbac(plane: ControlPlane): Promise<void> {
-  for (const file of ["namespace.yaml", "rbac.yaml"]) {
-    const text = await Deno.readTextFile(new URL(`../deploy/base/${file}`, import.meta.url));
-    for (const document of parseAllDocuments(text)) {
-      const object = document.toJS() as { readonly kind: string };
-      await plane.call("POST", PATHS[object.kind] ?? fail(`${file} has a ${object.kind}`), object);
-    }
-  }
 }
 
 async function startAgent(plane: ControlPlane, dir: string, nodeName = "node-1"): Promise<LoopbackProgram> {

@@ -80,7 +80,7 @@ testUnless("lightpath explain", { unavailable: fixtureUnavailable }, async (t) =
     const [one, other] = fixture.addresses("ipv4").sort();
     const version = "version [-\\w]{16} acked";
     const wanted = [
-      "^Service default/echo, as the agent on node-1 serves it$",
+      "^Service default/echo, as the agent on node-1 \\(no zone\\) serves it$",
       '^Port "http", 80/TCP$',
       '^ {2}protocol +http \\(.*\\), because the port is called "http"$',
       "^ {2}reached at +10.96.0.10:80 \\(ClusterIP\\)$",

@@ -5,18 +5,18 @@
  *                                                             \--> OpeningGate --> Redirector --> nft --> kernel
  *                                                             \--> FlowCleaner, when the kernel has it --> conntrack
  *
- * In: what a source says, the node's addresses, word from Envoy. Out: calls of the store and the redirector, and of who
+ * In: what a source says, the node's addresses and zone, word from Envoy. Out: calls of the store and the redirector, and of who
  * counts and reports. Decides nothing but the order.
  *
  * Invariants: neither side gets anything before the first state is complete; then both get each change in the same turn,
- * after the model holds it. Nothing here walks all Services but `synced` and new node addresses
+ * after the model holds it. Nothing here walks all Services but `synced`, new node addresses and a new zone
  * (`data_path_test.ts` counts it).
  * @module
  */
 import type { ObjectEvent, ObjectSink } from "../agent/kube/mod.ts";
 import type { Logger } from "../agent/log.ts";
 import type { Metrics } from "../agent/metrics.ts";
-import type { NodeAddresses, ServiceModel, ServicePortChange } from "../agent/model/mod.ts";
+import type { ModelDelta, NodeAddresses, ServiceModel, ServicePortChange } from "../agent/model/mod.ts";
 import type { ProblemReporter } from "../agent/problems.ts";
 import type { ProxyHealthTracker } from "../agent/proxy_health.ts";
 import type { ServiceHealth } from "../agent/service_health.ts";
@@ -70,20 +70,13 @@ export class DataPath implements ObjectSink, Disposable {
   }
 
   take(events: readonly ObjectEvent[]): void {
-    const { model, store, flows, problems, metrics, serviceHealth } = this.#options;
+    const { model, store } = this.#options;
     if (!store.ready) {
       // A part of the state: both sides get the whole when it is complete.
       model.load(events);
       return void this.#programming.handedOver(events, { triggerTimesMs: [] });
     }
-    const delta = model.reduce(events);
-    problems.report(delta);
-    metrics.modelChanged(delta.changes.values());
-    store.update(delta.changes);
-    this.#gate?.update(delta.changes);
-    flows?.update(delta.changes);
-    serviceHealth.update(delta.healthChecks);
-    this.#programming.handedOver(events, delta);
+    this.#pass(events, model.reduce(events));
   }
 
   synced(): void {
@@ -109,6 +102,17 @@ export class DataPath implements ObjectSink, Disposable {
     flows?.setNodeAddresses(nodeAddresses);
   }
 
+  /** This node is in that zone now; empty: unknown. */
+  setZone(zone: string): void {
+    const { model, store, logger } = this.#options;
+    const before = model.zone;
+    if (zone === before) return;
+    if (!store.ready) return model.loadZone(zone);
+    const delta = model.reduceZone(zone);
+    logger.info("this node's zone is another now", { zone, before, servicePorts: delta.changes.size });
+    this.#pass([], delta);
+  }
+
   /** An Envoy has answered or has gone: what waits for it may go on. */
   envoyProgressed(): void {
     this.#gate?.progressed();
@@ -116,6 +120,18 @@ export class DataPath implements ObjectSink, Disposable {
 
   [Symbol.dispose](): void {
     this.#gate?.[Symbol.dispose]();
+  }
+
+  /** Hands on what events have changed. */
+  #pass(events: readonly ObjectEvent[], delta: ModelDelta): void {
+    const { store, flows, problems, metrics, serviceHealth } = this.#options;
+    problems.report(delta);
+    metrics.modelChanged(delta.changes.values());
+    store.update(delta.changes);
+    this.#gate?.update(delta.changes);
+    flows?.update(delta.changes);
+    serviceHealth.update(delta.healthChecks);
+    this.#programming.handedOver(events, delta);
   }
 
   #mayPass(change: ServicePortChange): boolean {

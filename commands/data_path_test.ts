@@ -118,12 +118,21 @@ class CountedNode implements AsyncDisposable {
   }
 
   /** Hands a batch over, waits until Envoy and kernel have it, and says what that took. */
-  async costOf(events: readonly ObjectEvent[]): Promise<Cost> {
+  costOf(events: readonly ObjectEvent[]): Promise<Cost> {
+    return this.#costOf(() => this.#path.take(events));
+  }
+
+  /** The same of another zone of the node. */
+  costOfZone(zone: string): Promise<Cost> {
+    return this.#costOf(() => this.#path.setZone(zone));
+  }
+
+  async #costOf(act: () => void): Promise<Cost> {
     this.#cost = { ...NO_COST };
     this.#model.walked = 0;
     const { listings } = this.#nft;
     const { readings } = this.#conntrack;
-    this.#path.take(events);
+    act();
     await this.#settle();
     return {
       ...this.#cost,
@@ -271,6 +280,31 @@ const CHANGES: readonly (readonly [what: string, events: readonly ObjectEvent[]]
   ["an endpoint of a UDP Service goes", apply(dnsSlice("10.244.0.5", "10.244.0.6"))],
   ["nothing that is served", apply(sliceAt(7, "10.244.0.6", "10.244.0.5"))],
 ];
+
+Deno.test("another zone of the node costs what asks for zones, and the same zone nothing", async () => {
+  await using node = await CountedNode.start(40);
+  const asking = slice({
+    name: "s0-1",
+    serviceName: "s0",
+    endpoints: ["a", "b"].map((zone, index) =>
+      endpoint(`10.244.0.${index + 1}`, { nodeName: "node-2", zone, hintedZones: [zone] })
+    ),
+  });
+  await node.costOf(apply(asking));
+  const costs: Record<string, Omit<Cost, "bytes">> = {};
+  for (const zone of ["a", "b", "c"]) {
+    const { bytes: _, ...cost } = await node.costOfZone(zone);
+    costs[zone] = cost;
+    assertEquals(await node.costOfZone(zone), NO_COST);
+  }
+  assertEquals(costs, {
+    // That some may be nearer than others is part of the Cluster.
+    "a": { ...COUNT, translated: 2, sent: 2, added: 1, deleted: 2 },
+    "b": { ...COUNT, translated: 1, sent: 1, added: 1, deleted: 1 },
+    // Nobody is there: all endpoints again.
+    "c": { ...COUNT, translated: 1, sent: 1, added: 3, deleted: 2 },
+  });
+});
 
 Deno.test("what a change costs does not depend on the number of Services", async () => {
   const costs: Record<string, Cost>[] = [];

@@ -266,7 +266,7 @@ function takesItsSettings(objects: readonly KubeObject[]): void {
     const map = envFrom?.[0]?.configMapRef.name;
     const env = maps.get(`ConfigMap ${map}`) ?? fail(`no ConfigMap ${map}`);
     const line = parseCommandLine(args, {
-      env: { ...env, NODE_NAME: "node-1", LIGHTPATH_ZONE: "", LIGHTPATH_NODE_IP: "192.0.2.1,2001:db8::1" },
+      env: { ...env, NODE_NAME: "node-1", LIGHTPATH_NODE_IP: "192.0.2.1,2001:db8::1" },
       hostname: () => "node-1",
       readTextFile: () => fail("no file is named"),
     });

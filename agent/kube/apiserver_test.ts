@@ -12,9 +12,11 @@ import { join } from "@std/path/join";
 import { type ControlPlane, startControlPlane } from "../../scripts/lab/control_plane.ts";
 import { renderKubeconfig } from "../../scripts/lab/service_account.ts";
 import { ensureTool } from "../../scripts/tools/mod.ts";
+import { silentLogger } from "../log.ts";
 import { createKubeClient } from "./client.ts";
 import { selectorsFor } from "./api_source.ts";
 import { KubeApiError, resourcePath } from "./kube_api_error.ts";
+import { watchNode } from "./node_object.ts";
 import type { KubeObject } from "./objects.ts";
 import { CuttableProxy } from "./testing/cuttable_proxy.ts";
 import { rawSlice } from "./testing/fake_apiserver.ts";
@@ -61,6 +63,7 @@ const STEPS: readonly [string, (plane: ControlPlane, dir: string) => Promise<voi
     relistsAfterCompaction,
   ],
   ["bookmarks are sent and understood", understandsBookmarks],
+  ["follows one Node alone, from before it is there, and through a broken connection", followsOneNode],
   ["a client certificate is accepted", acceptsClientCertificate],
   ["a token of another time is refused, and why is said", saysWhyTokenIsRefused],
   ["missing rights and wrong credentials are clear sentences", explainsRefusals],
@@ -325,6 +328,57 @@ async function relistsAfterCompaction(plane: ControlPlane): Promise<void> {
   // It has not only caught up, it watches.
   await plane.call("POST", SERVICES, service("afterwards"));
   await source.until(() => source.view.Service.has("default/afterwards"));
+}
+
+async function followsOneNode(plane: ControlPlane): Promise<void> {
+  await using proxy = new CuttableProxy(plane.apiserverPort);
+  const client = await createKubeClient({ kubeconfig: await plane.kubeconfig("admin", proxy.port) });
+  const told: string[] = [];
+  let heard = Promise.withResolvers<void>();
+  const tell = (text: string): void => {
+    told.push(text);
+    heard.resolve();
+    heard = Promise.withResolvers();
+  };
+  const ended = new AbortController();
+  let looks = 0;
+  const watching = watchNode({
+    client,
+    own: { name: "node-1", zone: "", addresses: () => (looks++, ["127.0.0.1"]) },
+    onZone: (zone) => tell(`zone ${zone}`),
+    onFault: (fault) => tell(fault === undefined ? "well" : fault.split(":")[0]!),
+    logger: silentLogger,
+    minPauseMs: 50,
+  }, ended.signal);
+  const until = async (...wanted: readonly string[]): Promise<void> => {
+    while (told.length < wanted.length) await heard.promise;
+    assertEquals(told.splice(0), wanted);
+  };
+  const create = (name: string): Promise<unknown> =>
+    plane.call("POST", "/api/v1/nodes", { metadata: { name }, status: {} });
+  const label = (name: string, zone: string | null): Promise<unknown> =>
+    plane.call("PATCH", `/api/v1/nodes/${name}`, {
+      metadata: { labels: { "topology.kubernetes.io/zone": zone } },
+    });
+  await until('there is no Node "node-1" yet');
+  await create("node-1");
+  await until("well", "zone ");
+  await create("node-10");
+  await label("node-10", "zone-x");
+  await label("node-1", "zone-a");
+  await until("zone zone-a");
+  // As it came, and as it was labelled: nothing of the other Node was even looked at.
+  assertEquals(looks, 2);
+  proxy.cut();
+  await label("node-1", "zone-b");
+  proxy.mend();
+  await until("zone zone-b");
+  await label("node-1", null);
+  await until("zone ");
+  await plane.call("DELETE", "/api/v1/nodes/node-1");
+  await until('there is no Node "node-1" yet');
+  ended.abort();
+  await watching;
 }
 
 async function understandsBookmarks(plane: ControlPlane): Promise<void> {

@@ -1,5 +1,6 @@
 /**
- * What the agent asks of the Kubernetes API server: lists and watches Services and EndpointSlices, reads ServiceCIDRs, creates Events.
+ * What the agent asks of the Kubernetes API server: lists and watches Services and EndpointSlices, follows its Node, reads ServiceCIDRs,
+ * creates Events.
  *
  * In: a kubeconfig (or the service account of the pod we run in). Out: trimmed objects and watch events.
  * Invariants: those of `transport.ts`; client-node's own watch is not used, because it ends every 30 s and cannot resume.
@@ -9,6 +10,7 @@
 import type { KubeEvent } from "./event.ts";
 import {
   ACCESS_REVIEW_API_VERSION,
+  errorFromStatus,
   type KubeRequestContext,
   type KubeResource,
   type KubeVerb,
@@ -19,10 +21,11 @@ import {
 import { isFields } from "./_fields.ts";
 import type { RightsClient } from "./rights.ts";
 import type { KubeObject, NamespacedName } from "./objects.ts";
-import { type NodeClient, type NodeFacts, readNode } from "./node_object.ts";
+import type { NodeFacts } from "./node_facts.ts";
+import type { NodeClient } from "./node_object.ts";
 import { type KubeClientOptions, KubeTransport, normalize } from "./transport.ts";
 import type { WatchEvent } from "./watch_protocol.ts";
-import { ACCEPT_JSON, type ListPart, readServiceCIDRs } from "./wire/mod.ts";
+import { ACCEPT_JSON, type ListPart, NodeWatchDecoder, readNodeList, readServiceCIDRs } from "./wire/mod.ts";
 
 export type { KubeClientOptions } from "./transport.ts";
 
@@ -176,17 +179,37 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, Righ
     throw await this.#transport.refusal(request, answer, signal);
   }
 
-  async node(name: string, signal: AbortSignal): Promise<NodeFacts | undefined> {
-    const request = this.#transport.describe({ verb: "get", kind: "Node", name });
-    const path = `${resourcePath("Node")}/${encodeURIComponent(name)}`;
-    await using answer = await this.#transport.send(request, { path, accept: ACCEPT_JSON }, signal);
-    if (answer.status === 404) return undefined;
-    if (answer.status !== 200) throw await this.#transport.refusal(request, answer, signal);
-    try {
-      const object: unknown = JSON.parse(new TextDecoder().decode(await answer.body()));
-      return readNode(isFields(object) ? object : {});
-    } catch (error) {
-      throw normalize(request, error, signal);
+  async *followNode(
+    ...[name, { timeoutSeconds }, signal]: Parameters<NodeClient["followNode"]>
+  ): AsyncGenerator<NodeFacts | undefined> {
+    // The API server finds the one object by its key, and sends the changes of no other.
+    const one = { fieldSelector: `metadata.name=${name}` };
+    const { facts, resourceVersion } = await this.#listNode(one, signal);
+    yield facts;
+    const query = new URLSearchParams({
+      ...one,
+      watch: "true",
+      allowWatchBookmarks: "true",
+      resourceVersion,
+      timeoutSeconds: String(timeoutSeconds),
+    });
+    const request = this.#reads("watch", "Node");
+    const path = `${resourcePath("Node")}?${query}`;
+    await using answer = await this.#transport.get(request, { path, accept: ACCEPT_JSON }, signal);
+    const decoder = new NodeWatchDecoder();
+    for (;;) {
+      let events: ReturnType<NodeWatchDecoder["push"]>;
+      try {
+        const chunk = await answer.next();
+        if (chunk === undefined) return;
+        events = decoder.push(chunk);
+      } catch (error) {
+        throw normalize(request, error, signal);
+      }
+      for (const event of events) {
+        if (event.type === "ERROR") throw errorFromStatus(request, { ...event.failure, reason: "" });
+        yield event.facts;
+      }
     }
   }
 
@@ -213,8 +236,22 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, Righ
     }
   }
 
+  async #listNode(
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<ReturnType<typeof readNodeList>> {
+    const request = this.#reads("list", "Node");
+    const path = `${resourcePath("Node")}?${new URLSearchParams(query)}`;
+    await using answer = await this.#transport.get(request, { path, accept: ACCEPT_JSON }, signal);
+    try {
+      return readNodeList(await answer.body());
+    } catch (error) {
+      throw normalize(request, error, signal);
+    }
+  }
+
   /** Both are needed of a kind, so one grant names both. */
-  #reads(verb: "list" | "watch", kind: KubeObject["kind"]): KubeRequestContext {
+  #reads(verb: "list" | "watch", kind: KubeObject["kind"] | "Node"): KubeRequestContext {
     return this.#transport.describe({ verb, kind, needed: ["list", "watch"] });
   }
 }

@@ -20,7 +20,7 @@ export const SERVICE_CIDRS_API_VERSION = "networking.k8s.io/v1";
 /** What is asked of the API server; also the verbs of an RBAC rule. */
 export type KubeVerb = "get" | "list" | "watch" | "create" | "update" | "patch";
 
-/** What it is asked about: what nodes read, all the time or (ServiceCIDRs, their Node) now and then, Events, which they write, and what the webhook keeps. */
+/** What it is asked about: what nodes read, all the time or (ServiceCIDRs) now and then, Events, which they write, and what the webhook keeps. */
 export type KubeResource =
   | KubeObject["kind"]
   | "ServiceCIDR"

@@ -1,134 +1,108 @@
 /**
- * Looks whether the Node that this agent says it runs on is this machine's: a wrong name is noticed by nothing else, and endpoints "on this
- * node" would be those of another.
+ * Follows the Node that this agent says it runs on. Its zone becomes known late (a cloud's controller labels a Node seconds
+ * after the kubelet has registered it, when the agent runs already), and a wrong name is noticed by nothing else: endpoints
+ * "on this node" would be those of another.
  *
- * In: the Node as the API server has it, what the agent runs with, the machine's addresses. Out: the zone it says, at the start; and
- * what is not as it should be, with the mend, whenever that changes.
- * Invariants: nothing waits for this but the first look, and that not long. A Node that is not registered yet, or has no addresses or zone
- * yet, is looked at again, and what it then says counts. What cannot be read, or is not permitted yet, stops nothing.
- * Source: Kubernetes API reference, "Node v1 core": `status.addresses`, of type InternalIP or ExternalIP; the label
- * `topology.kubernetes.io/zone`.
+ * In: the Node as the API server has it, what the agent runs with, the machine's addresses. Out: its zone, at the start and
+ * whenever it is another; what is not as it should be, whenever that changes.
+ * Invariants: nothing waits for this but the first look, and that not long. The Node is listed and then watched, and listed
+ * anew when the stream ends, however it does: of one object a list costs no more than to resume. What cannot be
+ * read, or is not permitted yet, stops nothing: what was known holds, also the zone of a Node that is gone.
+ * Source: Kubernetes "API Concepts", Efficient detection of changes; kube-proxy's `NodeTopologyConfig`, v1.36, which takes zones likewise.
  * @module
  */
 import { delay } from "@std/async/delay";
 import type { Logger } from "../log.ts";
-import { parseIPAddress } from "../model/mod.ts";
-import { type Fields, isFields } from "./_fields.ts";
 import { KubeApiError, SilentConnectionError } from "./kube_api_error.ts";
-
-/** What is read of a Node. */
-export interface NodeFacts {
-  /** Empty: none yet. */
-  readonly zone: string;
-  /** Canonical; empty: none yet. */
-  readonly addresses: readonly string[];
-}
+import { judgeNode, type NodeFacts, type OwnNode } from "./node_facts.ts";
+import { DEFAULT_WATCH_SETTINGS } from "./watch_protocol.ts";
 
 /** Reads Nodes. */
 export interface NodeClient {
   /**
-   * What a Node says; undefined: there is none of that name.
+   * Yields what a Node says now, then each time that it has changed (undefined: there is none of that name), and returns when the
+   * server ends the stream.
    * @throws {KubeApiError | SilentConnectionError} @throws the signal's reason when aborted.
    */
-  node(name: string, signal: AbortSignal): Promise<NodeFacts | undefined>;
-}
-
-/** What the agent goes by. */
-export interface OwnNode {
-  readonly name: string;
-  readonly zone: string;
-  /** All addresses of this machine. */
-  readonly addresses: () => readonly string[];
+  followNode(
+    name: string,
+    options: { readonly timeoutSeconds: number },
+    signal: AbortSignal,
+  ): AsyncIterable<NodeFacts | undefined>;
 }
 
 /** What {@linkcode watchNode} needs. */
 export interface WatchNodeOptions {
   readonly client: NodeClient;
   readonly own: OwnNode;
+  /** Called with the first zone the Node says, and with each that is another; empty: it has none. Never where the agent was told its zone. */
+  readonly onZone: (zone: string) => void;
   /** Called when what is wrong is something else than before; undefined: nothing. */
-  readonly onChange: (fault: string | undefined) => void;
+  readonly onFault: (fault: string | undefined) => void;
   readonly logger: Logger;
-  /** Between two looks. @default 300_000 */
-  readonly intervalMs?: number;
-  /** The same while something is wrong, or the Node cannot be read. @default 5_000 */
-  readonly retryMs?: number;
+  /** Between a stream that ends and the next; doubles while they end soon, up to `maxPauseMs`. @default 1_000 */
+  readonly minPauseMs?: number;
+  /** @default 30_000 */
+  readonly maxPauseMs?: number;
 }
 
 /** How long an agent's start waits for its Node's zone. */
 const FIRST_LOOK_MS = 2_000;
 
-/** Reads the facts of a Node out of its JSON. */
-export function readNode(object: Fields): NodeFacts {
-  const metadata = isFields(object["metadata"]) ? object["metadata"] : {};
-  const labels = isFields(metadata["labels"]) ? metadata["labels"] : {};
-  const status = isFields(object["status"]) ? object["status"] : {};
-  const listed = Array.isArray(status["addresses"]) ? status["addresses"].filter(isFields) : [];
-  const zone = labels["topology.kubernetes.io/zone"];
-  return {
-    zone: typeof zone === "string" ? zone : "",
-    addresses: listed
-      .filter(({ type }) => type === "InternalIP" || type === "ExternalIP")
-      .flatMap(({ address }) => parseIPAddress(String(address))?.address ?? []),
-  };
-}
-
-/** What is wrong, as a sentence with the mend; undefined: nothing, or nothing that is known yet. */
-export function judgeNode(facts: NodeFacts | undefined, own: OwnNode): string | undefined {
-  const name = JSON.stringify(own.name);
-  if (facts === undefined) {
-    return `there is no Node ${name} yet: endpoints are taken for this node's own by that name, so none are; ` +
-      "wait until it is registered, or give --node-name as `kubectl get nodes` has it";
-  }
-  const here = new Set(own.addresses());
-  if (facts.addresses.length > 0 && !facts.addresses.some((address) => here.has(address))) {
-    return `Node ${name} has the addresses ${facts.addresses.join(", ")}, none of which is this machine's: ` +
-      "give --node-name as `kubectl get nodes` has it for this machine";
-  }
-  if (facts.zone !== "" && facts.zone !== own.zone) {
-    return own.zone === ""
-      ? `Node ${name} is in zone ${facts.zone} now, which was not known when the agent started: start it anew`
-      : `Node ${name} is in zone ${facts.zone}, and the agent was told ${own.zone}: set --zone right, and start it anew`;
-  }
-  return undefined;
-}
-
 /** The zone of a Node; empty when it has none, or cannot be read soon. */
 export async function zoneOfNode(client: NodeClient, name: string, logger: Logger): Promise<string> {
   try {
-    return (await client.node(name, AbortSignal.timeout(FIRST_LOOK_MS)))?.zone ?? "";
+    const stream = client.followNode(name, { timeoutSeconds: 1 }, AbortSignal.timeout(FIRST_LOOK_MS));
+    for await (const facts of stream) return facts?.zone ?? "";
   } catch (error) {
     logger.debug("the Node's zone is not known", { node: name, reason: String(error) });
-    return "";
   }
+  return "";
 }
 
-/** Looks at once and then at intervals, until the signal aborts. */
-export async function watchNode(
-  { client, own, onChange, logger, intervalMs = 300_000, retryMs = 5_000 }: WatchNodeOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  let before: string | undefined;
+/** Follows the Node until the signal aborts. */
+export async function watchNode(options: WatchNodeOptions, signal: AbortSignal): Promise<void> {
+  const { client, own, logger, minPauseMs = 1_000, maxPauseMs = 30_000 } = options;
+  const take = createTaker(options);
+  const { min, max } = DEFAULT_WATCH_SETTINGS.watchTimeoutSeconds;
+  let endedSoon = 0;
   while (!signal.aborted) {
-    let pauseMs = retryMs;
+    const openedMs = performance.now();
+    const timeoutSeconds = min + Math.floor(Math.random() * (max - min + 1));
     try {
-      const fault = judgeNode(await client.node(own.name, signal), own);
-      if (fault !== before) {
-        onChange(fault);
-        if (fault === undefined) logger.info("the Node is as it should be", { node: own.name });
-        else logger.warn(fault);
-      }
-      before = fault;
-      if (fault === undefined) pauseMs = intervalMs;
+      for await (const facts of client.followNode(own.name, { timeoutSeconds }, signal)) take(facts);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof KubeApiError || error instanceof SilentConnectionError)) throw error;
       // A right that is missing is told together with the others (rights.ts).
-      logger.debug("cannot read the Node", { node: own.name, reason: error.message });
+      logger.debug("cannot follow the Node", { node: own.name, reason: error.message });
     }
+    endedSoon = performance.now() - openedMs < maxPauseMs ? endedSoon + 1 : 0;
+    const pauseMs = Math.min(maxPauseMs, minPauseMs * 2 ** Math.min(endedSoon, 30));
     try {
-      await delay(pauseMs * (0.9 + 0.2 * Math.random()), { signal });
+      await delay(pauseMs * (0.5 + 0.5 * Math.random()), { signal });
     } catch (error) {
       if (!signal.aborted) throw error;
     }
   }
+}
+
+/** Takes what the Node says, and tells what of it is new. */
+function createTaker(
+  { own, onZone, onFault, logger }: WatchNodeOptions,
+): (facts: NodeFacts | undefined) => void {
+  let fault: string | undefined;
+  let zone: string | undefined;
+  return (facts) => {
+    const faultBefore = fault;
+    fault = judgeNode(facts, own);
+    if (fault !== faultBefore) {
+      onFault(fault);
+      if (fault === undefined) logger.info("the Node is as it should be", { node: own.name });
+      else logger.warn(fault);
+    }
+    if (own.zone !== "" || facts === undefined || facts.zone === zone) return;
+    zone = facts.zone;
+    onZone(zone);
+  };
 }

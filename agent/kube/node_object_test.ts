@@ -1,105 +1,116 @@
 import { assertEquals } from "@std/assert/equals";
-import { assertMatch } from "@std/assert/match";
 import { createLogger } from "../log.ts";
-import { KubeApiError } from "./kube_api_error.ts";
-import {
-  judgeNode,
-  type NodeClient,
-  type NodeFacts,
-  readNode,
-  watchNode,
-  zoneOfNode,
-} from "./node_object.ts";
+import { KubeApiError, SilentConnectionError } from "./kube_api_error.ts";
+import type { NodeFacts, OwnNode } from "./node_facts.ts";
+import { type NodeClient, watchNode, zoneOfNode } from "./node_object.ts";
 
 const LOGGER = createLogger({ level: "error", format: "text" });
-const OWN = { name: "node-1", zone: "a", addresses: () => ["127.0.0.1", "192.0.2.1", "2001:db8::1"] };
+const OWN: OwnNode = { name: "node-1", zone: "", addresses: () => ["127.0.0.1", "192.0.2.1"] };
+const REQUEST = { verb: "watch", kind: "Node", server: "", identity: "" } as const;
 
-Deno.test("of a Node its zone and its addresses are read, as far as it has them", () => {
-  assertEquals(
-    readNode({
-      metadata: { labels: { "topology.kubernetes.io/zone": "a" } },
-      status: {
-        addresses: [
-          { type: "Hostname", address: "node-1" },
-          { type: "InternalIP", address: "192.0.2.1" },
-          { type: "InternalIP", address: "2001:DB8:0::1" },
-          { type: "ExternalIP", address: "not an address" },
-        ],
-      },
-    }),
-    { zone: "a", addresses: ["192.0.2.1", "2001:db8::1"] },
-  );
-  for (const object of [{}, { metadata: null, status: 1 }, { status: { addresses: "none" } }]) {
-    assertEquals(readNode(object), { zone: "", addresses: [] });
-  }
-});
+/** What one stream yields, and how it ends: an error is thrown. */
+type Stream = readonly (NodeFacts | Error | undefined)[];
 
-Deno.test("judgeNode() says what is wrong with the name, and nothing of what is not known yet", () => {
-  assertMatch(
-    judgeNode(undefined, OWN) ?? "",
-    /^there is no Node "node-1" yet: .* give --node-name as `kubectl get nodes`/,
-  );
-  assertMatch(
-    judgeNode({ zone: "a", addresses: ["192.0.2.9"] }, OWN) ?? "",
-    /^Node "node-1" has the addresses 192\.0\.2\.9, none of which is this machine's: give --node-name/,
-  );
-  assertMatch(
-    judgeNode({ zone: "b", addresses: [] }, OWN) ?? "",
-    /is in zone b, and the agent was told a: set --zone right/,
-  );
-  assertMatch(
-    judgeNode({ zone: "b", addresses: [] }, { ...OWN, zone: "" }) ?? "",
-    /in zone b now.*start it anew/,
-  );
-  for (const facts of [{ zone: "", addresses: [] }, { zone: "a", addresses: ["192.0.2.9", "2001:db8::1"] }]) {
-    assertEquals(judgeNode(facts, OWN), undefined);
-  }
-});
-
-Deno.test("a Node that comes later, and gets its addresses later, is taken as it is then", async () => {
-  const ended = new AbortController();
-  const states: (NodeFacts | undefined)[] = [
-    undefined,
-    { zone: "", addresses: [] },
-    { zone: "a", addresses: ["192.0.2.9"] },
-    { zone: "a", addresses: ["192.0.2.1"] },
-  ];
-  const client: NodeClient = {
-    node: () => {
-      if (states.length === 1) ended.abort();
-      return Promise.resolve(states.shift());
+/** A client with these streams, and what it was asked; `onLast` is called when the last one has been read. */
+function clientOf(streams: readonly Stream[], onLast: () => void): NodeClient & { asked: number } {
+  return {
+    asked: 0,
+    async *followNode(name): AsyncGenerator<NodeFacts | undefined> {
+      assertEquals(name, "node-1");
+      const stream = streams[this.asked++] ?? [];
+      if (this.asked > streams.length) throw new Error("it was ended");
+      for (const facts of stream) {
+        await Promise.resolve();
+        if (facts instanceof Error) {
+          if (this.asked === streams.length) onLast();
+          throw facts;
+        }
+        yield facts;
+      }
+      if (this.asked === streams.length) onLast();
     },
   };
-  const told: (string | undefined)[] = [];
-  const onChange = (fault: string | undefined): void => void told.push(fault?.split(",")[0]?.slice(0, 24));
-  const pauses = { intervalMs: 1, retryMs: 1 };
-  await watchNode({ client, own: OWN, onChange, logger: LOGGER, ...pauses }, ended.signal);
+}
+
+/** What is told while these streams are read, faults by their first words. */
+async function told(streams: readonly Stream[], own = OWN): Promise<readonly string[]> {
+  const ended = new AbortController();
+  const told: string[] = [];
+  const client = clientOf(streams, () => ended.abort());
+  await watchNode({
+    client,
+    own,
+    onZone: (zone) => void told.push(`zone ${zone}`),
+    onFault: (fault) => void told.push(fault === undefined ? "well" : fault.split(/[:,]/)[0]!),
+    logger: LOGGER,
+    minPauseMs: 1,
+    maxPauseMs: 1,
+  }, ended.signal);
+  assertEquals(client.asked, streams.length);
+  return told;
+}
+
+function node(zone: string, ...addresses: readonly string[]): NodeFacts {
+  return { zone, addresses };
+}
+
+Deno.test("a Node that comes later, and gets its addresses and its zone later, is taken as it is then", async () => {
   assertEquals(
-    told,
-    ['there is no Node "node-1"', undefined, 'Node "node-1" has the ad', undefined].map((text) =>
-      text?.slice(0, 24)
-    ),
+    await told([[
+      undefined,
+      node(""),
+      node("", "192.0.2.9"),
+      node("", "192.0.2.1"),
+      node("a", "192.0.2.1"),
+      node("a", "192.0.2.1"),
+      node("b", "192.0.2.1"),
+      node("", "192.0.2.1"),
+    ]]),
+    [
+      'there is no Node "node-1" yet',
+      "well",
+      "zone ",
+      'Node "node-1" has the addresses 192.0.2.9',
+      "well",
+      "zone a",
+      "zone b",
+      "zone ",
+    ],
   );
+});
+
+Deno.test("a stream that ends or breaks is followed by another, and what was known holds", async () => {
+  const gone = new KubeApiError("too old", { status: 410, reason: "Expired", request: REQUEST });
+  assertEquals(
+    await told([[node("a")], [new SilentConnectionError("nothing")], [node("a"), gone], [node("b")]]),
+    ["zone a", "zone b"],
+  );
+});
+
+Deno.test("a Node that is gone is told of, and leaves its zone", async () => {
+  assertEquals(await told([[node("a"), undefined, node("a")]]), [
+    "zone a",
+    'there is no Node "node-1" yet',
+    "well",
+  ]);
+});
+
+Deno.test("who was told a zone goes by that, and hears where the Node is in another", async () => {
+  assertEquals(await told([[node("a"), node("b"), node("")]], { ...OWN, zone: "a" }), [
+    'Node "node-1" is in zone b',
+    "well",
+  ]);
 });
 
 Deno.test("until Nodes may be read nothing is said, and there is no zone by them", async () => {
-  const ended = new AbortController();
-  const request = { verb: "get", kind: "Node", server: "", identity: "" } as const;
-  let asked = 0;
-  const client: NodeClient = {
-    node: () => {
-      if (++asked === 3) ended.abort();
-      return Promise.reject(new KubeApiError("no", { status: 403, reason: "Forbidden", request }));
-    },
-  };
-  const onChange = (): never => {
-    throw new Error("nothing is known");
-  };
-  await watchNode({ client, own: OWN, onChange, logger: LOGGER, intervalMs: 1, retryMs: 1 }, ended.signal);
-  assertEquals(asked, 3);
-  assertEquals(await zoneOfNode(client, "node-1", LOGGER), "");
-  assertEquals(
-    await zoneOfNode({ node: () => Promise.resolve({ zone: "b", addresses: [] }) }, "node-1", LOGGER),
-    "b",
-  );
+  const refused = new KubeApiError("no", { status: 403, reason: "Forbidden", request: REQUEST });
+  assertEquals(await told([[refused], [refused], [node("a"), refused], [node("b"), refused]]), [
+    "zone a",
+    "zone b",
+  ]);
+  const zone = (stream: Stream): Promise<string> =>
+    zoneOfNode(clientOf([stream], () => {}), "node-1", LOGGER);
+  assertEquals(await zone([refused]), "");
+  assertEquals(await zone([undefined]), "");
+  assertEquals(await zone([node("b"), refused]), "b");
 });

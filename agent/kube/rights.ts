@@ -33,7 +33,7 @@ export const AGENT_RIGHTS: readonly Right[] = [
   { kind: "ServiceCIDR", verbs: ["list"], without: "addresses that no Service has are not dropped" },
   {
     kind: "Node",
-    verbs: ["get"],
+    verbs: ["list", "watch"],
     without: "a wrong --node-name is not noticed, and the zone is what --zone says",
   },
   { kind: "Event", verbs: ["create"], without: "owners of Services are not told what is wrong with them" },

@@ -16,7 +16,7 @@ function clientThatMay(permitted: ReadonlySet<string>): RightsClient {
 const ALL = AGENT_RIGHTS.flatMap(({ kind, verbs }) => verbs.map((verb) => `${verb} ${kind}`));
 
 Deno.test("what is missing is told at once: verbs, resources, what for, and the rules to write", async () => {
-  const client = clientThatMay(new Set(["list Service", "list ServiceCIDR", "get Node"]));
+  const client = clientThatMay(new Set(["list Service", "list ServiceCIDR", "list Node", "watch Node"]));
   const missing = await missingRights(client, AGENT_RIGHTS, SIGNAL);
   assertEquals(
     renderMissing(missing, client.identity),

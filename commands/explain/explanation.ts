@@ -43,6 +43,8 @@ export interface Explanation {
   /** `namespace/name`. */
   readonly service: string;
   readonly viewpoint: Viewpoint;
+  /** The node's, by which endpoints are near; empty: unknown, and then none is by it. */
+  readonly zone: string;
   readonly traffic: TrafficExplanation;
   readonly ports: readonly PortExplanation[];
   /** Of the Service and its EndpointSlices. */
@@ -169,6 +171,7 @@ function explainExamined(
   return {
     service: name,
     viewpoint: sources.viewpoint,
+    zone: sources.model.zone,
     traffic: explainTraffic(trafficRules, healthCheck),
     ports: ports.map((port) => explainPort(port, sources)),
     problems: [...problems, ...(onNode === undefined ? [] : [onNode])].map(({ object, kind, message }) => ({

@@ -8,6 +8,7 @@ import { type Answer, askAgent, ExplainError, serveExplanations } from "./local_
 const ECHO: Explanation = {
   service: "default/echo",
   viewpoint: { kind: "agent", nodeName: "node-1" },
+  zone: "",
   traffic: {
     internalTrafficPolicy: "Cluster",
     externalTrafficPolicy: "Cluster",

@@ -44,11 +44,11 @@ const TAKEN: Readonly<Record<Path, string>> = {
 
 /** The whole text. */
 export function renderExplanation(explanation: Explanation, options: RenderOptions): string {
-  const { service, viewpoint, ports, problems, leftOutUnknown, clientAddressLacking } = explanation;
-  const where = viewpoint.kind === "agent"
-    ? `as the agent on ${viewpoint.nodeName} serves it`
-    : "as an agent would serve it, by the manifests alone";
-  const lines = [`Service ${service}, ${where}`, ...renderTraffic(explanation.traffic)];
+  const { service, ports, problems, leftOutUnknown, clientAddressLacking } = explanation;
+  const lines = [
+    `Service ${service}, ${renderViewpoint(explanation)}`,
+    ...renderTraffic(explanation),
+  ];
   for (const port of ports) lines.push("", ...renderPort(port, options));
   if (ports.length === 0) lines.push("", "It has no port that can be served.");
   lines.push("", ...renderProblems(problems));
@@ -64,8 +64,15 @@ export function renderExplanation(explanation: Explanation, options: RenderOptio
   return `${lines.join("\n")}\n`;
 }
 
+function renderViewpoint({ viewpoint, zone }: Explanation): string {
+  if (viewpoint.kind === "agent") {
+    return `as the agent on ${viewpoint.nodeName} (${zone === "" ? "no zone" : `zone ${zone}`}) serves it`;
+  }
+  return `as an agent${zone === "" ? "" : ` in zone ${zone}`} would serve it, by the manifests alone`;
+}
+
 /** What of its traffic is not as it is by default. */
-function renderTraffic(traffic: TrafficExplanation): readonly string[] {
+function renderTraffic({ traffic, zone }: Explanation): readonly string[] {
   const { affinityTimeoutSeconds, trafficDistribution, loadBalancerSourceRanges: ranges, healthCheck } =
     traffic;
   const rows: readonly (readonly [title: string, lines: readonly string[]])[] = [
@@ -82,7 +89,9 @@ function renderTraffic(traffic: TrafficExplanation): readonly string[] {
     ]],
     [
       "nearness",
-      trafficDistribution === "" ? [] : [`${trafficDistribution}: ${NEAREST[trafficDistribution]}`],
+      trafficDistribution === ""
+        ? []
+        : [`${trafficDistribution}: ${NEAREST[trafficDistribution]}${zone === "" ? UNKNOWN_ZONE : ""}`],
     ],
     [
       "affinity",
@@ -102,6 +111,8 @@ const NEAREST: Readonly<Record<string, string>> = {
   PreferSameZone: "endpoints of the node's zone come first",
   PreferSameNode: "endpoints of the node come first, then those of its zone",
 };
+
+const UNKNOWN_ZONE = "; which zone the node is in is not known";
 
 function renderSourceRanges(ranges: TrafficExplanation["loadBalancerSourceRanges"]): readonly string[] {
   if (ranges === "nobody") {

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import type { EndpointSlice, Service } from "../../agent/kube/mod.ts";
 import { ServiceModel } from "../../agent/model/mod.ts";
 import { endpoint, portSpec, service, slice } from "../../agent/model/testing/objects.ts";
@@ -12,10 +13,14 @@ function explain(
   name: string,
   objects: readonly (Service | EndpointSlice)[],
   envoys?: readonly EnvoyResourceState[],
-  more: { readonly found?: Found; readonly leftOut?: LeftOutEndpoints | string } = {},
+  { zone = "zone-a", ...more }: {
+    readonly zone?: string;
+    readonly found?: Found;
+    readonly leftOut?: LeftOutEndpoints | string;
+  } = {},
 ): Explanation | NotServed {
   const selection = { serviceProxyName: "", families: ["IPv4", "IPv6"] } as const;
-  const model = new ServiceModel(selection, { nodeName: "node-1", zone: "zone-a" });
+  const model = new ServiceModel(selection, { nodeName: "node-1", zone });
   model.load(objects.map((object) => ({ type: "apply", object })));
   model.loaded();
   const store = new ResourceStore({ view: model, nodeAddresses: NODE_ADDRESSES });
@@ -59,7 +64,7 @@ Deno.test("a Service in full", () => {
   assertEquals(
     rendered(explain("default/echo", [echo, slices], [ACKED])),
     `\
-Service default/echo, as the agent on node-1 serves it
+Service default/echo, as the agent on node-1 (zone zone-a) serves it
 
 Port "db", 5432/TCP
   protocol    tcp (bytes, balanced per connection), because neither appProtocol nor the port's name says otherwise
@@ -105,6 +110,15 @@ Problems
   );
 });
 
+Deno.test("where the node's zone is not known, it says that none is near by it", () => {
+  const echo = service({ trafficDistribution: "PreferSameZone" });
+  const explanation = explain("default/echo", [echo], [ACKED], { zone: "" });
+  assertMatch(
+    rendered(explanation),
+    /^Service default\/echo, as the agent on node-1 \(no zone\) serves it\n {2}nearness {4}PreferSameZone: endpoints of the node's zone come first; which zone the node is in is not known\n/,
+  );
+});
+
 Deno.test("--all shows each setting and where it came from", () => {
   const echo = service({ annotations: { "config.lightpath.cloud/lb-policy": "RANDOM" } });
   const text = rendered(explain("default/echo", [echo]), true);
@@ -124,7 +138,7 @@ Deno.test("by manifests alone there is no Envoy to speak of, and a dual-stack Se
   assertEquals(
     rendered(explain("default/echo", [echo])),
     `\
-Service default/echo, as an agent would serve it, by the manifests alone
+Service default/echo, as an agent in zone zone-a would serve it, by the manifests alone
 
 The port, 80/TCP
   protocol    tcp (bytes, balanced per connection), because neither appProtocol nor the port's name says otherwise
@@ -172,7 +186,7 @@ Deno.test("what a Service says of its traffic: who may come, whose endpoints ans
   assertEquals(
     rendered(explain("default/echo", [balanced, four, six])),
     `\
-Service default/echo, as an agent would serve it, by the manifests alone
+Service default/echo, as an agent in zone zone-a would serve it, by the manifests alone
   policies    externalTrafficPolicy Local: only endpoints of this node answer everything but ClusterIPs
               but to pods (--cluster-cidr) and this node itself: all endpoints, by the kernel
   nearness    PreferSameZone: endpoints of the node's zone come first
@@ -232,7 +246,7 @@ Deno.test("a Service whose policies are all Local, carried by the kernel because
   assertEquals(
     rendered(explain("default/echo", [local, there])),
     `\
-Service default/echo, as an agent would serve it, by the manifests alone
+Service default/echo, as an agent in zone zone-a would serve it, by the manifests alone
   policies    internalTrafficPolicy Local: only endpoints of this node answer ClusterIPs
 
 Port "http", 80/TCP

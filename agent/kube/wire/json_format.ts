@@ -110,7 +110,8 @@ function readWatchEvent(kind: KubeObject["kind"], line: unknown): WatchEvent {
   }
 }
 
-function statusOf(value: unknown): ApiStatus {
+/** A decoded Status. */
+export function statusOf(value: unknown): ApiStatus {
   const status = new FieldReader(isFields(value) ? value : {}, "", []);
   return {
     code: status.number("code") ?? 0,
