@@ -10,7 +10,10 @@
  * Of a chain of type route the kernel looks up the route again where the mark has changed. Answers that are made here have a mark of
  * their own; `policy_routes.ts` says why.
  *
- * Other bits of marks stay as they are, and so does what is not TCP.
+ * An answer is also what a router says of such a packet, that it was too big say (ICMP, which conntrack relates to the connection, as of its
+ * reply's direction): sent on to the client, it would be lost on Envoy, which would send the same packet again until it gives up.
+ *
+ * Other bits of marks stay as they are, and so does what is not about TCP.
  * @module
  */
 
@@ -19,6 +22,8 @@ import type { LayoutRule } from "./chains.ts";
 
 /** All that Envoy sends. Others, WireGuard say, mark packets with whole numbers, in which any bit may be set. */
 const TCP = "meta l4proto tcp";
+/** All that is about a connection of TCP, ICMP errors too. */
+const ABOUT_TCP = "ct original protocol tcp";
 
 /** For packets that come in. */
 export function answersThatArrive(marks: Marks): LayoutRule[] {
@@ -39,7 +44,7 @@ export function answersMadeHere(marks: Marks): LayoutRule[] {
 /** The direction first: it settles the matter for half of all packets. */
 function answerRule(marks: Marks, mark: number): LayoutRule {
   return {
-    text: `ct direction reply ${TCP} ${has("ct", marks)} ${set("meta", marks, mark)}`,
+    text: `ct direction reply ${ABOUT_TCP} ${has("ct", marks)} ${set("meta", marks, mark)}`,
     purpose: "the answer to that",
   };
 }
