@@ -71,7 +71,7 @@ export function listen(
       if (!anyMethod && request.method !== "GET" && request.method !== "HEAD") {
         return plain("only GET and HEAD", 405);
       }
-      return unlessCutOff(answer(new URL(request.url).pathname));
+      return unlessCutOff(answer(pathOf(request)));
     });
     return {
       address: { hostname: server.addr.hostname, port: server.addr.port },
@@ -90,6 +90,11 @@ export function listen(
   } catch (error) {
     throw new BindError(options, error);
   }
+}
+
+/** Not by way of `URL`, which throws where a client's Host header is no host. */
+function pathOf({ url }: Request): string {
+  return /^\w+:\/\/[^/?#]*([^?#]+)/.exec(url)?.[1] ?? "/";
 }
 
 function bindFault(error: unknown): string {

@@ -65,9 +65,30 @@ async function ask(port: number, host = "127.0.0.1", method = "GET"): Promise<An
   return { status: response.status, text: await response.text(), headers: response.headers };
 }
 
+/** The first line of what is answered to these words. */
+async function say(port: number, words: string): Promise<string | undefined> {
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  await connection.write(new TextEncoder().encode(words));
+  return new TextDecoder().decode((await connection.readable.getReader().read()).value).split("\r\n")[0];
+}
+
 async function statusAt(port: number, host?: string): Promise<number | undefined> {
   return (await ask(port, host))?.status;
 }
+
+Deno.test("ServiceHealth answers whoever asks, whatever host a load balancer thinks this is", async () => {
+  const [port] = freePorts();
+  await using fixture = new Fixture();
+  await fixture.update("echo", port);
+  // HAProxy's `option httpchk` names no host unless it is told one.
+  for (const words of ["GET / HTTP/1.0\r\n", "OPTIONS / HTTP/1.0\r\n"]) {
+    assertEquals(await say(port, `${words}\r\n`), "HTTP/1.0 200 OK", words);
+  }
+  for (const host of ["", "[fe80::1%25eth0]:80", "lb:99999", "a b"]) {
+    const words = `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+    assertEquals(await say(port, words), "HTTP/1.1 200 OK", words);
+  }
+});
 
 Deno.test("ServiceHealth answers what kube-proxy answers, whatever the path and the method", async () => {
   const [port] = freePorts();
