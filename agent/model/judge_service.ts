@@ -247,7 +247,11 @@ function judgeCarrier(port: WantedPort, report: Report): void {
   );
 }
 
-/** The Service's addresses in the order ClusterIP, ExternalIP, LoadBalancerIP; each address once. */
+/**
+ * The Service's addresses in the order of `VIPKind`; each address once.
+ *
+ * An external IP that is the load balancer's too is the load balancer's: its source ranges hold there.
+ */
 function wantedAddresses(
   service: Service,
   { loadBalancerSourceRanges }: TrafficRules,
@@ -273,9 +277,10 @@ function wantedAddresses(
     if (!wanted.has(address)) wanted.set(address, { address, family, kind });
   };
   for (const text of service.clusterIPs) add(text, "clusterIP", "ClusterIP");
-  for (const text of service.externalIPs) add(text, "externalIP", "ExternalIP");
   // With ipMode Proxy the load balancer wants to see the traffic itself (KEP-1860).
   const loadBalancerIPs = service.loadBalancerIngress.filter(({ ipMode }) => ipMode === "VIP");
+  for (const { ip } of loadBalancerIPs) add(ip, "load balancer ingress IP", "LoadBalancerIP");
+  for (const text of service.externalIPs) add(text, "externalIP", "ExternalIP");
   if (loadBalancerIPs.length > 0 && loadBalancerSourceRanges === "nobody") {
     // Who wrote them wanted to close something. The load balancer knows what, if there is one.
     report(
@@ -283,6 +288,13 @@ function wantedAddresses(
       "loadBalancerSourceRanges has no range that can be read, so its load balancer IPs are not answered on the node. " +
         "Traffic to them goes to the load balancer itself.",
     );
-  } else for (const { ip } of loadBalancerIPs) add(ip, "load balancer ingress IP", "LoadBalancerIP");
-  return [...wanted.values()];
+  }
+  const addresses = [...wanted.values()];
+  return VIP_KINDS.flatMap((kind) =>
+    kind === "LoadBalancerIP" && loadBalancerSourceRanges === "nobody"
+      ? []
+      : addresses.filter((address) => address.kind === kind)
+  );
 }
+
+const VIP_KINDS: readonly VIPKind[] = ["ClusterIP", "ExternalIP", "LoadBalancerIP"];

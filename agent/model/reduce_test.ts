@@ -353,6 +353,27 @@ Deno.test("reduce() gives a VIP to the Service it was allocated to, however old 
   }
 });
 
+Deno.test("reduce() takes an external IP that is the load balancer's too for the load balancer's, which source ranges restrict", () => {
+  const model = newModel();
+  const both = service({
+    type: "LoadBalancer",
+    clusterIPs: ["10.96.0.10"],
+    externalIPs: ["203.0.113.1", "203.0.113.2"],
+    loadBalancerIngress: [{ ip: "203.0.113.1", ipMode: "VIP" }],
+    loadBalancerSourceRanges: ["192.0.2.0/24"],
+  });
+  const kinds = (one: Service): string[] => {
+    model.reduce(apply(one));
+    return [...model.servicePorts()].flatMap(({ vips }) =>
+      vips.map(({ address, kind }) => `${kind} ${address}`)
+    );
+  };
+  assertEquals(kinds(both), ["ClusterIP 10.96.0.10", "ExternalIP 203.0.113.2", "LoadBalancerIP 203.0.113.1"]);
+  // Ranges that cannot be read let nobody in there.
+  const closed = { ...both, loadBalancerSourceRanges: ["192.0.2.0/33"], resourceVersion: "2" };
+  assertEquals(kinds(closed), ["ClusterIP 10.96.0.10", "ExternalIP 203.0.113.2"]);
+});
+
 Deno.test("reduce() serves the good part of a bad Service and reports each fault once", () => {
   const model = newModel();
   const bad = service({

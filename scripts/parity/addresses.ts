@@ -12,7 +12,7 @@ import {
   OUTSIDE_ADDRESSES,
   podAddresses,
 } from "../lab/cluster_addresses.ts";
-import type { Backend, Place } from "./case.ts";
+import type { Backend, Place, Scenario } from "./case.ts";
 
 /** A text per family. */
 export type ByFamily = Readonly<Record<IPFamily, string>>;
@@ -116,16 +116,26 @@ export interface ServiceAddresses {
 }
 
 /** @param index The scenario's place in the table, below 200. */
-export function serviceAddresses(index: number): ServiceAddresses {
+export function serviceAddresses(
+  { service: { externalIPs = "own", loadBalancerIPs = "own" } }: Scenario,
+  index: number,
+): ServiceAddresses {
   const host = index + 10;
   const at = (ipv4: string, ipv6: string): ByFamily => ({
     IPv4: `${ipv4}${host}`,
     IPv6: `${ipv6}${host.toString(16)}`,
   });
+  const balanced = loadBalancerIPs === "own"
+    ? at("198.51.100.", "fd00:198::")
+    : byFamily(NODE_ADDRESSES[loadBalancerIPs].secondary);
   return {
     clusterIPs: at("10.96.1.", "fd00:96::1:"),
-    loadBalancerIPs: at("198.51.100.", "fd00:198::"),
-    externalIPs: at("203.0.113.", "fd00:203::"),
+    loadBalancerIPs: balanced,
+    externalIPs: externalIPs === "own"
+      ? at("203.0.113.", "fd00:203::")
+      : externalIPs === "load-balancer"
+      ? balanced
+      : byFamily(NODE_ADDRESSES[externalIPs].primary),
     nodePort: 30_000 + index * 10,
   };
 }

@@ -91,8 +91,10 @@ export interface ServiceShape {
   readonly type?: "ClusterIP" | "NodePort" | "LoadBalancer";
   /** @default both, IPv4 first */
   readonly families?: readonly IPFamily[];
-  /** Whether it has one of each family. @default false */
-  readonly externalIPs?: boolean;
+  /** One of each family: its own, the load balancer's too, or a node's. @default none */
+  readonly externalIPs?: "own" | "load-balancer" | NodeName;
+  /** The same of a load balancer's: its own, or what a node has beside its InternalIP. @default "own" */
+  readonly loadBalancerIPs?: "own" | NodeName;
   readonly labels?: Readonly<Record<string, string>>;
   /** Laid over the spec. */
   readonly spec?: Readonly<Record<string, unknown>>;

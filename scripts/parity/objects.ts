@@ -57,7 +57,7 @@ export function objectsOf(scenario: Scenario, index: number): KubeObject[] {
 
 function service(scenario: Scenario, index: number): KubeObject {
   const { name, service: { type = "ClusterIP", spec = {}, labels = {}, ipMode, externalIPs } } = scenario;
-  const addresses = serviceAddresses(index);
+  const addresses = serviceAddresses(scenario, index);
   const families = familiesOf(scenario);
   const exposed = type !== "ClusterIP";
   const ports = SPEECHES.map((speech) => ({
@@ -84,7 +84,9 @@ function service(scenario: Scenario, index: number): KubeObject {
       ipFamilies: families,
       ipFamilyPolicy: families.length > 1 ? "RequireDualStack" : "SingleStack",
       ports,
-      ...(externalIPs ? { externalIPs: families.map((family) => addresses.externalIPs[family]) } : {}),
+      ...(externalIPs !== undefined
+        ? { externalIPs: families.map((family) => addresses.externalIPs[family]) }
+        : {}),
       ...(checked ? { healthCheckNodePort: addresses.nodePort + HEALTH_CHECK } : {}),
       ...spec,
     },

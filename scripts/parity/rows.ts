@@ -28,7 +28,7 @@ function expand(one: Case, { scenario, index }: { scenario: Scenario; index: num
       scenario: scenario.name,
       ...{ from, to, speech, family, expect },
       host: hostOf(to, { family, index, scenario }),
-      port: portOf(to, { speech, index }),
+      port: portOf(to, { speech, index, scenario }),
       serverPorts: serverPortsOf(scenario, { to, speech }),
     }))
   );
@@ -56,7 +56,7 @@ function hostOf(
     readonly scenario: Scenario;
   },
 ): string {
-  const own = serviceAddresses(index);
+  const own = serviceAddresses(scenario, index);
   switch (to.kind) {
     case "ClusterIP":
       return own.clusterIPs[family];
@@ -83,8 +83,15 @@ function nodeAddress(
   return byFamily(NODE_ADDRESSES[node][which]);
 }
 
-function portOf(to: To, { speech, index }: { readonly speech: Speech; readonly index: number }): number {
-  const own = serviceAddresses(index);
+function portOf(
+  to: To,
+  { speech, index, scenario }: {
+    readonly speech: Speech;
+    readonly index: number;
+    readonly scenario: Scenario;
+  },
+): number {
+  const own = serviceAddresses(scenario, index);
   switch (to.kind) {
     case "NodePort":
       return own.nodePort + PORTS[speech].nodePort;

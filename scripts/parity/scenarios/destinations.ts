@@ -110,7 +110,7 @@ export const DESTINATIONS: readonly Scenario[] = [
     about: "loadBalancerSourceRanges do not restrict the ClusterIP, external IPs and NodePorts",
     service: {
       type: "LoadBalancer",
-      externalIPs: true,
+      externalIPs: "own",
       spec: { loadBalancerSourceRanges: NOBODYS_RANGES },
     },
     slices: ready("a1", "b1"),
@@ -129,9 +129,56 @@ export const DESTINATIONS: readonly Scenario[] = [
     cases: [{ from: "outside", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-a") }],
   },
   {
+    name: "source-ranges-external-ip-too",
+    about:
+      "loadBalancerSourceRanges hold at the load balancer's address where that is an external IP as well",
+    service: {
+      type: "LoadBalancer",
+      externalIPs: "load-balancer",
+      spec: { loadBalancerSourceRanges: OUTSIDE_RANGES },
+    },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "outside", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "pod-a", to: LOAD_BALANCER_IP, expect: DROPPED },
+    ],
+  },
+  {
+    name: "load-balancer-at-node",
+    about: "A load balancer's address may be one that a node has",
+    service: { type: "LoadBalancer", loadBalancerIPs: "node-a" },
+    slices: ready("a1", "b1"),
+    cases: [
+      { from: "outside", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "pod-a", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+      { from: "pod-b", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-b") },
+      { from: "node-a", to: LOAD_BALANCER_IP, expect: masqueraded(["a1", "b1"], "node-a") },
+    ],
+  },
+  {
+    name: "external-ip-at-node",
+    about: "An external IP may be a node's InternalIP; one of its endpoints may be a process there",
+    service: { externalIPs: "node-a" },
+    slices: ready("node-a", "b1"),
+    cases: [
+      {
+        from: "outside",
+        to: EXTERNAL_IP,
+        expect: { kind: "answered", by: ["node-a", "b1"], source: ["client", "node-a"], spread: "any" },
+      },
+      {
+        from: "pod-a",
+        to: EXTERNAL_IP,
+        expect: { kind: "answered", by: ["node-a", "b1"], source: ["client", "node-a"], spread: "any" },
+      },
+      { from: "pod-b", to: EXTERNAL_IP, expect: masqueraded(["node-a", "b1"], "node-b") },
+      { from: "node-a", to: EXTERNAL_IP, expect: masqueraded(["node-a", "b1"], "node-a") },
+    ],
+  },
+  {
     name: "external-ip",
     about: "An external IP is served wherever it arrives",
-    service: { externalIPs: true },
+    service: { externalIPs: "own" },
     slices: ready("a1", "b1"),
     cases: [
       { from: "outside", to: EXTERNAL_IP, expect: masqueraded(["a1", "b1"], "node-a", "even") },

@@ -21,7 +21,7 @@ export const ENDPOINTS: readonly Scenario[] = [
   {
     name: "no-endpoints",
     about: "What has no endpoints is refused at once, at each kind of destination",
-    service: { type: "LoadBalancer", externalIPs: true },
+    service: { type: "LoadBalancer", externalIPs: "own" },
     slices: [{ endpoints: [] }],
     cases: [
       { from: "pod-a", to: CLUSTER_IP, expect: REFUSED },

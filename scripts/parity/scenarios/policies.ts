@@ -70,7 +70,7 @@ export const POLICIES: readonly Scenario[] = [
       "for pods and nodes, all endpoints",
     service: {
       type: "LoadBalancer",
-      externalIPs: true,
+      externalIPs: "own",
       spec: { externalTrafficPolicy: "Local" },
     },
     slices: ready("a1", "a2", "b1"),
@@ -92,7 +92,7 @@ export const POLICIES: readonly Scenario[] = [
     name: "external-local-elsewhere",
     about:
       "externalTrafficPolicy Local without an endpoint here: silence to the outside; pods and nodes are served",
-    service: { type: "LoadBalancer", externalIPs: true, spec: { externalTrafficPolicy: "Local" } },
+    service: { type: "LoadBalancer", externalIPs: "own", spec: { externalTrafficPolicy: "Local" } },
     slices: ready("b1"),
     cases: [
       { from: "outside", to: LOAD_BALANCER_IP, expect: DROPPED },
