@@ -12,7 +12,8 @@
  *   and after conntrack (-200), which they need for `ct state new`: a connection that already runs is left alone when the
  *   last endpoint goes. Not of type nat, where `reject` is refused. First the marks (`answer_rules.ts`). Then, whoever is not
  *   among those a LoadBalancer's address is for is dropped, as kube-proxy does it; then what has no endpoint at all is refused, and
- *   what has none only by its traffic policy dropped.
+ *   what has none only by its traffic policy dropped. Unless it is served after all: an external IP may be this node's, and its port
+ *   another Service's NodePort. Then the one that has endpoints answers, as with kube-proxy, which refuses after the translation.
  * - `after-forward`, `after-input` and `after-output` come after NAT and routing. `translated` has clients remembered, and sets the priority back to what it
  *   was before the translation used it. Of related connections as well: helpers' expectations pass the NAT step too.
  * - `nobody` is for what the translation has left alone although it is going to the cluster's addresses: a port that a
@@ -39,6 +40,7 @@ import {
   destinationKey,
   type EnvoyPorts,
   FAMILY_EXPRESSIONS,
+  type FamilyExpressions,
   FILTER,
   type LayoutChain,
   type LayoutOptions,
@@ -49,14 +51,38 @@ import {
 import { DESTINATION_SPACES } from "./containers.ts";
 import { WRITTEN_PRIORITIES } from "./served_value.ts";
 
-function lookups(container: "no-endpoint" | "no-local-endpoint", verdict: string): LayoutRule[] {
+function lookups(container: "no-endpoint" | "no-local-endpoint", to: "refuse" | "ignore"): LayoutRule[] {
   return DESTINATION_SPACES.flatMap((space) =>
     FAMILY_EXPRESSIONS.map((family) => ({
       text: `${spaceCondition(space, family)}${destinationKey(space, family)} ` +
-        `@${container}-${space}-${family.suffix} ${verdict}`,
+        `@${container}-${space}-${family.suffix} goto ${to}-${family.suffix}`,
       purpose: SPACE_PURPOSE[space],
     }))
   );
+}
+
+/** What is done with a destination that is not served. The lookup writes into the priority, because a rule can ask a map for nothing else. */
+function unservedChains(family: FamilyExpressions): LayoutChain[] {
+  const { suffix } = family;
+  const spaces = DESTINATION_SPACES.flatMap((space) => [[space, space], [space, `inside-${space}`]] as const);
+  return [
+    chain(
+      `served-elsewhere-${suffix}`,
+      spaces.map(([space, served]) => ({
+        text: `${spaceCondition(space, family)}meta priority set ${destinationKey(space, family)} ` +
+          `map @service-${served}-${suffix} meta priority set 0 accept`,
+        purpose: `${SPACE_PURPOSE[space]} of another Service`,
+      })),
+    ),
+    chain(`refuse-${suffix}`, [
+      { text: `jump served-elsewhere-${suffix}`, purpose: "unless it is served after all" },
+      { text: "goto reject-connection", purpose: "no endpoint" },
+    ]),
+    chain(`ignore-${suffix}`, [
+      { text: `jump served-elsewhere-${suffix}`, purpose: "unless it is served after all" },
+      { text: "drop", purpose: "no endpoint by its traffic policy" },
+    ]),
+  ];
 }
 
 function sourceRules(): LayoutRule[] {
@@ -79,10 +105,11 @@ function beforeChains(marks: Marks): LayoutChain[] {
       { text: "meta l4proto tcp reject with tcp reset", purpose: "refuse at once" },
       { text: "reject with icmpx type port-unreachable", purpose: "refuse at once" },
     ]),
+    ...FAMILY_EXPRESSIONS.flatMap(unservedChains),
     chain("unserved", [
       ...sourceRules(),
-      ...lookups("no-endpoint", "goto reject-connection"),
-      ...lookups("no-local-endpoint", "drop"),
+      ...lookups("no-endpoint", "refuse"),
+      ...lookups("no-local-endpoint", "ignore"),
     ]),
     baseChain("before-prerouting", { type: "filter", hook: "prerouting", priority: BEFORE_DSTNAT }, [
       ...answersThatArrive(marks),

@@ -194,6 +194,32 @@ testInLab(
   },
 );
 
+testInLab(
+  "where an external IP is the node's and its port another Service's NodePort, the one that has endpoints answers",
+  async (create) => {
+    await using lab = await labWithPod(create);
+    const byNodePort = port("UDP", { vips: ["10.96.0.40 80"] });
+    const vips = ["192.168.77.2 30040", "2001:db8:77::2 30040"];
+    const byAddress = withKind(port("UDP", { name: "external", vips, nodePort: 0 }), "ExternalIP");
+    const without = (one: ServicePort): ServicePort => withEndpoints(one, []);
+    await using agent = await lab.agent([byAddress, without(byNodePort)]);
+    const answers = async (): Promise<string[]> =>
+      await Promise.all(["192.168.77.2", "2001:db8:77::2"].map(async (host) => {
+        const [answer = ""] = (await lab.ask(lab.outside, { protocol: "udp", host, port: 30040 })).keys();
+        return answer.replace(/ asked by .*/, "");
+      }));
+    const served = ["10.244.0.5", "fd00:244::5"];
+    assertEquals(await answers(), served);
+    await agent.update(
+      [without(byAddress), byNodePort],
+      changes([byAddress, without(byAddress)], [without(byNodePort), byNodePort]),
+    );
+    assertEquals(await answers(), served);
+    await agent.update([without(byAddress), without(byNodePort)], changes([byNodePort, without(byNodePort)]));
+    assertEquals(await answers(), ["refused", "refused"]);
+  },
+);
+
 /** The pods of the lab. */
 const CLUSTER_CIDRS = { IPv4: ["10.244.0.0/16"], IPv6: ["fd00:244::/47"] };
 

@@ -127,9 +127,12 @@ export class FlowJudge {
     const { destinations, everywhere } = this.#search;
     const isNamed = destinations.has(vip) || nodePort !== undefined && destinations.has(nodePort);
     if (!isNamed && !everywhere) return false;
-    // In the order in which the kernel looks them up.
-    const answering = this.#answeringAtVIP(flow, vip) ??
-      (nodePort === undefined ? undefined : this.#answeringAtNodePort(flow, nodePort));
+    // In the order in which the kernel looks them up, where it finds only what has endpoints.
+    const atVIP = this.#answeringAtVIP(flow, vip);
+    const atNodePort = nodePort === undefined || (atVIP?.size ?? 0) > 0
+      ? undefined
+      : this.#answeringAtNodePort(flow, nodePort);
+    const answering = atNodePort ?? atVIP;
     if (answering === undefined) return isNamed && isTranslated(flow);
     if (answering.has(socketText(flow.answeredBy))) return false;
     return isTranslated(flow) || answering.size > 0 && !flow.isInZone;

@@ -129,6 +129,15 @@ Deno.test("FlowJudge takes a flow for stale by who answers it", () => {
       flowTo("192.168.77.2 30053", B),
       true,
     ],
+    [
+      "a NodePort, where the VIP has no endpoint",
+      [
+        dns([], { vips: ["192.168.77.2 30053"], nodePort: 0 }),
+        dns([B], { name: "other" }),
+      ],
+      flowTo("192.168.77.2 30053", B),
+      false,
+    ],
     ["nobody's", [], flowTo("8.8.8.8 53", "8.8.8.8 53"), false],
     ["nobody's, translated by somebody", [], flowTo("8.8.8.8 53", "10.0.0.1 53"), false],
   ] as const;

@@ -282,6 +282,7 @@ const EXPRESSIONS: readonly (readonly [RegExp, (walk: Walk, ...groups: string[])
   [/^socket transparent \{ 0, 1 \}/, ({ packet }) => holds(packet.envoyListens ?? true)],
   [/^return/, () => ({ kind: "return" })],
   [/^drop/, () => ({ kind: "end", outcome: "drop" })],
+  [/^accept/, () => ({ kind: "end", outcome: "accept" })],
 ];
 
 function translate(walk: Walk, outcome: Outcome, destination: string, port: string): Step {
@@ -344,6 +345,8 @@ function runHook(walk: Walk, hook: string): Outcome | undefined {
     const isNat = chain.hook?.type === "nat";
     if (isNat && ((walk.packet.state ?? "new") !== "new" || walk.translation !== before)) continue;
     const outcome = runChain(walk, name);
+    // Ends this base chain only.
+    if (outcome === "accept") continue;
     if (outcome !== undefined && outcome !== walk.translation) return outcome;
   }
   return undefined;
