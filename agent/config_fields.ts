@@ -90,6 +90,14 @@ export interface Config {
   readonly conntrackBin: string;
   /** Where kernel settings of the node can be written: a folder that is as /proc/sys. */
   readonly sysctlDir: string;
+  /** Connections that the kernel is to be able to track, for each processor; 0: as many as it can. */
+  readonly conntrackMaxPerCore: number;
+  /** The fewest of them, however few processors there are. */
+  readonly conntrackMin: number;
+  /** How long it is to remember silent TCP connections at least; 0: as long as it does. */
+  readonly conntrackTCPTimeoutEstablishedMs: number;
+  /** The same of those of which one side has ended its half. */
+  readonly conntrackTCPTimeoutCloseWaitMs: number;
   /** Where a fetched Envoy is kept. */
   readonly cacheDir: string;
   /** Where /healthz, /livez and /readyz are served; undefined: nowhere. */

@@ -48,6 +48,7 @@ import {
   ensurePolicyRoutes,
   FlowCleaner,
   holdTable,
+  raiseConntrackLimits,
   type Redirector,
 } from "../redirect/mod.ts";
 import {
@@ -318,6 +319,8 @@ export async function runAgent(context: CommandContext): Promise<void> {
       // What somebody else would still send elsewhere is ours from now on.
       await redirector.flushed();
       await chosen?.removeLeftovers();
+      // Only now, if nobody did before, does the kernel track connections.
+      raiseLimits(config, logger);
     }]),
     ...(redirector === undefined || serviceCIDRs === undefined ? [] : [(signal: AbortSignal) => {
       const onChange = (cidrs: readonly string[]): void =>
@@ -452,6 +455,18 @@ function prepareRedirector(
     redirector.setServiceCIDRs(servedRanges(config.serviceCIDRs, families));
   }
   return redirector;
+}
+
+/** Has the kernel track as many connections as kube-proxy would, and for as long. */
+function raiseLimits(config: Config, logger: Logger): void {
+  const { raised, tooLow } = raiseConntrackLimits(config.sysctlDir, {
+    entriesPerCore: config.conntrackMaxPerCore,
+    minEntries: config.conntrackMin,
+    establishedMs: config.conntrackTCPTimeoutEstablishedMs,
+    closeWaitMs: config.conntrackTCPTimeoutCloseWaitMs,
+  });
+  if (raised.length > 0) logger.info("raised limits of connection tracking", { settings: raised.join() });
+  for (const sentence of tooLow) logger.warn(sentence);
 }
 
 /** An agent before this one may have drained the Envoy of their pod, and then only its own container was started anew. */

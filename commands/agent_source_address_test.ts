@@ -118,6 +118,13 @@ testUnless("endpoints see their clients through Envoy", { unavailable: fixtureUn
     assertEquals(await seen(fixture), both(client.ipv4));
   });
 
+  await t.step("connections of which one side has said all are remembered for an hour", async () => {
+    const path = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait";
+    const seconds = async (): Promise<string> => (await lab.node.run(["cat", path])).trim();
+    await until("the kernel's setting", seconds, { wanted: (text) => text === "3600" });
+    assertEquals(agent.lines(/raised limits of connection tracking/).length, 1);
+  });
+
   await t.step("what somebody removed is made again", async () => {
     const before = await policyRoutes(fixture);
     await agent.stop();

@@ -2,6 +2,7 @@
  * The redirect side: ServicePorts in; out the nftables table `inet lightpath`, or ipsets and rules of iptables.
  * @module
  */
+export { type ConntrackLimits, raiseConntrackLimits, type RaisedLimits } from "./conntrack_limits.ts";
 export { FlowCleaner, type FlowCleanerOptions } from "./flow_cleaner.ts";
 export type { EnvoyPorts } from "./chains.ts";
 export type { BackendName, RedirectBackend } from "./backend.ts";

@@ -136,6 +136,8 @@ export class NodeFixture implements AsyncDisposable {
       `--state-dir=${STATE_DIR}`,
       `--envoy-bin=${ENVOY}`,
       "--envoy-concurrency=2",
+      // Of the whole machine, and not to be set from a namespace.
+      "--conntrack-max-per-core=0",
       // The fixture's own clients keep connections that are idle.
       "--drain-time=300ms",
       ...flags,

@@ -76,7 +76,7 @@ for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6
   ln -sfn xtables-nft-multi "$root/usr/sbin/$name"
 done
 # What is mounted.
-mkdir -p "$root/etc/lightpath" "$root/run/lightpath" "$root/var/lib/lightpath" "$root/proc" "$root/dev" "$root/host/proc/sys/net/ipv4"
+mkdir -p "$root/etc/lightpath" "$root/run/lightpath" "$root/var/lib/lightpath" "$root/proc" "$root/dev" "$root/host/proc/sys/net"
 ln -sfn ../run "$root/var/run"
 echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 # ipset looks protocols up by their names.
