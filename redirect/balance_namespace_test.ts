@@ -104,6 +104,79 @@ for (const protocol of ["udp", "tcp"] as const) {
   });
 }
 
+/** Accepts at all addresses, and says at which one it was asked. */
+const ACCEPT = `import socket
+server = socket.create_server(("", 8080), backlog=1000)
+print("accepting", flush=True)
+while True:
+    connection, _ = server.accept()
+    connection.sendall(connection.getsockname()[0].encode())
+    connection.close()`;
+
+/** Asks so many times, and prints how often each answer came. */
+const COUNT = `import collections, json, socket, sys
+answers = collections.Counter()
+for _ in range(int(sys.argv[1])):
+    with socket.create_connection(("10.96.0.40", 80), 5) as connection:
+        answers[connection.recv(99).decode()] += 1
+print(json.dumps(answers))`;
+
+testInLab("a thousand endpoints are asked equally often", async (create) => {
+  await using lab = await create();
+  await lab.pod.ip(["route add local 10.245.0.0/16 dev lo"]);
+  await lab.node.ip(["route add 10.245.0.0/16 via 10.244.0.5"]);
+  await lab.pod.spawn(["python3", "-c", ACCEPT]).waitForLine(/accepting/);
+  const endpoints = Array.from({ length: 1_000 }, (_, index) => `10.245.${1 + (index >> 8)}.${index & 255}`);
+  const asked = 20;
+  await using _agent = await lab.agent([port("TCP", endpoints, { vips: ["10.96.0.40 80"], nodePort: 0 })]);
+  const counts: Record<string, number> = JSON.parse(
+    await lab.barePod.run(["python3", "-c", COUNT, String(asked * endpoints.length)]),
+  );
+  const chiSquare = endpoints.reduce((sum, one) => sum + ((counts[one] ?? 0) - asked) ** 2 / asked, 0);
+  // With 999 degrees of freedom more than that once in a million times.
+  assert(chiSquare < 1_220, `${chiSquare}`);
+});
+
+/** Sends every datagram back. */
+const ECHO = `import socket
+server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+server.bind(("::", 8080))
+print("echoing", flush=True)
+while True:
+    server.sendto(*server.recvfrom(65536))`;
+
+/** Sends one datagram of each size over one socket, and prints the sizes that come back. */
+const SEND = `import socket, sys
+host, port, *sizes = sys.argv[1:]
+client = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(5)
+client.connect((host, int(port)))
+for size in map(int, sizes):
+    client.send(b"x" * size)
+    print(len(client.recv(65536)))`;
+
+testInLab("UDP: datagrams that travel in pieces arrive whole, and their answers", async (create) => {
+  await using lab = await create();
+  await lab.pod.spawn(["python3", "-c", ECHO]).waitForLine(/echoing/);
+  await using _agent = await lab.agent([port("UDP", ["10.244.0.5", "fd00:244::5"])]);
+  const sizes = ["100", "1473", "9000", "60000"];
+  for (const from of [lab.barePod, lab.node, lab.outside]) {
+    for (
+      const [host, number] of [
+        ["10.96.0.40", 80],
+        ["fd00:96::40", 80],
+        ["192.168.77.2", 30040],
+        ["2001:db8:77::2", 30040],
+      ] as const
+    ) {
+      // From outside a VIP is reached only where a route leads here.
+      if (from === lab.outside && number === 80) continue;
+      const answers = await from.run(["python3", "-c", SEND, host, String(number), ...sizes]);
+      assertEquals(answers.trim().split("\n"), sizes, `${from.name} to ${host}`);
+    }
+  }
+});
+
 testInLab("an endpoint that comes is asked, one that goes is not; each is a few elements", async (create) => {
   await using lab = await labWith(create, 6, "udp");
   const sizes = [4, 5, 6, 5, 4, 1];
