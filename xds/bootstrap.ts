@@ -67,6 +67,7 @@ export function bootstrap(options: BootstrapOptions): Json {
       clusters: [adsCluster(options.adsAddress)],
     },
     cluster_manager: { upstream_bind_config: { socket_options: [PRIORITY] } },
+    layered_runtime: { layers: [{ name: "constant", static_layer: RUNTIME }] },
     overload_manager: { resource_monitors: [NO_CONNECTION_LIMIT] },
     ...STATISTICS,
   };
@@ -112,3 +113,10 @@ const NO_CONNECTION_LIMIT: Json = {
     max_active_downstream_connections: "9007199254740991",
   },
 };
+
+/**
+ * How many streams a client of HTTP/2 may cancel within two seconds of their beginning: without a limit. By Envoy's default (half
+ * of 500) the connection is cut, with all that is under way on it, as soon as some hundred calls ran into a short deadline. How
+ * fast a client may cancel is limited by the codec: 1,000 at once, and 33 a second.
+ */
+const RUNTIME: Json = { "overload.premature_reset_total_stream_count": 4_294_967_295 };

@@ -196,8 +196,8 @@ export function httpFilterChains(options: HttpFilterOptions): FilterChains {
           forward_client_cert_details: "ALWAYS_FORWARD_ONLY",
           // The endpoint says whether it wants the body, not Envoy.
           proxy_100_continue: true,
-          // A backend's own `server` header passes; `server: envoy` only where there is none.
-          server_header_transformation: "APPEND_IF_ABSENT",
+          // Who the endpoint is, or that it does not say: Envoy's default writes `server: envoy`.
+          server_header_transformation: "PASS_THROUGH",
           preserve_external_request_id: true,
           // The default of 5 min would cut silent streams.
           stream_idle_timeout: "0s",
@@ -210,13 +210,20 @@ export function httpFilterChains(options: HttpFilterOptions): FilterChains {
             accept_http_10: true,
             default_host_for_http_10: "service",
             enable_trailers: true,
+            // Offers that the endpoint may ignore (RFC 9110, 7.8), and that some clients make with every request (Apache HttpClient
+            // 5.4: `TLS/1.2`). By default Envoy answers 403, but for h2c. What a client insists on is refused as before.
+            ignore_http_11_upgrade: [{ prefix: "TLS/" }, { prefix: "HTTP/" }],
           },
+          http2_protocol_options: HTTP2_PROTOCOL_OPTIONS,
           upgrade_configs: [{ upgrade_type: "websocket" }],
         },
       }],
     }],
   };
 }
+
+/** A malformed request is the end of its stream, and not of the others on its connection (RFC 9113, 8.1.1). */
+const HTTP2_PROTOCOL_OPTIONS: Json = { override_stream_error_on_invalid_http_message: true };
 
 /** They come once, and again when a destination begins or ceases to have settings; connections stay as they are. */
 const ROUTES_OF_THE_AGENT: Json = {

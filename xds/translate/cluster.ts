@@ -47,6 +47,23 @@ function socketPriority(priority: number): SocketOption {
 /** Finds an endpoint that vanished without a word within 60 + 5 x 15 s; seconds. */
 const TCP_KEEPALIVE = { keepaliveProbes: 5, keepaliveTime: 60, keepaliveInterval: 15 };
 
+const HTTP1_PROTOCOL_OPTIONS = {
+  // Trailers are dropped between HTTP/1.1 peers unless both sides of Envoy let them pass.
+  enableTrailers: true,
+  // A response with a length and chunks has chunks (RFC 9112, 6.3), and Envoy drops the length. By default it is a 502, after
+  // the endpoint did three times what it was asked for. Of requests Envoy goes on refusing it: there it is how others are smuggled in.
+  allowChunkedLength: true,
+};
+
+const HTTP2_PROTOCOL_OPTIONS = {
+  // A malformed response is the end of its stream, and not of all clients' on the same connection (RFC 9113, 8.1.1).
+  overrideStreamErrorOnInvalidHttpMessage: true,
+  // Envoy does not wait to be told how many streams a new connection may have (SETTINGS), and would begin 1,024: what is too many
+  // is refused, and beyond the budget of retries a 503. 100 is the least a server should allow (RFC 9113, 6.5.2), and what
+  // Kestrel and Apache do. Whoever has more under way gets more connections.
+  maxConcurrentStreams: 100,
+};
+
 /** A destination that a ServicePort owns. */
 export interface OwnedDestination {
   /** The Cluster's name. */
@@ -157,11 +174,10 @@ function httpProtocolOptions(servicePort: ServicePort): HttpProtocolOptions {
       maxHeadersCount: 1000,
       maxResponseHeadersKb: 96,
     },
-    ...(appProtocol === "http2" ? { explicitHttpConfig: { http2ProtocolOptions: {} } } : {
-      // Trailers are dropped between HTTP/1.1 peers unless both sides of Envoy let them pass.
+    ...(appProtocol === "http2" ? { explicitHttpConfig: { http2ProtocolOptions: HTTP2_PROTOCOL_OPTIONS } } : {
       useDownstreamProtocolConfig: {
-        httpProtocolOptions: { enableTrailers: true },
-        http2ProtocolOptions: {},
+        httpProtocolOptions: HTTP1_PROTOCOL_OPTIONS,
+        http2ProtocolOptions: HTTP2_PROTOCOL_OPTIONS,
       },
     }),
     hashPolicy: hashPolicy(servicePort),
