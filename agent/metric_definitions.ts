@@ -49,6 +49,7 @@ const ANNOTATION_FAULTS: Readonly<Record<AnnotationFaultKind, true>> = {
   "wrong-protocol": true,
   "invalid-value": true,
   contradiction: true,
+  ambiguous: true,
 };
 const EVENT_RESULTS = ["written", "present", "refused", "failed", "dropped"] as const;
 /** How the wait of a change for Envoy ended. */

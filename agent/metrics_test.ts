@@ -208,6 +208,7 @@ Deno.test("invalid annotations by what is wrong with them, Events by what became
     'invalid_annotations_total{fault="wrong-protocol"} 0',
     'invalid_annotations_total{fault="invalid-value"} 0',
     'invalid_annotations_total{fault="contradiction"} 0',
+    'invalid_annotations_total{fault="ambiguous"} 0',
     'events_total{result="written"} 1',
     'events_total{result="present"} 0',
     'events_total{result="refused"} 0',

@@ -33,7 +33,8 @@ default below.
 ## Rules
 
 - \`${CONFIG_PREFIX}<setting>\` holds for all ports of the Service, \`${CONFIG_PREFIX}<port-name>-<setting>\` for one of them, which wins over the
-  first. A name is first read as a setting, then as one with a port's name in front. The port of a Service without a port name has only the first form.
+  first. A name that can be read in two ways, because a port is called \`upstream\` or \`…-upstream\`, is of the longer
+  setting (\`upstream-request-timeout\` of all ports, not \`request-timeout\` of port \`upstream\`), and that is reported. The port of a Service without a port name has only the first form.
 - A setting that is for HTTP ports has no effect on the TCP ports beside them, and the other way round.
 - A value is the right one or it is not: an invalid value never breaks the Service. What held without it holds (the Service's own value for a port's, else
   the default), and the fault is reported: by a Warning Event on the Service (\`kubectl describe service\`), in the log,

@@ -53,7 +53,9 @@ export type AnnotationFaultKind =
   | "wrong-protocol"
   | "invalid-value"
   /** Valid, but without effect beside the other settings. */
-  | "contradiction";
+  | "contradiction"
+  /** It has an effect, and might have been meant for another port. */
+  | "ambiguous";
 
 /** An annotation that has no effect, or not the one it asks for. */
 export interface AnnotationFault {
@@ -77,13 +79,17 @@ const DEFAULT_VALUES = Object.fromEntries(
 /** What holds where nothing is said. */
 export const DEFAULT_SETTINGS: PortSettings = { values: DEFAULT_VALUES, origins: new Map(), text: "" };
 
-/** What an annotation says, and of which ports. */
-interface Given {
-  readonly annotation: string;
+/** A setting, and the ports that an annotation's key gives it to. */
+interface Target {
   readonly name: SettingName;
-  readonly value: unknown;
   readonly ports: readonly SettingsPort[];
   readonly isOfPort: boolean;
+}
+
+/** What an annotation says, and of which ports. */
+interface Given extends Target {
+  readonly annotation: string;
+  readonly value: unknown;
 }
 
 /** The settings of a Service's ports. Cost: its annotations times its ports. */
@@ -95,9 +101,16 @@ export function settingsOf(
   const given: Given[] = [];
   for (const annotation of Object.keys(annotations).sort()) {
     if (!annotation.startsWith(CONFIG_PREFIX)) continue;
-    const read = readAnnotation(annotation, annotations[annotation] ?? "", ports);
+    const key = annotation.slice(CONFIG_PREFIX.length);
+    const [target, other] = targetsOf(key, ports);
+    if (target === undefined) {
+      faults.push({ annotation, ...unknownKey(key, ports) });
+      continue;
+    }
+    const read = readValue(annotations[annotation] ?? "", target);
     if ("reason" in read) faults.push({ annotation, ...read });
-    else given.push(read);
+    else given.push({ annotation, ...target, ...read });
+    if (other !== undefined) faults.push({ annotation, ...ambiguity(target, other) });
   }
   if (given.length === 0) return { settings: ports.map(() => DEFAULT_SETTINGS), faults };
   // A port's own come last, and win.
@@ -107,17 +120,12 @@ export function settingsOf(
   return { settings, faults: dedupe(faults) };
 }
 
-/** Finds what an annotation means and for whom. A setting's name is looked for first, then a port's in front of one. */
-function readAnnotation(
-  annotation: string,
+/** Finds what an annotation gives to those it is for, of whom some may be such as cannot have it. */
+function readValue(
   text: string,
-  ports: readonly SettingsPort[],
-): Given | Omit<AnnotationFault, "annotation"> {
-  const key = annotation.slice(CONFIG_PREFIX.length);
-  const target = targetOf(key, ports);
-  if (target === undefined) return unknownKey(key, ports);
-  const { name } = target;
-  const { kind: { parse, wanted }, appliesTo } = ANNOTATIONS[name] as AnnotationDefinition<unknown>;
+  target: Target,
+): Pick<Given, "value" | "ports"> | Omit<AnnotationFault, "annotation"> {
+  const { kind: { parse, wanted }, appliesTo } = ANNOTATIONS[target.name] as AnnotationDefinition<unknown>;
   if (target.ports.length > 0 && target.ports.every(({ carrier }) => carrier === "kernel")) {
     const carried = target.isOfPort
       ? `port "${target.ports[0]?.name}" is carried`
@@ -139,23 +147,29 @@ function readAnnotation(
     const reason = `${JSON.stringify(text.slice(0, 60))} is not ${wanted}; what held without it holds.`;
     return { kind: "invalid-value", reason };
   }
-  return { annotation, name, value, ports: able, isOfPort: target.isOfPort };
+  return { value, ports: able };
 }
 
-function targetOf(
-  key: string,
-  ports: readonly SettingsPort[],
-):
-  | { readonly name: SettingName; readonly ports: readonly SettingsPort[]; readonly isOfPort: boolean }
-  | undefined {
-  if (isSettingName(key)) return { name: key, ports, isOfPort: false };
-  for (const port of ports) {
-    const name = port.name !== "" && key.startsWith(`${port.name}-`) ? key.slice(port.name.length + 1) : "";
-    if (isSettingName(name)) {
-      return { name, ports: ports.filter((other) => other.name === port.name), isOfPort: true };
-    }
+/**
+ * What a key can mean: a setting, or one with a port's name in front. More than one where a port's name ends in what a setting
+ * begins with (`upstream`); then the first holds, which is the one with the longest setting, in whatever order the ports stand.
+ */
+function targetsOf(key: string, ports: readonly SettingsPort[]): readonly Target[] {
+  const targets: Target[] = isSettingName(key) ? [{ name: key, ports, isOfPort: false }] : [];
+  for (const portName of new Set(ports.map(({ name }) => name))) {
+    const name = portName !== "" && key.startsWith(`${portName}-`) ? key.slice(portName.length + 1) : "";
+    if (!isSettingName(name)) continue;
+    targets.push({ name, ports: ports.filter((port) => port.name === portName), isOfPort: true });
   }
-  return undefined;
+  return targets.toSorted((a, b) => b.name.length - a.name.length);
+}
+
+function ambiguity(target: Target, other: Target): Omit<AnnotationFault, "annotation"> {
+  const [meant, not] = [target, other].map(({ name, ports, isOfPort }) =>
+    `${name} of ${isOfPort ? `port "${ports[0]?.name}"` : "all ports"}`
+  );
+  const reason = `is read as ${meant}, not as ${not}; to say that, give the port another name.`;
+  return { kind: "ambiguous", reason };
 }
 
 function isSettingName(text: string): text is SettingName {

@@ -126,6 +126,47 @@ Deno.test("settingsOf() says in which way an annotation is wrong", () => {
   assertEquals(kind("web-hash-on", "header:x"), "contradiction");
 });
 
+Deno.test("settingsOf() reads what could be two settings as the longer one, and says so", () => {
+  const values = (key: string, ...names: readonly string[]): unknown => {
+    const { settings, faults } = settingsOf(annotations({ [key]: "1s" }), names.map((name) => port(name)));
+    return {
+      texts: settings.map(({ text }) => text),
+      faults: faults.map(({ kind, reason }) => [kind, reason]),
+    };
+  };
+  const to = "; to say that, give the port another name.";
+  assertEquals(values("upstream-request-timeout", "upstream", "web"), {
+    texts: ["upstream-request-timeout=1000", "upstream-request-timeout=1000"],
+    faults: [[
+      "ambiguous",
+      `is read as upstream-request-timeout of all ports, not as request-timeout of port "upstream"${to}`,
+    ]],
+  });
+  const ofApi = {
+    faults: [[
+      "ambiguous",
+      `is read as upstream-request-timeout of port "api", not as request-timeout of port "api-upstream"${to}`,
+    ]],
+  };
+  assertEquals(values("api-upstream-request-timeout", "api", "api-upstream"), {
+    texts: ["upstream-request-timeout=1000", ""],
+    ...ofApi,
+  });
+  assertEquals(values("api-upstream-request-timeout", "api-upstream", "api"), {
+    texts: ["", "upstream-request-timeout=1000"],
+    ...ofApi,
+  });
+  // Dashes alone are no reason to doubt.
+  assertEquals(values("api-v2-request-timeout", "api", "api-v2"), {
+    texts: ["", "request-timeout=1000"],
+    faults: [],
+  });
+  assertEquals(values("upstream-upstream-request-timeout", "upstream", "web"), {
+    texts: ["upstream-request-timeout=1000", ""],
+    faults: [],
+  });
+});
+
 Deno.test("settingsOf() names the nearest setting, and a port the Service does not have", () => {
   assertMatch(
     read({ "request-timeot": "1s" }).reasons[0] ?? "",
