@@ -4,12 +4,12 @@
  */
 import { assertEquals } from "@std/assert/equals";
 import { join } from "@std/path/join";
-import { startControlPlane } from "../scripts/lab/control_plane.ts";
 import { startLoad } from "../scripts/lab/mod.ts";
 import { Relay } from "../scripts/lab/relay.ts";
 import { renderKubeconfig } from "../scripts/lab/service_account.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
 import { withTools } from "../scripts/tool_path.ts";
+import { planeUnavailable, startFixturePlane } from "./testing/fixture_plane.ts";
 import { RunningAgent } from "./testing/lightpath_process.ts";
 import { CONNTRACK, ENVOY, fixtureUnavailable, NFT, NodeFixture } from "./testing/node_fixture.ts";
 import { until } from "./testing/until.ts";
@@ -18,7 +18,7 @@ const VIP = "10.96.0.10";
 const LABEL = "service.kubernetes.io/service-proxy-name";
 const SERVICE = "/api/v1/namespaces/default/services/moving";
 
-const tools = await withTools(["kube-proxy", "etcd", "kube-apiserver", "nft", "conntrack"]);
+const tools = await withTools(["kube-proxy", "nft", "conntrack"]);
 
 function path(tool: string): string {
   return [...tools.paths].find(([name]) => name === tool)?.[1] ?? tool;
@@ -26,25 +26,12 @@ function path(tool: string): string {
 
 testUnless(
   "beside kube-proxy, a Service is moved by its label, there and back, and no new connection fails",
-  { unavailable: [...fixtureUnavailable, tools.unavailable[0]] },
+  { unavailable: [...fixtureUnavailable, planeUnavailable, tools.unavailable[0]] },
   async () => {
     await using made = new AsyncDisposableStack();
     const fixture = made.use(await NodeFixture.create());
-    const dir = await Deno.makeTempDir({ prefix: "lp-" });
-    made.defer(() => Deno.remove(dir, { recursive: true }));
-    const plane = made.use(
-      await startControlPlane({
-        etcd: path("etcd"),
-        kubeApiserver: path("kube-apiserver"),
-        dir,
-        signal: AbortSignal.timeout(120_000),
-      }),
-    );
+    const { plane, dir } = await startFixturePlane(fixture, made);
     const { node } = fixture.lab;
-    await plane.call("POST", "/api/v1/nodes", {
-      metadata: { name: "node-1" },
-      status: { addresses: [{ type: "InternalIP", address: fixture.lab.nodeAddresses.ipv4 }] },
-    });
     await plane.call("POST", "/api/v1/namespaces/default/services", {
       metadata: { name: "moving" },
       spec: {

@@ -6,13 +6,13 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { join } from "@std/path/join";
-import { type ControlPlane, startControlPlane } from "../scripts/lab/control_plane.ts";
+import type { ControlPlane } from "../scripts/lab/control_plane.ts";
 import { startLoad } from "../scripts/lab/mod.ts";
 import { Relay } from "../scripts/lab/relay.ts";
 import { renderKubeconfig } from "../scripts/lab/service_account.ts";
 import { testUnless } from "../scripts/lab/testing.ts";
-import { withTools } from "../scripts/tool_path.ts";
 import { applyRbac } from "./testing/apply_rbac.ts";
+import { planeUnavailable, startFixturePlane } from "./testing/fixture_plane.ts";
 import { runLightpath, RunningAgent } from "./testing/lightpath_process.ts";
 import { CONNTRACK, ENVOY, fixtureUnavailable, NFT, NodeFixture } from "./testing/node_fixture.ts";
 import { until } from "./testing/until.ts";
@@ -37,34 +37,15 @@ const SERVICES = [
 const ASKING_PORTS = 6;
 const BOTH = "backend-1 backend-2";
 
-const tools = await withTools(["etcd", "kube-apiserver"]);
-
-function path(tool: string): string {
-  return [...tools.paths].find(([name]) => name === tool)?.[1] ?? tool;
-}
-
 testUnless(
   "a zone that the Node gets or changes while the agent runs is in force, and no request fails",
-  { unavailable: [...fixtureUnavailable, tools.unavailable[0]] },
+  { unavailable: [...fixtureUnavailable, planeUnavailable] },
   async (t) => {
     await using made = new AsyncDisposableStack();
     const fixture = made.use(await NodeFixture.create());
     const { lab, pod } = fixture;
-    const dir = await Deno.makeTempDir({ prefix: "lp-" });
-    made.defer(() => Deno.remove(dir, { recursive: true }));
-    const plane = made.use(
-      await startControlPlane({
-        etcd: path("etcd"),
-        kubeApiserver: path("kube-apiserver"),
-        dir,
-        signal: AbortSignal.timeout(120_000),
-      }),
-    );
+    const { plane, dir } = await startFixturePlane(fixture, made);
     await applyRbac(plane);
-    await plane.call("POST", "/api/v1/nodes", {
-      metadata: { name: "node-1" },
-      status: { addresses: [{ type: "InternalIP", address: lab.nodeAddresses.ipv4 }] },
-    });
     await createServices(plane, fixture.addresses("ipv4"));
     const relay = made.use(Relay.create({ port: plane.apiserverPort, dir }));
     await relay.enter(lab.node);

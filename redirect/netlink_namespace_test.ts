@@ -13,7 +13,7 @@ import { CONTAINERS, type ElementContainer } from "./containers.ts";
 import { compareElements, diffPlans, isEmptyDelta, type PlanDelta } from "./diff.ts";
 import { ElementRoute } from "./element_route.ts";
 import { createLayout, TABLE } from "./layout.ts";
-import type { NetlinkElements } from "./netlink/netlink_elements.ts";
+import type { Netlink } from "./netlink/open_netlink.ts";
 import { renderReplacement } from "./nft_script.ts";
 import { type NodeState, type PlanElement, planNode, planServicePort } from "./plan.ts";
 import { readTable } from "./reconcile.ts";
@@ -29,14 +29,14 @@ const LAYOUT = renderReplacement(createLayout({ tcp: 1666, http: 1667 }), []);
 /** A lab's node with an empty table, and netlink. */
 class Bench implements AsyncDisposable {
   readonly lab: NodeLab;
-  readonly netlink: NetlinkElements;
+  readonly netlink: Netlink;
   /** The same, with nft for what is left to it. */
   readonly route: ElementRoute;
 
-  private constructor(lab: NodeLab, netlink: NetlinkElements) {
+  private constructor(lab: NodeLab, netlink: Netlink) {
     this.lab = lab;
     this.netlink = netlink;
-    this.route = new ElementRoute(lab.nft, { writer: netlink, logger: silentLogger });
+    this.route = new ElementRoute(lab.nft, { writer: netlink.elements, logger: silentLogger });
   }
 
   static async create(buffers?: NetlinkBuffers): Promise<Bench> {
@@ -53,7 +53,7 @@ class Bench implements AsyncDisposable {
   /** Writes what is refused; returns the error's kind, and its line. */
   async refused(delta: Partial<PlanDelta>): Promise<[kind: string, line: string | undefined]> {
     const error = await assertRejects(
-      () => this.netlink.write({ delete: [], add: [], ...delta }),
+      () => this.netlink.elements.write({ delete: [], add: [], ...delta }),
       RedirectError,
     );
     return [error.kind, error.line];
@@ -123,20 +123,22 @@ testInLab("whatever changes, nft reads the plan; each container is written", asy
   const ofAPlan = CONTAINERS.filter(({ dynamicSize }) => dynamicSize === undefined).map(({ name }) => name);
   assertEquals(ofAPlan.filter((name) => !filled.has(name)), []);
   // All of it without nft, unless a change has elements that are left to it.
-  const left = ofAPlan.filter((name) => !bench.netlink.takes(name));
+  const left = ofAPlan.filter((name) => !bench.netlink.elements.takes(name));
   if (left.length === 0) assertEquals(bench.lab.nft.applied, 1);
 });
 
 testInLab("a plan of any size is one transaction, and as quickly gone", async () => {
   await using bench = await Bench.create();
-  const golden = diffPlans([], GOLDEN_PLAN).add.filter(({ container }) => bench.netlink.takes(container));
+  const golden = diffPlans([], GOLDEN_PLAN).add.filter(({ container }) =>
+    bench.netlink.elements.takes(container)
+  );
   const many = Array.from({ length: 20_000 }, (_, index): PlanElement => ({
     container: "endpoints-ips-4",
     key: `10.9.${index >> 8}.${index & 255} . tcp . 80 . 4c54:1`,
     value: "10.244.0.5 . 8080",
   }));
   const all = [...golden, ...many].sort(compareElements);
-  await bench.netlink.write({ delete: [], add: all });
+  await bench.netlink.elements.write({ delete: [], add: all });
   assertEquals((await bench.elements()).length, all.length);
   // The last of so many is refused: nothing is changed.
   const [last] = all.slice(-1);
@@ -145,13 +147,13 @@ testInLab("a plan of any size is one transaction, and as quickly gone", async ()
     "not-found",
   );
   assertEquals((await bench.elements()).length, all.length);
-  await bench.netlink.write({ delete: all, add: golden });
+  await bench.netlink.elements.write({ delete: all, add: golden });
   assertEquals(await bench.elements(), golden);
 });
 
 testInLab("where one element is refused, none is written, and it is named", async () => {
   await using bench = await Bench.create();
-  await bench.netlink.write({ delete: [], add: [service(1)] });
+  await bench.netlink.elements.write({ delete: [], add: [service(1)] });
   const line = (verb: string, { container, key, value }: PlanElement): string =>
     `${verb} element ${TABLE} ${container} { ${key}${verb === "add" && value !== "" ? ` : ${value}` : ""} }`;
   const source = (range: string): PlanElement => ({
@@ -176,7 +178,7 @@ testInLab("where one element is refused, none is written, and it is named", asyn
     assertEquals(await bench.elements(), [service(1)], line(verb, bad));
   }
   // What is there already as it is to be is no fault, as with nft.
-  await bench.netlink.write({ delete: [], add: [service(1), service(2)] });
+  await bench.netlink.elements.write({ delete: [], add: [service(1), service(2)] });
   assertEquals(await bench.elements(), [service(1), service(2)]);
 });
 
@@ -186,7 +188,7 @@ testInLab("it notices at once what others do to the table", async () => {
   await lab.nftByHand("delete", "table", ...TABLE.split(" "));
   assertEquals(await bench.refused({ add: [service(1)] }), ["not-found", undefined]);
   await lab.nft.apply(LAYOUT);
-  await netlink.write({ delete: [], add: [service(1)] });
+  await netlink.elements.write({ delete: [], add: [service(1)] });
   await lab.nftByHand("flush", "map", ...TABLE.split(" "), "service-ips-4");
   assertEquals((await bench.refused({ delete: [service(1)] }))[0], "not-found");
   // The same name, another type of key.
@@ -196,7 +198,7 @@ testInLab("it notices at once what others do to the table", async () => {
   assertEquals((await bench.refused({ add: [service(1)] }))[0], "other");
   await lab.nftByHand("delete", "table", ...TABLE.split(" "));
   await lab.nft.apply(LAYOUT);
-  await netlink.write({ delete: [], add: [service(1)] });
+  await netlink.elements.write({ delete: [], add: [service(1)] });
   assertEquals(await bench.elements(), [service(1)]);
 });
 
@@ -205,9 +207,9 @@ testInLab("who says that Envoy is ready empties what packets have filled", async
   const ready: PlanElement = { container: "envoy-ready", key: "tcp", value: "" };
   const gone = (): Promise<string> => bench.lab.nftByHand("list", "set", ...TABLE.split(" "), "envoy-gone");
   await bench.lab.nftByHand(`add element ${TABLE} envoy-gone { tcp timeout 60s }`);
-  await bench.netlink.write({ delete: [], add: [service(1)] });
+  await bench.netlink.elements.write({ delete: [], add: [service(1)] });
   assertEquals(/elements/.test(await gone()), true);
-  await bench.netlink.write({ delete: [], add: [ready] });
+  await bench.netlink.elements.write({ delete: [], add: [ready] });
   assertEquals(/elements/.test(await gone()), false);
 });
 
@@ -218,7 +220,7 @@ testInLab("what is larger than the socket takes is told before it is sent", asyn
     assertEquals((await bench.refused({ add }))[0], "too-large");
   }
   const add = Array.from({ length: 100 }, (_, host) => service(host));
-  await bench.netlink.write({ delete: [], add });
+  await bench.netlink.elements.write({ delete: [], add });
   assertEquals((await bench.elements()).length, 100);
 });
 
@@ -227,6 +229,6 @@ testInLab("more refusals than there is room for are a refusal, and the next chan
   // 40 messages, and room for two or three answers.
   const missing = Array.from({ length: 20_000 }, (_, host) => service(host));
   assertEquals((await bench.refused({ delete: missing }))[0], "not-found");
-  await bench.netlink.write({ delete: [], add: [service(1)] });
+  await bench.netlink.elements.write({ delete: [], add: [service(1)] });
   assertEquals(await bench.elements(), [service(1)]);
 });

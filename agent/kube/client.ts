@@ -23,7 +23,7 @@ import type { RightsClient } from "./rights.ts";
 import type { KubeObject, NamespacedName } from "./objects.ts";
 import type { NodeFacts } from "./node_facts.ts";
 import type { NodeClient } from "./node_object.ts";
-import { type KubeClientOptions, KubeTransport, normalize } from "./transport.ts";
+import { type Answer, type KubeClientOptions, KubeTransport, normalize } from "./transport.ts";
 import type { WatchEvent } from "./watch_protocol.ts";
 import { ACCEPT_JSON, type ListPart, NodeWatchDecoder, readNodeList, readServiceCIDRs } from "./wire/mod.ts";
 
@@ -124,12 +124,7 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, Righ
   async *watch(
     ...[kind, options, signal]: Parameters<KubeClient["watch"]>
   ): AsyncGenerator<readonly WatchEvent[]> {
-    const query = new URLSearchParams({
-      watch: "true",
-      allowWatchBookmarks: "true",
-      resourceVersion: options.resourceVersion,
-      timeoutSeconds: String(options.timeoutSeconds),
-    });
+    const query = watchQuery(options);
     if (options.labelSelector !== "") query.set("labelSelector", options.labelSelector);
     const request = this.#reads("watch", kind);
     await using answer = await this.#transport.get(
@@ -137,32 +132,15 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, Righ
       { path: `${resourcePath(kind)}?${query}` },
       signal,
     );
-    const decoder = answer.format.watchDecoder(kind);
-    for (;;) {
-      let events: readonly WatchEvent[];
-      try {
-        const chunk = await answer.next();
-        if (chunk === undefined) return;
-        events = decoder.push(chunk);
-      } catch (error) {
-        throw normalize(request, error, signal);
-      }
-      if (events.length > 0) yield events;
-    }
+    yield* decoded({ answer, decoder: answer.format.watchDecoder(kind), request }, signal);
   }
 
   async serviceCIDRs(signal: AbortSignal): Promise<readonly string[]> {
     const request = this.#transport.describe({ verb: "list", kind: "ServiceCIDR" });
-    await using answer = await this.#transport.get(
-      request,
-      { path: resourcePath("ServiceCIDR"), accept: ACCEPT_JSON },
+    return await this.#getJson(
+      { request, path: resourcePath("ServiceCIDR"), read: readServiceCIDRs },
       signal,
     );
-    try {
-      return readServiceCIDRs(await answer.body());
-    } catch (error) {
-      throw normalize(request, error, signal);
-    }
   }
 
   async createEvent(event: KubeEvent, signal: AbortSignal): Promise<boolean> {
@@ -183,29 +161,19 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, Righ
     ...[name, { timeoutSeconds }, signal]: Parameters<NodeClient["followNode"]>
   ): AsyncGenerator<NodeFacts | undefined> {
     // The API server finds the one object by its key, and sends the changes of no other.
-    const one = { fieldSelector: `metadata.name=${name}` };
-    const { facts, resourceVersion } = await this.#listNode(one, signal);
+    const fieldSelector = `metadata.name=${name}`;
+    const { facts, resourceVersion } = await this.#getJson({
+      request: this.#reads("list", "Node"),
+      path: `${resourcePath("Node")}?${new URLSearchParams({ fieldSelector })}`,
+      read: readNodeList,
+    }, signal);
     yield facts;
-    const query = new URLSearchParams({
-      ...one,
-      watch: "true",
-      allowWatchBookmarks: "true",
-      resourceVersion,
-      timeoutSeconds: String(timeoutSeconds),
-    });
+    const query = watchQuery({ resourceVersion, timeoutSeconds });
+    query.set("fieldSelector", fieldSelector);
     const request = this.#reads("watch", "Node");
     const path = `${resourcePath("Node")}?${query}`;
     await using answer = await this.#transport.get(request, { path, accept: ACCEPT_JSON }, signal);
-    const decoder = new NodeWatchDecoder();
-    for (;;) {
-      let events: ReturnType<NodeWatchDecoder["push"]>;
-      try {
-        const chunk = await answer.next();
-        if (chunk === undefined) return;
-        events = decoder.push(chunk);
-      } catch (error) {
-        throw normalize(request, error, signal);
-      }
+    for await (const events of decoded({ answer, decoder: new NodeWatchDecoder(), request }, signal)) {
       for (const event of events) {
         if (event.type === "ERROR") throw errorFromStatus(request, { ...event.failure, reason: "" });
         yield event.facts;
@@ -236,15 +204,18 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, Righ
     }
   }
 
-  async #listNode(
-    query: Readonly<Record<string, string>>,
+  /** Gets what is small, and reads it when it is there. */
+  async #getJson<T>(
+    { request, path, read }: {
+      readonly request: KubeRequestContext;
+      readonly path: string;
+      readonly read: (body: Uint8Array) => T;
+    },
     signal: AbortSignal,
-  ): Promise<ReturnType<typeof readNodeList>> {
-    const request = this.#reads("list", "Node");
-    const path = `${resourcePath("Node")}?${new URLSearchParams(query)}`;
+  ): Promise<T> {
     await using answer = await this.#transport.get(request, { path, accept: ACCEPT_JSON }, signal);
     try {
-      return readNodeList(await answer.body());
+      return read(await answer.body());
     } catch (error) {
       throw normalize(request, error, signal);
     }
@@ -253,5 +224,39 @@ class HttpKubeClient implements KubeClient, ServiceCIDRClient, EventClient, Righ
   /** Both are needed of a kind, so one grant names both. */
   #reads(verb: "list" | "watch", kind: KubeObject["kind"] | "Node"): KubeRequestContext {
     return this.#transport.describe({ verb, kind, needed: ["list", "watch"] });
+  }
+}
+
+/** What is asked of a watch that goes on from a version. */
+function watchQuery(
+  { resourceVersion, timeoutSeconds }: { readonly resourceVersion: string; readonly timeoutSeconds: number },
+): URLSearchParams {
+  return new URLSearchParams({
+    watch: "true",
+    allowWatchBookmarks: "true",
+    resourceVersion,
+    timeoutSeconds: String(timeoutSeconds),
+  });
+}
+
+/** The events of a watch as their chunks arrive, never none of them, until the server ends it. */
+async function* decoded<E>(
+  { answer, decoder, request }: {
+    readonly answer: Answer;
+    readonly decoder: { push(chunk: Uint8Array): readonly E[] };
+    readonly request: KubeRequestContext;
+  },
+  signal: AbortSignal,
+): AsyncGenerator<readonly E[]> {
+  for (;;) {
+    let events: readonly E[];
+    try {
+      const chunk = await answer.next();
+      if (chunk === undefined) return;
+      events = decoder.push(chunk);
+    } catch (error) {
+      throw normalize(request, error, signal);
+    }
+    if (events.length > 0) yield events;
   }
 }

@@ -16,36 +16,17 @@ import { RedirectError } from "../redirect_error.ts";
 import { type Outcome, outcomeOf, parseAnswers } from "./answers.ts";
 import { type Batch, encodeBatch, UnencodableElement } from "./encode_batch.ts";
 import { isEncodable } from "./encode_element.ts";
-import { generationQuestion } from "./encode_question.ts";
-import { Libc } from "../../agent/libc.ts";
-import { NetlinkError, NetlinkSocket } from "./netlink_socket.ts";
+import { NetlinkError, type NetlinkSocket } from "./netlink_socket.ts";
 import { refusalError } from "./refusal.ts";
 
 /** See the module's comment. */
-export class NetlinkElements implements ElementWriter, Disposable {
+export class NetlinkElements implements ElementWriter {
   readonly #socket: NetlinkSocket;
-  readonly #owned: Disposable;
   #sequence = 0;
 
-  /** Writes over this socket; disposes in the end of what it owns. */
-  constructor(socket: NetlinkSocket, owned: Disposable) {
+  /** Writes over this socket, which remains the caller's. */
+  constructor(socket: NetlinkSocket) {
     this.#socket = socket;
-    this.#owned = owned;
-  }
-
-  /**
-   * Opens a socket in the network namespace of this process, and asks the kernel something over it, which changes nothing.
-   * @throws {LibcUnavailable | NetlinkError}
-   */
-  static async open(): Promise<NetlinkElements> {
-    using opened = new DisposableStack();
-    const socket = opened.use(NetlinkSocket.open(opened.use(Libc.open())));
-    const answers = (await socket.exchange(generationQuestion(0))).flatMap(parseAnswers);
-    const refusal = answers.find(({ errno }) => errno !== 0);
-    if (refusal !== undefined) {
-      throw new NetlinkError("the kernel answers no questions about nftables", refusal.errno);
-    }
-    return new NetlinkElements(socket, opened.move());
   }
 
   takes(container: ElementContainer): boolean {
@@ -99,9 +80,5 @@ export class NetlinkElements implements ElementWriter, Disposable {
       if (!(cause instanceof NetlinkError)) throw cause;
       throw new RedirectError(cause.message, { kind: cause.kind, cause });
     }
-  }
-
-  [Symbol.dispose](): void {
-    this.#owned[Symbol.dispose]();
   }
 }

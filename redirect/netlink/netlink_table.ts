@@ -5,30 +5,20 @@
  * @module
  */
 
-import { Libc } from "../../agent/libc.ts";
 import { RedirectError } from "../redirect_error.ts";
 import type { TableSense } from "../table_watch.ts";
 import { generationQuestion, rulesQuestion, tableQuestion } from "./encode_question.ts";
-import { NetlinkError, NetlinkSocket } from "./netlink_socket.ts";
+import { NetlinkError, type NetlinkSocket } from "./netlink_socket.ts";
 import { parseGeneration, parseRules, parseTableHandle } from "./parse_table.ts";
 
 /** See the module's comment. */
-export class NetlinkTable implements TableSense, Disposable {
+export class NetlinkTable implements TableSense {
   readonly #socket: NetlinkSocket;
-  readonly #owned: Disposable;
   #sequence = 0;
 
-  /** Asks over this socket, which nobody else uses; disposes in the end of what it owns. */
-  constructor(socket: NetlinkSocket, owned: Disposable) {
+  /** Asks over this socket, which remains the caller's. */
+  constructor(socket: NetlinkSocket) {
     this.#socket = socket;
-    this.#owned = owned;
-  }
-
-  /** Opens a socket in the network namespace of this process. @throws {LibcUnavailable | NetlinkError} */
-  static open(): NetlinkTable {
-    using opened = new DisposableStack();
-    const socket = opened.use(NetlinkSocket.open(opened.use(Libc.open())));
-    return new NetlinkTable(socket, opened.move());
   }
 
   async generation(): Promise<number> {
@@ -57,9 +47,5 @@ export class NetlinkTable implements TableSense, Disposable {
       if (!(cause instanceof NetlinkError)) throw cause;
       throw new RedirectError(cause.message, { kind: cause.kind, cause });
     }
-  }
-
-  [Symbol.dispose](): void {
-    this.#owned[Symbol.dispose]();
   }
 }

@@ -8,10 +8,8 @@
 
 import type { Namespace } from "../../scripts/lab/mod.ts";
 import { Libc } from "../../agent/libc.ts";
-import { NetlinkElements } from "../netlink/netlink_elements.ts";
 import { NetlinkSocket } from "../netlink/netlink_socket.ts";
-import { NetlinkTable } from "../netlink/netlink_table.ts";
-import type { Netlink } from "../netlink/open_netlink.ts";
+import { type Netlink, netlinkOver } from "../netlink/open_netlink.ts";
 import { SO_RCVBUF, SOL_SOCKET } from "../netlink/protocol.ts";
 
 const SYS_PIDFD_OPEN = 434n;
@@ -29,34 +27,17 @@ export interface NetlinkBuffers {
   readonly receive?: number;
 }
 
-/** Writes elements of the table in that namespace. */
+/** What an agent in that namespace does over netlink. */
 export async function openNetlinkIn(
   namespace: Namespace,
   { send, receive }: NetlinkBuffers = {},
-): Promise<NetlinkElements> {
+): Promise<Netlink> {
   using opened = new DisposableStack();
   const libc = opened.use(Libc.open());
   const descriptor = await socketFrom(namespace);
   const socket = opened.use(new NetlinkSocket(libc, descriptor, send));
   if (receive !== undefined) libc.setOption(descriptor, [SOL_SOCKET, SO_RCVBUF], receive);
-  return new NetlinkElements(socket, opened.move());
-}
-
-/** Looks at the table in that namespace. */
-async function openTableIn(namespace: Namespace): Promise<NetlinkTable> {
-  using opened = new DisposableStack();
-  const libc = opened.use(Libc.open());
-  const socket = opened.use(new NetlinkSocket(libc, await socketFrom(namespace)));
-  return new NetlinkTable(socket, opened.move());
-}
-
-/** All that an agent in that namespace does over netlink. */
-export async function openAllNetlinkIn(namespace: Namespace): Promise<Netlink> {
-  using opened = new DisposableStack();
-  const elements = opened.use(await openNetlinkIn(namespace));
-  const table = opened.use(await openTableIn(namespace));
-  const owned = opened.move();
-  return { elements, table, [Symbol.dispose]: () => owned.dispose() };
+  return netlinkOver(socket, opened.move());
 }
 
 async function socketFrom(namespace: Namespace): Promise<number> {

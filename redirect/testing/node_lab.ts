@@ -28,7 +28,7 @@ import type { Applied } from "../observer.ts";
 import { createNftablesBackend } from "../nftables_backend.ts";
 import { createRedirector, type Redirector } from "../redirector.ts";
 import { createNft } from "../run_nft.ts";
-import { openAllNetlinkIn } from "./netlink_in_namespace.ts";
+import { openNetlinkIn } from "./netlink_in_namespace.ts";
 import { ENDPOINT_SCRIPT } from "./udp_talk.ts";
 
 const SCRIPT = fromFileUrl(new URL("./original_destination.py", import.meta.url));
@@ -219,7 +219,7 @@ export class NodeLab implements AsyncDisposable {
       await outside.ip(["route add 10.244.0.0/16 via 192.168.77.2"]);
       await pod.ip(["route add default via 10.244.0.1", "route add ::/0 via fd00:244::1"]);
       await barePod.ip(["route add default dev node", "route add ::/0 via fe80::1 dev node"]);
-      const netlink = backend === "netlink" ? await openAllNetlinkIn(node) : undefined;
+      const netlink = backend === "netlink" ? await openNetlinkIn(node) : undefined;
       const lab = new NodeLab({ node, pod, barePod, outside }, backend, netlink);
       if (ports.length > 0) await lab.listen(node, ports);
       return lab;

@@ -33,7 +33,7 @@ export async function measureTable({ nft, writer, services }: TableTask): Promis
     createNftSession({ nftPath: nft, argvPrefix: node.enter([]), logger: silentLogger }),
   );
   const elements = writer === "netlink"
-    ? { writer: made.use(await openNetlinkIn(node)), logger: silentLogger }
+    ? { writer: made.use(await openNetlinkIn(node)).elements, logger: silentLogger }
     : undefined;
   const errors: string[] = [];
   const redirector = createRedirector({
